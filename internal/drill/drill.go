@@ -1,0 +1,93 @@
+// Package drill is the vocabulary of the product: what a drill says, what a run observes, and how it ends.
+package drill
+
+import "time"
+
+// Drill is one definition from an HCL file, decoded. Only conditions are still expressions.
+type Drill struct {
+	Name        string
+	Description string
+	File        string        // the file's path as the user gave it
+	Timeout     time.Duration // of the whole run
+	Targets     []TargetSpec
+	SteadyState SteadyState
+	Faults      []FaultSpec // in the order of injection
+	Aborts      []Rule
+	Objectives  []Objective
+}
+
+// TargetSpec is a target block: a system under test of some kind.
+type TargetSpec struct {
+	Kind string
+	Name string
+	Spec any // the kind's own arguments, decoded by it
+}
+
+// FaultSpec is a fault block.
+type FaultSpec struct {
+	Kind string
+	Name string
+	Spec any // the kind's own arguments, decoded by it
+}
+
+// SteadyState is what must hold before the fault, without a break, for Hold; the run is refused when it does not
+// within Timeout.
+type SteadyState struct {
+	Hold    time.Duration
+	Timeout time.Duration
+	Asserts []Rule
+}
+
+// Rule is a condition over live values. As an abort condition it ends the run once it has been true for For;
+// as an assertion of the steady state it must be true.
+type Rule struct {
+	Name      string
+	For       time.Duration
+	Condition Condition
+}
+
+// Condition is an expression over live values. It is implemented where the drill file is read.
+type Condition interface {
+	// Evaluate returns the condition's truth and the rule's message with the values in it.
+	Evaluate(Live) (Truth, string)
+}
+
+// Live holds the newest values by reference: Live["target"]["orders"]["lag_seconds"]. A missing key is a value of
+// which there is no reading yet.
+type Live map[string]map[string]map[string]float64
+
+// Truth is the outcome of a condition: three-valued, because a value may not have been read yet.
+type Truth int
+
+// The truths of a condition.
+const (
+	Unknown Truth = iota // something in it has no reading yet
+	False
+	True
+)
+
+// Names of objectives (the attributes of the objectives block).
+const (
+	ObjectiveRecoveryTime   = "recovery_time"   // seconds, of the headline class
+	ObjectiveRedundancyTime = "redundancy_time" // seconds
+	ObjectiveLostWrites     = "lost_writes"     // a count
+	ObjectiveDualPrimary    = "dual_primary"    // seconds
+	ObjectiveReplicationLag = "replication_lag" // seconds, before the fault
+	ObjectiveLeaderChanges  = "leader_changes"  // a count
+)
+
+// Objective is what must hold for a run to pass: a number with a limit that it must not exceed.
+type Objective struct {
+	Name  string
+	Limit float64 // seconds or a count, by name
+}
+
+// Limit returns the limit of the named objective.
+func (d *Drill) Limit(name string) (limit float64, ok bool) {
+	for _, o := range d.Objectives {
+		if o.Name == name {
+			return o.Limit, true
+		}
+	}
+	return 0, false
+}

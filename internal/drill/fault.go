@@ -1,0 +1,59 @@
+package drill
+
+import (
+	"errors"
+	"time"
+)
+
+// ErrVictimChanged is returned by a fault that found, right before injecting, that its victim is not the object or
+// has not the role that was planned. Nothing has been touched.
+var ErrVictimChanged = errors.New("the victim changed since the plan")
+
+// ErrNotConfirmed is returned by a fault that was injected but cannot be shown to bite.
+var ErrNotConfirmed = errors.New("the fault is not confirmed")
+
+// Permission is a right in the cluster that something needs.
+type Permission struct {
+	Verb      string `json:"verb"`
+	Group     string `json:"group,omitempty"`
+	Resource  string `json:"resource"`
+	Namespace string `json:"namespace,omitempty"` // empty for cluster-scoped resources
+}
+
+// String reads like kubectl auth can-i.
+func (p Permission) String() string {
+	s := p.Verb + " " + p.Resource
+	if p.Group != "" {
+		s += "." + p.Group
+	}
+	if p.Namespace != "" {
+		s += " in namespace " + p.Namespace
+	}
+	return s
+}
+
+// FaultPlan is the blast radius of a fault, known before it starts, and its way back.
+type FaultPlan struct {
+	Kind     string        `json:"kind"`
+	Name     string        `json:"name"`
+	Method   string        `json:"method,omitempty"`
+	Victims  []Member      `json:"victims"`
+	Sentence string        `json:"sentence"`       // what will be done
+	Undo     string        `json:"undo"`           // what puts it back, and what cannot be put back
+	Hold     time.Duration `json:"hold,omitempty"` // how long after the injection it is reverted
+	Nodes    []string      `json:"nodes,omitempty"`
+}
+
+// FaultState is how far a fault has come.
+type FaultState string
+
+// The states of a fault.
+const (
+	FaultInjecting   FaultState = "injecting"
+	FaultInjected    FaultState = "injected"
+	FaultConfirmed   FaultState = "confirmed"
+	FaultUnconfirmed FaultState = "unconfirmed"
+	FaultReverting   FaultState = "reverting"
+	FaultReverted    FaultState = "reverted"
+	FaultResidue     FaultState = "residue" // the revert failed: someone must act
+)

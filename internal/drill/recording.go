@@ -1,0 +1,21 @@
+package drill
+
+import "time"
+
+// Recording is one run as it happened: enough to compute its report, again and again.
+type Recording struct {
+	Run        RunReport // without verdict and reasons
+	Objectives []Objective
+	Settings   Settings
+	Events     []Event
+}
+
+// Settings are the rules by which a run is measured.
+type Settings struct {
+	// Window is the length of the stretch without a down slot whose start is the recovery.
+	Window time.Duration
+	// ImpactTimeout is how long after the fault a late impact is waited for.
+	ImpactTimeout time.Duration
+	// RedundancyLag is the lag in seconds under which a replica counts as caught up.
+	RedundancyLag float64
+}

@@ -1,0 +1,238 @@
+package drill
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"time"
+)
+
+// FormatVersion is the version of the report's JSON. A change of meaning raises it; new keys do not.
+const FormatVersion = "1"
+
+// Seconds is a length of time in a report. Never is the string "+Inf" in JSON.
+type Seconds float64
+
+// Never is the recovery time of a target that did not recover.
+func Never() Seconds { return Seconds(math.Inf(1)) }
+
+// MarshalJSON writes microseconds' precision, and never recovered as "+Inf".
+func (s Seconds) MarshalJSON() ([]byte, error) {
+	if math.IsInf(float64(s), 1) {
+		return []byte(`"+Inf"`), nil
+	}
+	return json.Marshal(math.Round(float64(s)*1e6) / 1e6)
+}
+
+// UnmarshalJSON reads a number or "+Inf".
+func (s *Seconds) UnmarshalJSON(b []byte) error {
+	if string(b) == `"+Inf"` {
+		*s = Never()
+		return nil
+	}
+	var f float64
+	if err := json.Unmarshal(b, &f); err != nil {
+		return fmt.Errorf("seconds: %w", err)
+	}
+	*s = Seconds(f)
+	return nil
+}
+
+// Bounds is an interval that contains the truth.
+type Bounds struct {
+	Lower Seconds `json:"lower"`
+	Upper Seconds `json:"upper"`
+}
+
+// Estimate is a measured length of time with its error bar.
+type Estimate struct {
+	Estimate Seconds `json:"estimate_seconds"`
+	Lower    Seconds `json:"lower_seconds"`
+	Upper    Seconds `json:"upper_seconds"`
+}
+
+// Report is everything a run found. It is a pure function of the run's events. A number that is not known is absent
+// and named in Unknown.
+type Report struct {
+	FormatVersion  string            `json:"format_version"`
+	Run            RunReport         `json:"run"`
+	Faults         []FaultReport     `json:"faults"`
+	Recovery       *RecoveryReport   `json:"recovery,omitempty"`
+	Writes         *WritesReport     `json:"writes,omitempty"`
+	ReplicationLag *LagReport        `json:"replication_lag,omitempty"`
+	Primaries      *PrimariesReport  `json:"primaries,omitempty"`
+	Probes         []ProbeReport     `json:"probes"`
+	Objectives     []ObjectiveReport `json:"objectives"`
+	Findings       []Finding         `json:"findings"`
+	Abort          AbortReport       `json:"abort"`
+	Statistics     *StatisticsReport `json:"statistics,omitempty"`
+	Unknown        []string          `json:"unknown"`
+}
+
+// RunReport identifies the run and its verdict.
+type RunReport struct {
+	ID           string        `json:"id"`
+	Drill        string        `json:"drill"`
+	Description  string        `json:"description,omitempty"`
+	File         string        `json:"file"`
+	Started      time.Time     `json:"started"`
+	Finished     time.Time     `json:"finished"`
+	Verdict      Verdict       `json:"verdict"`
+	Reasons      []Reason      `json:"reasons"`
+	Trial        int           `json:"trial"`
+	Trials       int           `json:"trials"`
+	DrillVersion string        `json:"drill_version"`
+	Cluster      ClusterReport `json:"cluster"`
+}
+
+// ClusterReport says where the run took place.
+type ClusterReport struct {
+	Context string `json:"context,omitempty"`
+	Version string `json:"version,omitempty"`
+	Nodes   int    `json:"nodes,omitempty"`
+}
+
+// Reason is one reason for the verdict.
+type Reason struct {
+	Code      string `json:"code"`
+	Objective string `json:"objective,omitempty"`
+	Text      string `json:"text"`
+}
+
+// FaultReport is what was done to whom.
+type FaultReport struct {
+	Kind           string   `json:"kind"`
+	Name           string   `json:"name"`
+	Method         string   `json:"method,omitempty"`
+	Victims        []Member `json:"victims"`
+	InjectedOffset *Seconds `json:"injected_offset_seconds,omitempty"`
+	Confirmed      bool     `json:"confirmed"`
+	ConfirmedBy    string   `json:"confirmed_by,omitempty"`
+	Reverted       bool     `json:"reverted"`
+	Residue        []string `json:"residue"`
+}
+
+// RecoveryOutcome says how the target came back.
+type RecoveryOutcome string
+
+// The outcomes of a recovery.
+const (
+	OutcomeFailedOver       RecoveryOutcome = "failed_over"        // another member took over
+	OutcomeRestartedInPlace RecoveryOutcome = "restarted_in_place" // the victim came back and leads again
+	OutcomeNoImpact         RecoveryOutcome = "no_impact"          // no outage was seen at all
+	OutcomeNotRecovered     RecoveryOutcome = "not_recovered"
+)
+
+// RecoveryReport is the headline: how long clients went without an accepted write.
+type RecoveryReport struct {
+	Target        string          `json:"target"`
+	Outcome       RecoveryOutcome `json:"outcome"`
+	HeadlineClass Class           `json:"headline_class"`
+	UpWithin      Seconds         `json:"up_within_seconds"` // a slot answered later than this counts as down
+	Estimate
+	FirstSuccess *Seconds           `json:"first_success_seconds,omitempty"`
+	Unavailable  Seconds            `json:"unavailable_seconds"`
+	Degraded     Seconds            `json:"degraded_seconds"`
+	Flaps        int                `json:"flaps"`
+	Redundancy   *Seconds           `json:"redundancy_seconds,omitempty"`
+	ByClass      map[Class]Estimate `json:"by_class"`
+	Phases       []Phase            `json:"phases"`
+}
+
+// Phase is a stretch of one recovery.
+type Phase struct {
+	Name    string  `json:"name"`
+	Start   Seconds `json:"start_seconds"` // after the injection
+	Seconds Seconds `json:"seconds"`
+	Signal  string  `json:"signal"` // what told us that it was over; says so when inferred
+}
+
+// WritesReport is the ledger: what was written, and what became of it.
+type WritesReport struct {
+	Sent                 int      `json:"sent"`
+	Acked                int      `json:"acked"`
+	Lost                 *int     `json:"lost,omitempty"` // acknowledged and gone; absent when the read-back was not possible
+	LostSpan             *Seconds `json:"lost_span_seconds,omitempty"`
+	IndeterminatePresent int      `json:"indeterminate_present"`
+	IndeterminateAbsent  int      `json:"indeterminate_absent"`
+	Failed               int      `json:"failed"`
+	Phantom              int      `json:"phantom"`    // provably failed, and present
+	Fabricated           int      `json:"fabricated"` // never sent, and present
+	Duplicate            int      `json:"duplicate"`
+	Unsent               int      `json:"unsent"`
+}
+
+// LagReport is replication lag by the ledger: the age of the oldest acknowledged write that a replica does not show.
+type LagReport struct {
+	Before             *Bounds           `json:"before_seconds,omitempty"`
+	AtFault            *Bounds           `json:"at_fault_seconds,omitempty"`
+	Peak               *Bounds           `json:"peak_seconds,omitempty"`
+	Unknown            Seconds           `json:"unknown_seconds"` // time in which some replica could not be read
+	ByMember           map[string]Bounds `json:"by_member"`       // each member's peak while it was a replica
+	EngineDisagreement *Seconds          `json:"engine_disagreement_seconds,omitempty"`
+}
+
+// PrimariesReport says who was primary.
+type PrimariesReport struct {
+	DualPrimary   Seconds        `json:"dual_primary_seconds"`
+	ZombieTail    Seconds        `json:"zombie_tail_seconds"`
+	LeaderChanges int            `json:"leader_changes"`
+	Disagreements []Disagreement `json:"disagreements"`
+}
+
+// Disagreement is a stretch in which the three views of who is primary differed.
+type Disagreement struct {
+	Views   map[string]string `json:"views"`
+	Start   Seconds           `json:"start_seconds"` // after the injection
+	Seconds Seconds           `json:"seconds"`
+}
+
+// ProbeReport is what one probe saw over the whole run.
+type ProbeReport struct {
+	Name             string         `json:"name"`
+	Kind             string         `json:"kind"`
+	Class            Class          `json:"class"`
+	Member           string         `json:"member,omitempty"`
+	RateHz           float64        `json:"rate_hz"`
+	Slots            int            `json:"slots"`
+	OK               int            `json:"ok"`
+	Failed           int            `json:"failed"`
+	Unsent           int            `json:"unsent"`
+	Blocked          int            `json:"blocked"`
+	Outage           *Seconds       `json:"outage_seconds,omitempty"` // absent for pinned probes, which have none
+	LatencyP50       *Seconds       `json:"latency_p50_seconds,omitempty"`
+	LatencyP99       *Seconds       `json:"latency_p99_seconds,omitempty"`
+	LatenessP99      *Seconds       `json:"lateness_p99_seconds,omitempty"`
+	LatenessMax      *Seconds       `json:"lateness_max_seconds,omitempty"`
+	FailuresBySignal map[string]int `json:"failures_by_signal"`
+}
+
+// ObjectiveReport is one objective, judged by the worse bound of its number.
+type ObjectiveReport struct {
+	Name         string   `json:"name"`
+	LimitSeconds *Seconds `json:"limit_seconds,omitempty"`
+	ValueSeconds *Seconds `json:"value_seconds,omitempty"`
+	LimitCount   *int     `json:"limit_count,omitempty"`
+	ValueCount   *int     `json:"value_count,omitempty"`
+	JudgedBy     string   `json:"judged_by"`
+	Met          bool     `json:"met"`
+}
+
+// AbortReport says whether an abort condition fired, and how soon after its breach everything was put back.
+type AbortReport struct {
+	Fired   bool     `json:"fired"`
+	Rule    string   `json:"rule,omitempty"`
+	Text    string   `json:"text,omitempty"`
+	Latency *Seconds `json:"latency_seconds"`
+}
+
+// StatisticsReport says what n runs allow one to claim.
+type StatisticsReport struct {
+	N                       int      `json:"n"`
+	Mean                    *Seconds `json:"mean_seconds"`
+	NeverRecovered          int      `json:"never_recovered"`
+	Median                  *Seconds `json:"median_seconds"`
+	P90                     *Seconds `json:"p90_seconds"`
+	Max                     *Seconds `json:"max_seconds"`
+	FailureProbabilityUpper float64  `json:"failure_probability_upper_95"`
+}

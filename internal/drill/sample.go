@@ -1,0 +1,112 @@
+package drill
+
+import (
+	"context"
+	"time"
+)
+
+// Offset is a moment on the run's one monotonic clock, counted from the run's start.
+type Offset time.Duration
+
+// Seconds is the offset in seconds.
+func (o Offset) Seconds() float64 { return time.Duration(o).Seconds() }
+
+// Sub is the time from p to o.
+func (o Offset) Sub(p Offset) time.Duration { return time.Duration(o - p) }
+
+// Add is the moment d after o.
+func (o Offset) Add(d time.Duration) Offset { return o + Offset(d) }
+
+// Clock is the one clock of a run. It is monotonic: stepping the wall clock changes no offset.
+type Clock struct{ start time.Time }
+
+// StartClock starts a clock at 0.
+func StartClock() Clock { return Clock{start: time.Now()} }
+
+// Now is the current offset.
+func (c Clock) Now() Offset { return Offset(time.Since(c.start)) }
+
+// Started is the wall-clock time of offset 0, for people; nothing is computed from it.
+func (c Clock) Started() time.Time { return c.start }
+
+// Class says how a probe reaches the target; the same fault gives different recovery times for each.
+type Class string
+
+// The classes of probe.
+const (
+	ClassFresh  Class = "fresh"  // a new connection per slot, through the Service: what a restarted client sees
+	ClassPooled Class = "pooled" // long-lived sessions through the Service: what the application sees
+	ClassPinned Class = "pinned" // one session per member, opened before the fault
+)
+
+// Outcome is what became of one slot. For a write it is Jepsen's: fail only when it is proved that nothing happened.
+type Outcome string
+
+// The outcomes of a slot.
+const (
+	OutcomeOK            Outcome = "ok"
+	OutcomeFail          Outcome = "fail"          // provably not executed
+	OutcomeIndeterminate Outcome = "indeterminate" // sent; whether it happened is not known
+	OutcomeUnsent        Outcome = "unsent"        // the slot could not be sent in time: nothing is known of the target
+	OutcomeBlocked       Outcome = "blocked"       // a pinned session was still waiting for an earlier slot
+)
+
+// Signals: the way a slot failed.
+const (
+	SignalRefused    = "refused"
+	SignalReset      = "reset"
+	SignalTimeout    = "timeout"
+	SignalUnreach    = "unreachable"
+	SignalClosed     = "closed"
+	SignalAuth       = "auth"
+	SignalReadOnly   = "read_only"
+	SignalDNS        = "dns"
+	SignalTerminated = "terminated" // the server said that it is shutting down or starting up
+	SignalError      = "error"
+)
+
+// Sample is one slot of a probe.
+type Sample struct {
+	Probe     string
+	Class     Class
+	Member    string // the member that a pinned slot was sent to; empty for the Service
+	Slot      int64  // counts from 0; the ledger's sequence number of a write
+	Scheduled Offset // when it should have been sent
+	Sent      Offset // when it was; 0 when it was not
+	Done      Offset // when the outcome was known
+	Outcome   Outcome
+	Signal    string // how it failed; empty when ok
+	Write     bool   // the slot was an attempt to write, entered in the ledger under Slot
+	By        string // the member that answered; empty when none did
+	Role      Role   // that member's own word
+	Epoch     int64
+	Reading   *Reading // of a pinned slot that a replica or primary answered
+}
+
+// Lateness is how much later than scheduled the slot was sent.
+func (s Sample) Lateness() time.Duration {
+	if s.Outcome == OutcomeUnsent || s.Outcome == OutcomeBlocked {
+		return 0
+	}
+	return s.Sent.Sub(s.Scheduled)
+}
+
+// ProbeInfo describes a probe to the sampler and to the report.
+type ProbeInfo struct {
+	Name     string        `json:"name"`
+	Kind     string        `json:"kind"`
+	Target   string        `json:"target,omitempty"`
+	Class    Class         `json:"class"`
+	Member   string        `json:"member,omitempty"`
+	Interval time.Duration `json:"interval"` // Δ, the time between two slots
+	Deadline time.Duration `json:"deadline"` // of one slot; never delays the next
+	Sessions int           `json:"sessions"` // the most slots in flight; 1 for a pinned session
+}
+
+// Probe is something that is sampled at a fixed rate. The sampler owns time: the schedule, deadlines, lateness.
+type Probe interface {
+	Info() ProbeInfo
+	// Sample takes one slot. It fills in Outcome, Signal, Write and who answered, and leaves the times to the
+	// sampler. The context of a pinned probe has no deadline, because cancelling would close the session.
+	Sample(ctx context.Context, s *Sample)
+}

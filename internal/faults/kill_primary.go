@@ -1,0 +1,252 @@
+package faults
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/retry"
+
+	"github.com/failoverdrill/drill/internal/drill"
+)
+
+// Methods of killing a primary. They have different recovery times, because a process that may say goodbye gives its
+// lease back and one that may not lets it run out.
+const (
+	methodGraceful    = "graceful"     // delete, with the pod's own grace period
+	methodForceDelete = "force_delete" // delete with no grace period
+)
+
+// confirmWithin is how long after a forced kill the victim may still be seen; a graceful one has its grace period more.
+const confirmWithin = 15 * time.Second
+
+// cordonedBy marks a node that a run cordoned, so that no revert ever uncordons what somebody else did.
+const cordonedBy = "failoverdrill.io/cordoned-by"
+
+func killPrimary() Kind {
+	return define(Kind{
+		Name: "kill_primary",
+		Doc:  "Kill the member that is primary, and optionally keep it from coming back for a while.",
+		Permissions: func(namespace string) []drill.Permission {
+			return []drill.Permission{
+				{Verb: "get", Resource: "pods", Namespace: namespace},
+				{Verb: "delete", Resource: "pods", Namespace: namespace},
+				{Verb: "get", Resource: "nodes"},
+				{Verb: "patch", Resource: "nodes"},
+			}
+		},
+	}, primaryKiller{}, (*killPrimarySpec).check)
+}
+
+type killPrimarySpec struct {
+	Target      string    `hcl:"target,optional"`
+	Method      string    `hcl:"method,optional"`
+	MethodRange hcl.Range `hcl:"method,attr_value_range"`
+	HoldDown    string    `hcl:"hold_down,optional"`
+	HoldRange   hcl.Range `hcl:"hold_down,attr_value_range"`
+
+	hold time.Duration
+}
+
+func (s *killPrimarySpec) check() hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	if s.Method == "" {
+		s.Method = methodForceDelete
+	}
+	known := []string{methodGraceful, methodForceDelete}
+	switch {
+	case slices.Contains(known, s.Method):
+	case slices.Contains([]string{"sigkill", "freeze", "node_loss"}, s.Method):
+		diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Not available yet", Subject: &s.MethodRange,
+			Detail: fmt.Sprintf("The method %q is not available yet. Write one of: %s.", s.Method, strings.Join(known, ", "))})
+	default:
+		diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Unknown method", Subject: &s.MethodRange,
+			Detail: fmt.Sprintf("There is no method %q. Write one of: %s.", s.Method, strings.Join(known, ", "))})
+	}
+	if s.HoldDown != "" {
+		hold, err := drill.ParseDuration(s.HoldDown)
+		if err != nil {
+			diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Invalid duration", Subject: &s.HoldRange,
+				Detail: err.Error() + "."})
+		}
+		s.hold = hold
+	}
+	return diags
+}
+
+// TargetName is the target whose primary is killed: the one named, else the one that the fault shares its name with.
+func (s killPrimarySpec) TargetName(fault string) string {
+	if s.Target != "" {
+		return s.Target
+	}
+	return fault
+}
+
+type killPrimaryState struct {
+	Run    string       `json:"run"`
+	Target string       `json:"target"`
+	Victim drill.Member `json:"victim"`
+	IP     string       `json:"ip"`
+	Grace  *int64       `json:"grace_seconds,omitempty"` // nil: the pod's own
+	Wait   float64      `json:"wait_seconds"`            // how long the victim may take to go
+	Cordon bool         `json:"cordon"`                  // whether this run cordons the node and must uncordon it
+}
+
+type primaryKiller struct{}
+
+func (primaryKiller) Plan(ctx context.Context, d Deps, name string, spec killPrimarySpec) (killPrimaryState, drill.FaultPlan, error) {
+	st := killPrimaryState{Run: d.Run, Target: spec.TargetName(name)}
+	target, ok := d.Target(st.Target)
+	if !ok {
+		return st, drill.FaultPlan{}, &drill.Refusal{Code: "no_target", Text: fmt.Sprintf(
+			"fault %q: no target is called %q; name the fault after its target, or set target", name, st.Target)}
+	}
+	victim, err := target.Primary(ctx)
+	if err != nil {
+		return st, drill.FaultPlan{}, err
+	}
+	pod, err := d.Kube.CoreV1().Pods(victim.Namespace).Get(ctx, victim.Name, metav1.GetOptions{})
+	if err != nil {
+		return st, drill.FaultPlan{}, fmt.Errorf("get %s: %w", victim, err)
+	}
+	st.Victim, st.IP, st.Wait = victim, victim.IP, confirmWithin.Seconds()
+	verb := "Force-delete"
+	if spec.Method == methodGraceful {
+		verb = "Delete"
+		if g := pod.Spec.TerminationGracePeriodSeconds; g != nil {
+			st.Wait += float64(*g)
+		}
+	} else {
+		zero := int64(0)
+		st.Grace = &zero
+	}
+	plan := drill.FaultPlan{
+		Method: spec.Method, Victims: []drill.Member{victim}, Nodes: []string{victim.Node},
+		Sentence: fmt.Sprintf("%s %s (primary, uid %s) on node %s", verb, victim, victim.UID, victim.Node),
+		Undo:     "Its controller makes the pod again; nothing else puts back what a killed process had in hand.",
+	}
+	if spec.hold == 0 {
+		return st, plan, nil
+	}
+	node, err := d.Kube.CoreV1().Nodes().Get(ctx, victim.Node, metav1.GetOptions{})
+	if err != nil {
+		return st, plan, fmt.Errorf("get node %s: %w", victim.Node, err)
+	}
+	plan.Hold = spec.hold
+	if node.Spec.Unschedulable {
+		plan.Undo += fmt.Sprintf(" Node %s is cordoned already, by somebody else, and stays so.", victim.Node)
+		return st, plan, nil
+	}
+	st.Cordon = true
+	plan.Sentence += fmt.Sprintf(", and cordon that node for %s so that the pod cannot come back", spec.hold)
+	plan.Undo += fmt.Sprintf(" Node %s is uncordoned after %s, or at once when the run ends early.", victim.Node, spec.hold)
+	return st, plan, nil
+}
+
+func (primaryKiller) Recheck(ctx context.Context, d Deps, st killPrimaryState) error {
+	target, ok := d.Target(st.Target)
+	if !ok {
+		return fmt.Errorf("no target is called %q", st.Target)
+	}
+	now, err := target.Primary(ctx)
+	if err != nil {
+		return fmt.Errorf("%w: %w", drill.ErrVictimChanged, err)
+	}
+	if now.UID != st.Victim.UID {
+		return fmt.Errorf("%w: the primary was %s (uid %s), and is now %s (uid %s)",
+			drill.ErrVictimChanged, st.Victim, st.Victim.UID, now, now.UID)
+	}
+	return nil
+}
+
+func (primaryKiller) Inject(ctx context.Context, d Deps, st killPrimaryState) error {
+	if st.Cordon {
+		if err := setCordon(ctx, d, st, true); err != nil {
+			return err
+		}
+	}
+	uid := types.UID(st.Victim.UID)
+	err := d.Kube.CoreV1().Pods(st.Victim.Namespace).Delete(ctx, st.Victim.Name, metav1.DeleteOptions{
+		GracePeriodSeconds: st.Grace,
+		Preconditions:      &metav1.Preconditions{UID: &uid},
+	})
+	if err != nil {
+		return fmt.Errorf("delete %s: %w", st.Victim, err)
+	}
+	return nil
+}
+
+// Confirm waits until the pod object is gone and nothing answers where it was: a force delete removes the object
+// without waiting for the process, so the object alone proves nothing.
+func (primaryKiller) Confirm(ctx context.Context, d Deps, st killPrimaryState) (string, error) {
+	target, ok := d.Target(st.Target)
+	if !ok {
+		return "", fmt.Errorf("no target is called %q", st.Target)
+	}
+	victim := st.Victim
+	victim.IP = st.IP
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(st.Wait*float64(time.Second)))
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		pod, err := d.Kube.CoreV1().Pods(victim.Namespace).Get(ctx, victim.Name, metav1.GetOptions{})
+		gone := apierrors.IsNotFound(err) || err == nil && string(pod.UID) != victim.UID
+		answers := target.Answers(ctx, victim)
+		if gone && !answers && ctx.Err() == nil {
+			return "pod gone; no answer at its address", nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return "", fmt.Errorf("%w: after %.0f s, %s: pod object gone: %t, still answering: %t",
+				drill.ErrNotConfirmed, st.Wait, victim, gone, answers)
+		}
+	}
+}
+
+func (primaryKiller) Revert(ctx context.Context, d Deps, st killPrimaryState) error {
+	if !st.Cordon {
+		return nil
+	}
+	return setCordon(ctx, d, st, false)
+}
+
+// setCordon cordons the victim's node in the run's name, or takes back just that. It tries again when somebody else
+// changed the node in between; the kubelet does so all the time.
+func setCordon(ctx context.Context, d Deps, st killPrimaryState, cordon bool) error {
+	return retry.RetryOnConflict(retry.DefaultBackoff, func() error { return trySetCordon(ctx, d, st, cordon) })
+}
+
+func trySetCordon(ctx context.Context, d Deps, st killPrimaryState, cordon bool) error {
+	name := st.Victim.Node
+	node, err := d.Kube.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err) && !cordon:
+		return nil // a node that is gone is not cordoned
+	case err != nil:
+		return fmt.Errorf("get node %s: %w", name, err)
+	case cordon && node.Spec.Unschedulable:
+		return fmt.Errorf("cordon node %s: %w: somebody cordoned it since the plan", name, drill.ErrVictimChanged)
+	case !cordon && node.Annotations[cordonedBy] != st.Run:
+		return nil // not ours, or already taken back
+	}
+	mark, verb := "null", "uncordon"
+	if cordon {
+		mark, verb = strconv.Quote(st.Run), "cordon"
+	}
+	// The resource version makes this a compare-and-swap: nobody else's change in between is overwritten.
+	patch := fmt.Sprintf(`{"metadata":{"resourceVersion":%q,"annotations":{%q:%s}},"spec":{"unschedulable":%t}}`,
+		node.ResourceVersion, cordonedBy, mark, cordon)
+	if _, err := d.Kube.CoreV1().Nodes().Patch(ctx, name, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
+		return fmt.Errorf("%s node %s: %w", verb, name, err)
+	}
+	return nil
+}

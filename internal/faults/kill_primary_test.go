@@ -1,0 +1,188 @@
+package faults
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hashicorp/hcl/v2/hclparse"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/failoverdrill/drill/internal/drill"
+)
+
+// victimOf is a target with one primary that answers for as long as it is told to.
+type victimOf struct {
+	primary drill.Member
+	err     error
+	answers bool
+}
+
+func (v *victimOf) Primary(context.Context) (drill.Member, error) { return v.primary, v.err }
+func (v *victimOf) Answers(context.Context, drill.Member) bool    { return v.answers }
+
+type lab struct {
+	kube   *fake.Clientset
+	target *victimOf
+	deps   Deps
+}
+
+func newLab(cordoned bool) *lab {
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "orders-0", UID: "u0"}, Spec: corev1.PodSpec{NodeName: "n1"}}
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1"}, Spec: corev1.NodeSpec{Unschedulable: cordoned}}
+	l := &lab{kube: fake.NewClientset(pod, node), target: &victimOf{
+		primary: drill.Member{Namespace: "shop", Name: "orders-0", UID: "u0", Node: "n1", IP: "10.0.0.1", Role: drill.RolePrimary}}}
+	l.deps = Deps{Run: "run-1", Kube: l.kube, Target: func(name string) (Target, bool) { return l.target, name == "orders" }}
+	return l
+}
+
+func (l *lab) fault(t *testing.T, body string) *Fault {
+	t.Helper()
+	f, diags := hclparse.NewParser().ParseHCL([]byte(body), "x.hcl")
+	require.False(t, diags.HasErrors(), diags)
+	kind, ok := Find("kill_primary")
+	require.True(t, ok)
+	spec, diags := kind.Decode(f.Body, nil)
+	require.False(t, diags.HasErrors(), diags)
+	return kind.Bind(l.deps, "orders", spec)
+}
+
+func (l *lab) plan(t *testing.T, body string) (*Fault, json.RawMessage, drill.FaultPlan) {
+	t.Helper()
+	f := l.fault(t, body)
+	state, plan, err := f.Plan(t.Context())
+	require.NoError(t, err)
+	return f, state, plan
+}
+
+func (l *lab) unschedulable(t *testing.T) bool {
+	t.Helper()
+	n, err := l.kube.CoreV1().Nodes().Get(t.Context(), "n1", metav1.GetOptions{})
+	require.NoError(t, err)
+	return n.Spec.Unschedulable
+}
+
+func (l *lab) podGone(t *testing.T) bool {
+	t.Helper()
+	_, err := l.kube.CoreV1().Pods("shop").Get(t.Context(), "orders-0", metav1.GetOptions{})
+	return apierrors.IsNotFound(err)
+}
+
+func TestKillPrimaryWithHoldDown(t *testing.T) {
+	l := newLab(false)
+	f, state, plan := l.plan(t, `hold_down = "45s"`)
+	require.Equal(t, 45*time.Second, plan.Hold)
+	require.Equal(t, "force_delete", plan.Method)
+	require.Contains(t, plan.Sentence, "shop/orders-0")
+	require.False(t, l.unschedulable(t), "a plan only reads")
+	require.False(t, l.podGone(t), "a plan only reads")
+
+	require.NoError(t, f.Recheck(t.Context(), state))
+	require.NoError(t, f.Inject(t.Context(), state))
+	require.True(t, l.podGone(t))
+	require.True(t, l.unschedulable(t))
+
+	by, err := f.Confirm(t.Context(), state)
+	require.NoError(t, err)
+	require.NotEmpty(t, by)
+
+	// Another process reverts from the state alone, and twice does no harm.
+	kind, _ := Find("kill_primary")
+	other := kind.Restore(Deps{Run: "run-1", Kube: l.kube})
+	require.NoError(t, other.Revert(t.Context(), state))
+	require.False(t, l.unschedulable(t))
+	require.NoError(t, other.Revert(t.Context(), state))
+	n, err := l.kube.CoreV1().Nodes().Get(t.Context(), "n1", metav1.GetOptions{})
+	require.NoError(t, err)
+	require.NotContains(t, n.Annotations, cordonedBy)
+}
+
+func TestRevertLeavesOthersCordonAlone(t *testing.T) {
+	t.Run("cordoned before the plan", func(t *testing.T) {
+		l := newLab(true)
+		f, state, _ := l.plan(t, `hold_down = "45s"`)
+		require.NoError(t, f.Inject(t.Context(), state))
+		require.NoError(t, f.Revert(t.Context(), state))
+		require.True(t, l.unschedulable(t))
+	})
+	t.Run("cordoned between plan and injection", func(t *testing.T) {
+		l := newLab(false)
+		f, state, _ := l.plan(t, `hold_down = "45s"`)
+		n, err := l.kube.CoreV1().Nodes().Get(t.Context(), "n1", metav1.GetOptions{})
+		require.NoError(t, err)
+		n.Spec.Unschedulable = true
+		_, err = l.kube.CoreV1().Nodes().Update(t.Context(), n, metav1.UpdateOptions{})
+		require.NoError(t, err)
+		require.ErrorIs(t, f.Inject(t.Context(), state), drill.ErrVictimChanged)
+		require.False(t, l.podGone(t), "the victim is not touched when its node cannot be cordoned in our name")
+		require.NoError(t, f.Revert(t.Context(), state))
+		require.True(t, l.unschedulable(t))
+	})
+}
+
+func TestRecheckRefusesAChangedVictim(t *testing.T) {
+	for name, change := range map[string]func(*lab){
+		"another member leads":   func(l *lab) { l.target.primary.Name, l.target.primary.UID = "orders-1", "u1" },
+		"same name, another uid": func(l *lab) { l.target.primary.UID = "u0-again" },
+		"no primary any more":    func(l *lab) { l.target.err = errors.New("no member says that it is the primary") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(false)
+			f, state, _ := l.plan(t, "")
+			change(l)
+			require.ErrorIs(t, f.Recheck(t.Context(), state), drill.ErrVictimChanged)
+		})
+	}
+}
+
+func TestConfirmNeedsBothSigns(t *testing.T) {
+	for name, tc := range map[string]struct {
+		inject, answers, confirmed bool
+	}{
+		"gone and silent":      {inject: true, confirmed: true},
+		"object gone, answers": {inject: true, answers: true},
+		"nothing was deleted":  {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLab(false)
+				f, state, _ := l.plan(t, "")
+				if tc.inject {
+					require.NoError(t, f.Inject(t.Context(), state))
+				}
+				l.target.answers = tc.answers
+				_, err := f.Confirm(t.Context(), state)
+				if tc.confirmed {
+					require.NoError(t, err)
+				} else {
+					require.ErrorIs(t, err, drill.ErrNotConfirmed)
+				}
+			})
+		})
+	}
+}
+
+func TestKillPrimaryArguments(t *testing.T) {
+	kind, _ := Find("kill_primary")
+	for body, summary := range map[string]string{
+		`method = "sigkill"`: "Not available yet",
+		`method = "forced"`:  "Unknown method",
+		`hold_down = "90"`:   "Invalid duration",
+		`hold_down = "-1s"`:  "Invalid duration",
+		`hold_up = "1s"`:     "Unsupported argument",
+	} {
+		f, diags := hclparse.NewParser().ParseHCL([]byte(body), "x.hcl")
+		require.False(t, diags.HasErrors())
+		_, diags = kind.Decode(f.Body, nil)
+		require.Len(t, diags, 1, body)
+		require.Equal(t, summary, diags[0].Summary, body)
+		require.Equal(t, 1, diags[0].Subject.Start.Line, body)
+	}
+}

@@ -1,0 +1,155 @@
+// Package faults holds the kinds of fault: how each is planned, injected, confirmed and reverted.
+package faults
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/gohcl"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/failoverdrill/drill/internal/drill"
+)
+
+// Target is what a fault may ask of the system under test.
+type Target interface {
+	// Primary asks every member and returns the only one that says it is the primary.
+	Primary(ctx context.Context) (drill.Member, error)
+	// Answers reports whether this very member still accepts connections at its address.
+	Answers(ctx context.Context, m drill.Member) bool
+}
+
+// Deps is what a fault works with. Revert must do with Kube and Run alone, because another process may call it.
+type Deps struct {
+	Run    string // the run's id
+	Kube   kubernetes.Interface
+	Target func(name string) (Target, bool) // nil when only reverting
+}
+
+// Impl is what the author of a kind writes: typed spec and state, no JSON and no erased types.
+type Impl[Spec, State any] interface {
+	// Plan reads only: it finds the victims and says what will be done and what puts it back.
+	Plan(ctx context.Context, d Deps, name string, spec Spec) (State, drill.FaultPlan, error)
+	// Recheck makes sure, right before the injection, that the victim is still what was planned, by asking it;
+	// else drill.ErrVictimChanged. It reads only.
+	Recheck(ctx context.Context, d Deps, st State) error
+	// Inject breaks the victim.
+	Inject(ctx context.Context, d Deps, st State) error
+	// Confirm proves that the fault bites and says how; else drill.ErrNotConfirmed.
+	Confirm(ctx context.Context, d Deps, st State) (by string, err error)
+	// Revert puts everything back and checks it, from the state alone, by any process, any number of times.
+	Revert(ctx context.Context, d Deps, st State) error
+}
+
+// Kind is one row of the table of faults.
+type Kind struct {
+	Name        string
+	Doc         string
+	Permissions func(namespace string) []drill.Permission
+	Decode      func(hcl.Body, *hcl.EvalContext) (any, hcl.Diagnostics)
+	bind        func(d Deps, name string, spec any) *Fault
+	restore     func(d Deps) *Fault
+}
+
+// Bind makes a fault of this kind from its decoded block.
+func (k Kind) Bind(d Deps, name string, spec any) *Fault { return k.bind(d, name, spec) }
+
+// Restore makes a fault that is good for Revert only.
+func (k Kind) Restore(d Deps) *Fault { return k.restore(d) }
+
+// Fault is one configured fault. Its state is JSON, so that another process can revert it.
+type Fault struct {
+	plan    func(context.Context) (json.RawMessage, drill.FaultPlan, error)
+	recheck func(context.Context, json.RawMessage) error
+	inject  func(context.Context, json.RawMessage) error
+	confirm func(context.Context, json.RawMessage) (string, error)
+	revert  func(context.Context, json.RawMessage) error
+}
+
+// Plan finds the victims. It only reads.
+func (f *Fault) Plan(ctx context.Context) (json.RawMessage, drill.FaultPlan, error) {
+	return f.plan(ctx)
+}
+
+// Recheck makes sure that the victim is still what was planned. It only reads.
+func (f *Fault) Recheck(ctx context.Context, state json.RawMessage) error {
+	return f.recheck(ctx, state)
+}
+
+// Inject breaks what was planned. The state must be stored before, where another process can find it.
+func (f *Fault) Inject(ctx context.Context, state json.RawMessage) error { return f.inject(ctx, state) }
+
+// Confirm proves that the fault bites, and says how.
+func (f *Fault) Confirm(ctx context.Context, state json.RawMessage) (string, error) {
+	return f.confirm(ctx, state)
+}
+
+// Revert puts everything back; it may be called any number of times.
+func (f *Fault) Revert(ctx context.Context, state json.RawMessage) error { return f.revert(ctx, state) }
+
+// decoder decodes a kind's body with gohcl and lets the kind check what gohcl cannot.
+func decoder[Spec any](check func(*Spec) hcl.Diagnostics) func(hcl.Body, *hcl.EvalContext) (any, hcl.Diagnostics) {
+	return func(body hcl.Body, ctx *hcl.EvalContext) (any, hcl.Diagnostics) {
+		var spec Spec
+		diags := gohcl.DecodeBody(body, ctx, &spec)
+		if diags.HasErrors() {
+			return spec, diags
+		}
+		diags = append(diags, check(&spec)...) // before spec is copied: check fills in defaults
+		return spec, diags
+	}
+}
+
+// define erases an Impl's types.
+func define[Spec, State any](k Kind, impl Impl[Spec, State], check func(*Spec) hcl.Diagnostics) Kind {
+	k.Decode = decoder(check)
+	k.bind = func(d Deps, name string, spec any) *Fault {
+		f := erase(d, impl)
+		f.plan = func(ctx context.Context) (json.RawMessage, drill.FaultPlan, error) {
+			st, plan, err := impl.Plan(ctx, d, name, spec.(Spec))
+			if err != nil {
+				return nil, plan, err
+			}
+			plan.Kind, plan.Name = k.Name, name
+			raw, err := json.Marshal(st)
+			return raw, plan, err
+		}
+		return f
+	}
+	k.restore = func(d Deps) *Fault { return erase(d, impl) }
+	return k
+}
+
+func erase[Spec, State any](d Deps, impl Impl[Spec, State]) *Fault {
+	step := func(f func(context.Context, Deps, State) error) func(context.Context, json.RawMessage) error {
+		return func(ctx context.Context, raw json.RawMessage) error {
+			st, err := restoreState[State](raw)
+			if err != nil {
+				return err
+			}
+			return f(ctx, d, st)
+		}
+	}
+	return &Fault{
+		recheck: step(impl.Recheck),
+		inject:  step(impl.Inject),
+		confirm: func(ctx context.Context, raw json.RawMessage) (string, error) {
+			st, err := restoreState[State](raw)
+			if err != nil {
+				return "", err
+			}
+			return impl.Confirm(ctx, d, st)
+		},
+		revert: step(impl.Revert),
+	}
+}
+
+func restoreState[State any](raw json.RawMessage) (State, error) {
+	var st State
+	if err := json.Unmarshal(raw, &st); err != nil {
+		return st, fmt.Errorf("read the fault's state: %w", err)
+	}
+	return st, nil
+}
