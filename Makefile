@@ -1,0 +1,61 @@
+# Everything a developer or CI does. `make` alone prints the list.
+SHELL         := /bin/bash
+.SHELLFLAGS   := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION       ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+IMAGE         ?= failoverdrill/drill:dev
+GOLANGCI      := v2.15.0
+LAB           := test/lab/lab.sh
+DEMO          := deploy/demo/demo.sh
+export KUBECONFIG := $(CURDIR)/test/lab/kubeconfig
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## Build bin/drill
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X github.com/failoverdrill/drill/internal/cli.version=$(VERSION)' -o bin/drill ./cmd/drill
+
+image: build lab ## Build drill's container image and load it into the lab
+	$(LAB) image $(IMAGE) deploy/image bin/drill
+
+lab: ## Bring up the lab, a real kind cluster with three zones (idempotent)
+	$(LAB) up
+
+lab-down: ## Stop the lab; nothing is left running
+	$(LAB) down
+
+install: image ## Install drill into the lab, allowed to drill namespace shop
+	bin/drill install --image $(IMAGE) --allow shop
+
+demo: ## The main job on real input: kill the primary of a real database and report; does all set-up itself
+	$(MAKE) --no-print-directory lab
+	$(DEMO) up base
+	$(MAKE) --no-print-directory install
+	bin/drill run drills/kill-primary.hcl --report json=bin/report.json
+
+test: ## Unit tests, and a real PostgreSQL pair on loopback
+	test/postgres/install.sh
+	go test -race -timeout 9m ./...
+
+smoke: ## The kill-primary drill in kind, asserted on its report
+	$(MAKE) --no-print-directory lab
+	$(DEMO) up fast
+	$(MAKE) --no-print-directory install
+	go test -tags e2e -count 1 -timeout 30m -v ./test/e2e/... ./internal/kube/...
+
+lint: .tools/golangci-lint-$(GOLANGCI) ## golangci-lint, with depguard holding the import arrows
+	$< run ./...
+
+.tools/golangci-lint-$(GOLANGCI):
+	GOBIN=$(CURDIR)/.tools go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI)
+	mv .tools/golangci-lint $@
+
+fmt: ## Format the Go code
+	gofmt -w cmd internal deploy test/e2e test/postgres
+
+check: lint test ## What must hold before a push
+	test -z "$$(gofmt -l cmd internal deploy test/e2e test/postgres)"
+	bin/drill validate drills
+
+.PHONY: help build image lab lab-down install demo test smoke lint fmt check

@@ -1,0 +1,40 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/failoverdrill/drill/internal/drillfile"
+	"github.com/failoverdrill/drill/internal/kube"
+	"github.com/failoverdrill/drill/internal/server"
+)
+
+// admission reads a requested run's drill file for the server: what must the requester be allowed to do?
+func admission(env *Env) func(kube.Spec) (server.Request, error) {
+	return func(spec kube.Spec) (server.Request, error) {
+		file, diags := drillfile.Load(spec.File, []byte(spec.Source), fileKinds())
+		if diags.HasErrors() {
+			showDiagnostics(env, file.Files, diags)
+			var all []string
+			for _, d := range diags.Errs() {
+				all = append(all, d.Error())
+			}
+			return server.Request{}, fmt.Errorf("the drill file is invalid: %s", strings.Join(all, "; "))
+		}
+		for _, d := range file.Drills {
+			if d.Name != spec.Drill {
+				continue
+			}
+			need := needsOf(d)
+			request := server.Request{Namespaces: need.namespaces, FaultKinds: need.faults, Timeout: d.Timeout}
+			for _, s := range need.secrets {
+				request.Secrets = append(request.Secrets, server.Secret{Namespace: s.Namespace, Name: s.Name})
+			}
+			for _, p := range need.pods {
+				request.Avoid = append(request.Avoid, server.Pods{Namespace: p.namespace, Selector: p.selector})
+			}
+			return request, nil
+		}
+		return server.Request{}, fmt.Errorf("%s holds no drill %q", spec.File, spec.Drill)
+	}
+}

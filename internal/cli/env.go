@@ -1,0 +1,73 @@
+// Package cli is the commands; it is the only place that touches the process: flags, files, terminals, signals, exit codes.
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/mattn/go-isatty"
+)
+
+// Env is the process as the commands see it; a test makes its own.
+type Env struct {
+	Args   []string // without the program's name
+	Stdin  io.Reader
+	Stdout io.Writer // results
+	Stderr io.Writer // status and logs
+	Getenv func(string) string
+	TTY    bool                   // standard error is a terminal
+	Notify func(chan<- os.Signal) // asks for interrupts
+	Exit   func(code int)         // ends the process at once; for the second Ctrl-C
+}
+
+// OS is the real process.
+func OS() *Env {
+	return &Env{
+		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv,
+		TTY:    isatty.IsTerminal(os.Stderr.Fd()),
+		Notify: func(c chan<- os.Signal) { signal.Notify(c, os.Interrupt, syscall.SIGTERM) },
+		Exit:   os.Exit,
+	}
+}
+
+// color reports whether output may be coloured. NO_COLOR counts even when empty in spirit, but a process cannot tell
+// an empty variable from none through Getenv, so that any text switches colour off.
+func (e *Env) color() bool {
+	return e.TTY && e.Getenv("NO_COLOR") == "" && e.Getenv("TERM") != "dumb"
+}
+
+// status prints a line for people.
+func (e *Env) status(format string, args ...any) { fmt.Fprintf(e.Stderr, format+"\n", args...) }
+
+// errInterrupted is the cause with which a command's context ends at the first Ctrl-C.
+type errInterrupted struct{ signal os.Signal }
+
+func (e errInterrupted) Error() string { return e.signal.String() }
+
+// interruptible returns a context that the first interrupt cancels. The second one says what is left and exits at once.
+func (e *Env) interruptible(ctx context.Context, onFirst, onSecond func()) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	signals := make(chan os.Signal, 2)
+	e.Notify(signals)
+	done := make(chan struct{})
+	go func() {
+		select {
+		case s := <-signals:
+			onFirst()
+			cancel(errInterrupted{s})
+		case <-done:
+			return
+		}
+		select {
+		case <-signals:
+			onSecond()
+			e.Exit(exitInterrupted)
+		case <-done:
+		}
+	}()
+	return ctx, func() { close(done); cancel(nil) }
+}

@@ -1,0 +1,98 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/failoverdrill/drill/internal/kube"
+	"github.com/failoverdrill/drill/internal/metrics"
+	"github.com/failoverdrill/drill/internal/runner"
+)
+
+// logger writes JSON lines to standard error; people read the events, not the log.
+func logger(env *Env) *zap.Logger {
+	encoder := zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig())
+	return zap.New(zapcore.NewCore(encoder, zapcore.AddSync(env.Stderr), zap.InfoLevel))
+}
+
+func execCommand(env *Env) *cobra.Command {
+	var listen string
+	c := &cobra.Command{
+		Use: "exec RUN", Short: "Execute one run; this is what a runner pod does", Hidden: true, Args: exactArgs(1, "the run's name"),
+		RunE: func(c *cobra.Command, args []string) error {
+			ctx, stop := env.interruptible(c.Context(), func() {}, func() {})
+			defer stop()
+			client, err := kube.Connect("", "")
+			if err != nil {
+				return err
+			}
+			me := kube.Runner{Pod: env.Getenv("POD_NAME"), UID: env.Getenv("POD_UID"), Node: env.Getenv("NODE_NAME")}
+			return execRun(ctx, env, client, args[0], me, listen)
+		},
+	}
+	c.Flags().StringVar(&listen, "listen", ":9090", "address of /metrics while the run goes on")
+	return c
+}
+
+// execRun claims a run, executes it and finishes its record.
+func execRun(ctx context.Context, env *Env, client *kube.Client, id string, me kube.Runner, listen string) error {
+	log := logger(env)
+	runs := kube.NewRuns(client.Dynamic, kube.Namespace)
+	run, err := runs.Claim(ctx, id, me)
+	if err != nil {
+		return err
+	}
+	journal := runs.Journal(id, run.Status.Generation)
+	d, err := pickDrill(env, run.Spec.File, []byte(run.Spec.Source), run.Spec.Drill)
+	if err != nil {
+		return errors.Join(err, journal.Finish(ctx, kube.Outcome{Verdict: "error", Message: "The drill file cannot be read: " + err.Error()}))
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		_ = runs.Watch(ctx, id, func(r *kube.DrillRun) bool {
+			if r.CancelRequested() {
+				cancel(errStopped)
+			}
+			return !r.CancelRequested()
+		})
+	}()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	stop := serveMetrics(registry, listen, log)
+	defer stop()
+	x := execution{client: client, runs: runs, id: id, drill: d, journal: journal, log: log,
+		observers: []runner.Observer{&jsonView{w: env.Stdout}, metrics.New(registry, d, settings(d))}}
+	rep := x.execute(ctx)
+	clean, done := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Minute)
+	defer done()
+	if err := journal.Finish(clean, kube.Outcome{Verdict: rep.Run.Verdict, Report: &rep}); err != nil {
+		return fmt.Errorf("record the end of run %s: %w", id, err)
+	}
+	return nil
+}
+
+// serveMetrics serves /metrics until it is stopped. That the address is taken is no reason not to run a drill.
+func serveMetrics(registry *prometheus.Registry, listen string, log *zap.Logger) (stop func()) {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	l, err := net.Listen("tcp", listen)
+	if err != nil {
+		log.Warn("metrics are not served", zap.String("address", listen), zap.Error(err))
+		return func() {}
+	}
+	go func() { _ = server.Serve(l) }()
+	return func() { _ = server.Close() }
+}

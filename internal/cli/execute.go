@@ -1,0 +1,123 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/faults"
+	"github.com/failoverdrill/drill/internal/kube"
+	"github.com/failoverdrill/drill/internal/probes"
+	"github.com/failoverdrill/drill/internal/runner"
+	"github.com/failoverdrill/drill/internal/targets"
+)
+
+// settings are the rules of measuring that no drill file changes yet; docs/measuring.md gives the reasons.
+func settings(d *drill.Drill) drill.Settings {
+	s := drill.Settings{Window: 10 * time.Second, ImpactTimeout: 60 * time.Second, RedundancyLag: 1}
+	if lag, ok := d.Limit(drill.ObjectiveReplicationLag); ok {
+		s.RedundancyLag = lag
+	}
+	return s
+}
+
+// execution is one run about to happen in this process.
+type execution struct {
+	client    *kube.Client
+	runs      *kube.Runs
+	id        string
+	drill     *drill.Drill
+	journal   runner.Journal
+	observers []runner.Observer
+	log       *zap.Logger
+}
+
+// execute wires the drill's kinds to the runner's interfaces and runs it.
+func (x execution) execute(ctx context.Context) drill.Report {
+	spec := x.drill.Targets[0]
+	kind, _ := targets.Find(spec.Kind)
+	target := kind.Bind(targets.Deps{Run: x.id, Kube: x.client, Secret: x.secret, Log: x.log.Named("target")}, spec.Name, spec.Spec)
+	deps := faults.Deps{Run: x.id, Kube: x.client, Target: func(name string) (faults.Target, bool) { return target, name == spec.Name }}
+	var bound []runner.BoundFault
+	for _, f := range x.drill.Faults {
+		kind, _ := faults.Find(f.Kind)
+		bound = append(bound, runner.BoundFault{Kind: f.Kind, Name: f.Name, Fault: kind.Bind(deps, f.Name, f.Spec)})
+	}
+	need := needsOf(x.drill)
+	return runner.Run(ctx, runner.Config{
+		Info: drill.RunReport{ID: x.id, Drill: x.drill.Name, Description: x.drill.Description, File: x.drill.File,
+			Trial: 1, Trials: 1, DrillVersion: version, Cluster: x.cluster(ctx)},
+		Drill: x.drill, Settings: settings(x.drill),
+		Preflight:  func(ctx context.Context) error { return x.preflight(ctx, need) },
+		Namespaces: need.namespaces, Target: target, Faults: bound,
+		Sampler: probes.Sample, Journal: x.journal, Lock: kube.NewLock(x.client, x.runs, x.id),
+		Observers: x.observers, Log: x.log,
+	})
+}
+
+func (x execution) cluster(ctx context.Context) drill.ClusterReport {
+	c := drill.ClusterReport{Context: x.client.Context, Version: x.client.Version}
+	if nodes, err := x.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{}); err == nil {
+		c.Nodes = len(nodes.Items)
+	}
+	return c
+}
+
+// preflight refuses a run that would lack a right half-way, or whose namespace does not exist.
+func (x execution) preflight(ctx context.Context, need needs) error {
+	missing, err := x.client.Missing(ctx, need.permissions)
+	if err != nil {
+		return err
+	}
+	if len(missing) > 0 {
+		var all []string
+		for _, p := range missing {
+			all = append(all, p.String())
+		}
+		return &drill.Refusal{Code: "missing_rights", Text: fmt.Sprintf(
+			"The runner may not: %s. To allow drills of that namespace, run: drill install --allow %s",
+			strings.Join(all, "; "), strings.Join(need.namespaces, " --allow "))}
+	}
+	return nil
+}
+
+// secret reads one value of a Secret. That it is missing is for the user to mend.
+func (x execution) secret(ctx context.Context, namespace, name, key string) (string, error) {
+	s, err := x.client.CoreV1().Secrets(namespace).Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return "", &drill.Refusal{Code: "no_secret", Text: fmt.Sprintf("There is no Secret %q in namespace %s. Check secret() in the drill file", name, namespace)}
+	}
+	if err != nil {
+		return "", fmt.Errorf("read Secret %s/%s: %w", namespace, name, err)
+	}
+	value, ok := s.Data[key]
+	if !ok {
+		var keys []string
+		for k := range s.Data {
+			keys = append(keys, k)
+		}
+		return "", &drill.Refusal{Code: "no_secret_key", Text: fmt.Sprintf("Secret %s/%s has no key %q; it has: %s", namespace, name, key, strings.Join(keys, ", "))}
+	}
+	return string(value), nil
+}
+
+// revert puts one recorded fault back, from its record alone.
+func revert(client *kube.Client) func(ctx context.Context, rec kube.FaultRecord, run string) error {
+	return func(ctx context.Context, rec kube.FaultRecord, run string) error {
+		kind, ok := faults.Find(rec.Kind)
+		if !ok {
+			return fmt.Errorf("fault kind %q is not known to this version of drill (%s)", rec.Kind, version)
+		}
+		return kind.Restore(faults.Deps{Run: run, Kube: client}).Revert(ctx, rec.State)
+	}
+}
+
+// errStopped is the cause of a run's end when its record was cancelled or deleted.
+var errStopped = errors.New("the run was cancelled")

@@ -1,0 +1,60 @@
+package cli
+
+import (
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/failoverdrill/drill/deploy"
+)
+
+func installCommand(env *Env) *cobra.Command {
+	var cluster clusterFlags
+	var image string
+	var allow []string
+	var timeout time.Duration
+	c := &cobra.Command{
+		Use: "install", Short: "Install or update drill in a cluster",
+		Long: `Install drill's namespace, resource, roles, admission policy and server, by server-side apply. It may be repeated.
+Drill can touch a namespace only after --allow has named it; what was allowed before stays allowed.`,
+		Example: "  drill install --allow shop",
+		Args:    exactArgs(0, "no argument"),
+		RunE: func(c *cobra.Command, _ []string) error {
+			ctx, stop := env.interruptible(c.Context(), func() {}, func() {})
+			defer stop()
+			client, err := cluster.connect()
+			if err != nil {
+				return err
+			}
+			return deploy.Apply(ctx, client, deploy.Options{Image: image, Allow: allow, Timeout: timeout, Out: env.Stderr})
+		},
+	}
+	cluster.add(c)
+	c.Flags().StringVar(&image, "image", "failoverdrill/drill:"+version, "drill's image")
+	c.Flags().StringSliceVar(&allow, "allow", nil, "a namespace that drills may touch (repeatable)")
+	c.Flags().DurationVar(&timeout, "timeout", 2*time.Minute, "how long to wait for the server to be ready")
+	return c
+}
+
+func uninstallCommand(env *Env) *cobra.Command {
+	var cluster clusterFlags
+	var force bool
+	c := &cobra.Command{
+		Use: "uninstall", Short: "Remove drill, and its records, from a cluster",
+		Long: `Remove everything that drill install made, with the records of all runs. It refuses while a run is in progress,
+because the run's record is what puts the fault back; --force removes it all the same.`,
+		Args: exactArgs(0, "no argument"),
+		RunE: func(c *cobra.Command, _ []string) error {
+			ctx, stop := env.interruptible(c.Context(), func() {}, func() {})
+			defer stop()
+			client, err := cluster.connect()
+			if err != nil {
+				return err
+			}
+			return deploy.Delete(ctx, client, deploy.DeleteOptions{Force: force, Out: env.Stderr})
+		},
+	}
+	cluster.add(c)
+	c.Flags().BoolVar(&force, "force", false, "also while a run is in progress")
+	return c
+}

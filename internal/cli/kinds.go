@@ -1,0 +1,75 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/drillfile"
+	"github.com/failoverdrill/drill/internal/faults"
+	"github.com/failoverdrill/drill/internal/targets"
+)
+
+// fileKinds are the tables of kinds as the loader of drill files sees them.
+func fileKinds() drillfile.Kinds {
+	var kinds drillfile.Kinds
+	for _, k := range targets.Kinds() {
+		kinds.Targets = append(kinds.Targets, drillfile.Kind{Name: k.Name, Doc: k.Doc, Decode: k.Decode, Attributes: k.Attributes})
+	}
+	for _, k := range faults.Kinds() {
+		kinds.Faults = append(kinds.Faults, drillfile.Kind{Name: k.Name, Doc: k.Doc, Decode: k.Decode, Check: faultHasTarget})
+	}
+	return kinds
+}
+
+// faultHasTarget says what is wrong when a fault names no target of its drill.
+func faultHasTarget(spec any, name string, all []drill.TargetSpec) string {
+	named, ok := spec.(interface{ TargetName(fault string) string })
+	if !ok {
+		return ""
+	}
+	want := named.TargetName(name)
+	var have []string
+	for _, t := range all {
+		if t.Name == want {
+			return ""
+		}
+		have = append(have, t.Name)
+	}
+	return fmt.Sprintf("No target is called %q. Give the fault the name of its target, or set target to it. The drill's targets: %s.",
+		want, strings.Join(have, ", "))
+}
+
+// needs is what a drill wants of the cluster, known from its file alone.
+type needs struct {
+	namespaces  []string
+	secrets     []targets.SecretRef
+	permissions []drill.Permission
+	faults      []string
+	pods        []podSet
+}
+
+// podSet are the pods of a target.
+type podSet struct{ namespace, selector string }
+
+func needsOf(d *drill.Drill) needs {
+	var n needs
+	for _, t := range d.Targets {
+		kind, _ := targets.Find(t.Kind)
+		n.namespaces = append(n.namespaces, kind.Namespaces(t.Spec)...)
+		n.secrets = append(n.secrets, kind.Secrets(t.Spec)...)
+		n.permissions = append(n.permissions, kind.Permissions(t.Spec)...)
+		if named, ok := t.Spec.(interface{ Pods() (namespace, selector string) }); ok {
+			ns, selector := named.Pods()
+			n.pods = append(n.pods, podSet{ns, selector})
+		}
+	}
+	for _, f := range d.Faults {
+		kind, _ := faults.Find(f.Kind)
+		n.faults = append(n.faults, f.Kind)
+		for _, ns := range n.namespaces {
+			n.permissions = append(n.permissions, kind.Permissions(ns)...)
+		}
+	}
+	return n
+}

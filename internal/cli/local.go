@@ -1,0 +1,48 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/kube"
+	"github.com/failoverdrill/drill/internal/runner"
+)
+
+// runLocal executes the run in this process: same code and same record as in a runner pod. The server leaves it alone,
+// so that a local run that was killed must be reverted with drill recover.
+func runLocal(ctx context.Context, env *Env, client *kube.Client, runs *kube.Runs, run *kube.DrillRun, d *drill.Drill, v view) (drill.Report, error) {
+	ctx, stop := env.interruptible(ctx,
+		func() { env.status("\nEnding the run and reverting. A second Ctrl-C leaves at once, and leaves the fault where it is.") },
+		func() { env.status("\nLeft with the fault possibly in place. Put it back: drill recover %s", run.Name) })
+	defer stop()
+	me := fmt.Sprintf("local-%s", run.UID)
+	if _, err := runs.Admit(ctx, run.Name, me); err != nil {
+		return drill.Report{}, err
+	}
+	claimed, err := runs.Claim(ctx, run.Name, kube.Runner{Pod: me, UID: me})
+	if err != nil {
+		return drill.Report{}, err
+	}
+	journal := runs.Journal(run.Name, claimed.Status.Generation)
+	x := execution{client: client, runs: runs, id: run.Name, drill: d, journal: journal, log: logger(env),
+		observers: []runner.Observer{v}}
+	rep := x.execute(ctx)
+	clean, done := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer done()
+	if err := journal.Finish(clean, kube.Outcome{Verdict: rep.Run.Verdict, Report: &rep}); err != nil {
+		return rep, fmt.Errorf("record the end of run %s: %w", run.Name, err)
+	}
+	return rep, nil
+}
+
+// decodeEvent reads one line of a runner's output.
+func decodeEvent(raw []byte) (drill.Event, bool) {
+	var e drill.Event
+	if err := json.Unmarshal(raw, &e); err != nil || e.Type == "" {
+		return e, false
+	}
+	return e, true
+}

@@ -1,0 +1,79 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set by the Makefile.
+var version = "dev"
+
+// commands lists every command, in the order of the help text.
+func commands() []func(*Env) *cobra.Command {
+	return []func(*Env) *cobra.Command{
+		runCommand, validateCommand, planCommand, recoverCommand,
+		installCommand, uninstallCommand, serveCommand, execCommand, versionCommand,
+	}
+}
+
+// Main runs the command that the arguments name and returns the process's exit code.
+func Main(env *Env) (code int) {
+	defer func() {
+		if p := recover(); p != nil {
+			fmt.Fprintf(env.Stderr, "drill failed (a bug, please report it): %v\n%s", p, debug.Stack())
+			code = exitError
+		}
+	}()
+	root := &cobra.Command{
+		Use:   "drill",
+		Short: "Prove that what is highly available really fails over",
+		Long: `drill breaks one thing on purpose, watches what clients really see, puts everything back, and says in numbers
+how long recovery took, how far replicas lagged, and which acknowledged writes were lost.`,
+		Example: `  drill install --allow shop            # once per cluster
+  drill plan drills/kill-primary.hcl    # what would be touched
+  drill run drills/kill-primary.hcl     # do it, and report`,
+		SilenceUsage: true, SilenceErrors: true, Version: version,
+	}
+	root.SetArgs(env.Args)
+	root.SetIn(env.Stdin)
+	root.SetOut(env.Stdout)
+	root.SetErr(env.Stderr)
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return withCode(exitUsage, "%w. See '%s --help'", err, c.CommandPath())
+	})
+	for _, command := range commands() {
+		root.AddCommand(command(env))
+	}
+	err := root.ExecuteContext(context.Background())
+	if err != nil {
+		var quiet silent
+		if !errors.As(err, &quiet) {
+			fmt.Fprintf(env.Stderr, "Error: %v\n", err)
+		}
+	}
+	return exitCode(err)
+}
+
+// exactArgs is cobra's check with the exit code of wrong usage.
+func exactArgs(n int, what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) != n {
+			return withCode(exitUsage, "%s takes %s, got %d arguments. See '%s --help'", c.CommandPath(), what, len(args), c.CommandPath())
+		}
+		return nil
+	}
+}
+
+func versionCommand(env *Env) *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print drill's version", Args: exactArgs(0, "no argument"),
+		RunE: func(*cobra.Command, []string) error {
+			fmt.Fprintln(env.Stdout, "drill", version)
+			return nil
+		},
+	}
+}

@@ -1,0 +1,240 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/kube"
+)
+
+type runOptions struct {
+	cluster clusterFlags
+	name    string // of the drill in the file
+	output  string
+	reports []string
+	runner  string
+}
+
+// Where a run may be executed.
+const (
+	runnerCluster = "cluster"
+	runnerLocal   = "local"
+)
+
+func runCommand(env *Env) *cobra.Command {
+	var o runOptions
+	c := &cobra.Command{
+		Use: "run FILE", Short: "Run a drill now, and report",
+		Long: `Run a drill: check that the target is steady, break one thing, watch what clients see, put everything back, report.
+
+The run takes place in a runner pod in the cluster, and goes on when this command is killed. The first Ctrl-C ends the
+run and reverts; a second one leaves at once, and the runner reverts by itself.
+The exit code tells the verdict: 0 passed, 10 failed, 11 refused (nothing touched), 12 aborted, 13 interrupted,
+14 residue (someone must act), 15 invalid; 1 when drill itself failed, 4 when the file is invalid.`,
+		Example: `  drill run drills/kill-primary.hcl
+  drill run drills/kill-primary.hcl --report json=report.json
+  drill run drills/kill-primary.hcl --output json | jq .type`,
+		Args: exactArgs(1, "one drill file"),
+		RunE: func(c *cobra.Command, args []string) error { return runDrill(c.Context(), env, args[0], o) },
+	}
+	o.cluster.add(c)
+	outputFlag(c, &o.output)
+	c.Flags().StringVar(&o.name, "drill", "", "the drill to run, when the file holds several")
+	c.Flags().StringArrayVar(&o.reports, "report", nil, "write the report as FORMAT=PATH, with FORMAT json or text (repeatable)")
+	c.Flags().StringVar(&o.runner, "runner", runnerCluster, "where to execute the run: cluster (a runner pod) or local (this process, which must reach the pods)")
+	return c
+}
+
+func runDrill(ctx context.Context, env *Env, path string, o runOptions) error {
+	if err := checkOutput(o.output); err != nil {
+		return err
+	}
+	if o.runner != runnerCluster && o.runner != runnerLocal {
+		return withCode(exitUsage, "--runner takes cluster or local, not %q", o.runner)
+	}
+	files, err := parseReports(o.reports)
+	if err != nil {
+		return err
+	}
+	d, src, err := oneDrill(env, path, o.name)
+	if err != nil {
+		return err
+	}
+	client, err := o.cluster.connect()
+	if err != nil {
+		return err
+	}
+	who, err := client.WhoAmI(ctx)
+	if err != nil {
+		return err
+	}
+	runs := kube.NewRuns(client.Dynamic, kube.Namespace)
+	run, err := runs.Create(ctx, kube.Spec{Drill: d.Name, File: path, Source: string(src), Requester: who, Local: o.runner == runnerLocal})
+	if err != nil {
+		return err
+	}
+	env.status("Run %s on %s", run.Name, client.Context)
+	v := newView(env, o.output)
+	var rep drill.Report
+	if o.runner == runnerLocal {
+		rep, err = runLocal(ctx, env, client, runs, run, d, v)
+	} else {
+		f := &following{env: env, client: client, runs: runs, name: run.Name, view: v}
+		rep, err = f.follow(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	if err := writeReports(files, rep); err != nil {
+		return err
+	}
+	if code := reportCode(rep); code != exitOK {
+		return silent{code}
+	}
+	return nil
+}
+
+// following shows a run that takes place in the cluster, until its record is finished.
+type following struct {
+	env    *Env
+	client *kube.Client
+	runs   *kube.Runs
+	name   string
+	view   view
+
+	seen   int64 // the next event's number; a resumed log may repeat some
+	report *drill.Report
+}
+
+// Patience with the server and with the tail of the log.
+const (
+	admitHint    = 15 * time.Second
+	admitTimeout = 90 * time.Second
+	drainTimeout = 10 * time.Second
+)
+
+func (f *following) follow(ctx context.Context) (drill.Report, error) {
+	all, stopAll := context.WithCancel(ctx)
+	defer stopAll()
+	interrupted, stop := f.env.interruptible(ctx,
+		func() { f.env.status("\nEnding the run and reverting. A second Ctrl-C leaves at once; the runner reverts by itself.") },
+		func() {
+			f.env.status("\nLeft. The run goes on reverting in the cluster: kubectl -n %s get drillrun %s\nIf it does not end: drill recover %s",
+				f.runs.Namespace(), f.name, f.name)
+		})
+	defer stop()
+	go func() {
+		select {
+		case <-interrupted.Done():
+			if err := f.runs.Cancel(all, f.name); err != nil && all.Err() == nil {
+				f.env.status("The run could not be cancelled: %v", err)
+			}
+		case <-all.Done():
+		}
+	}()
+
+	records := make(chan *kube.DrillRun)
+	watched := make(chan error, 1)
+	go func() {
+		watched <- f.runs.Watch(all, f.name, func(r *kube.DrillRun) bool {
+			select {
+			case records <- r:
+			case <-all.Done():
+			}
+			return !r.Finished()
+		})
+	}()
+	return f.until(all, records, watched)
+}
+
+// until follows the record, and the runner's log from when there is one, to the end of both.
+func (f *following) until(ctx context.Context, records <-chan *kube.DrillRun, watched <-chan error) (drill.Report, error) {
+	var drained chan struct{}
+	hint, giveUp := time.After(admitHint), time.After(admitTimeout)
+	for {
+		select {
+		case r := <-records:
+			if r.Status.Runner.Pod != "" && drained == nil {
+				hint, giveUp = nil, nil
+				drained = make(chan struct{})
+				go func() {
+					defer close(drained)
+					_ = kube.Follow(ctx, f.client, f.runs.Namespace(), r.Status.Runner.Pod, f.line)
+				}()
+			}
+			if r.Finished() {
+				if drained != nil {
+					select {
+					case <-drained:
+					case <-time.After(drainTimeout):
+					}
+				}
+				return f.ended(r)
+			}
+		case err := <-watched:
+			if err == nil {
+				watched = nil // the last record is on its way
+				continue
+			}
+			return drill.Report{}, fmt.Errorf("follow run %s: %w", f.name, err)
+		case <-hint:
+			f.env.status("Waiting for drill's server to admit the run. See: kubectl -n %s get pods", f.runs.Namespace())
+		case <-giveUp:
+			_ = f.runs.Cancel(ctx, f.name)
+			return drill.Report{}, fmt.Errorf("drill's server did not admit run %s within %s; it was cancelled and nothing was touched. Does the server run? See: kubectl -n %s get pods",
+				f.name, admitTimeout, f.runs.Namespace())
+		}
+	}
+}
+
+// line shows one line of the runner's log, if it is an event that was not shown yet.
+func (f *following) line(raw []byte) {
+	e, ok := decodeEvent(raw)
+	if !ok || e.Seq < f.seen {
+		return
+	}
+	f.seen = e.Seq + 1
+	if e.Report != nil {
+		f.report = e.Report
+	}
+	f.view.Observe(e)
+}
+
+// ended returns the report: the runner's own, else the record's, else what the record says.
+func (f *following) ended(r *kube.DrillRun) (drill.Report, error) {
+	if f.report != nil && f.report.Run.Verdict == r.Status.Verdict {
+		return *f.report, nil
+	}
+	stored, err := r.Report()
+	if err != nil {
+		return drill.Report{}, err
+	}
+	rep := recordReport(r)
+	if stored != nil {
+		rep = *stored
+	}
+	f.view.Observe(drill.Event{Seq: f.seen, Type: drill.EventReport, Report: &rep})
+	return rep, nil
+}
+
+// recordReport is the report of a run that ended without one: refused by the server, or swept after its runner died.
+func recordReport(r *kube.DrillRun) drill.Report {
+	rep := drill.Report{FormatVersion: drill.FormatVersion,
+		Run: drill.RunReport{ID: r.Name, Drill: r.Spec.Drill, File: r.Spec.File, Started: r.CreationTimestamp.UTC(),
+			Verdict: r.Status.Verdict, Trial: 1, Trials: 1, DrillVersion: version,
+			Reasons: []drill.Reason{{Code: "record", Text: r.Status.Message}}},
+		Faults: []drill.FaultReport{}, Probes: []drill.ProbeReport{}, Objectives: []drill.ObjectiveReport{},
+		Findings: []drill.Finding{}, Unknown: []string{"recovery", "writes", "replication_lag", "primaries"}}
+	if r.Status.Finished != nil {
+		rep.Run.Finished = r.Status.Finished.UTC()
+	}
+	for _, f := range r.Status.Faults {
+		rep.Faults = append(rep.Faults, drill.FaultReport{Kind: f.Kind, Name: f.Name, Victims: []drill.Member{},
+			Reverted: f.Phase == kube.FaultReverted, Residue: append([]string{}, f.Residue...)})
+	}
+	return rep
+}

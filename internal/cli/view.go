@@ -1,0 +1,151 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/report"
+)
+
+// view shows a run while it goes on, and its report at the end.
+type view interface {
+	Observe(drill.Event)
+}
+
+// newView returns the view for --output: json is one event a line on standard output, text is for people.
+func newView(env *Env, output string) view {
+	if output == "json" {
+		return &jsonView{w: env.Stdout}
+	}
+	return &textView{env: env}
+}
+
+// jsonView writes every event as a line, without the slots, which only the record has.
+type jsonView struct{ w io.Writer }
+
+func (v *jsonView) Observe(e drill.Event) {
+	if e.Type == drill.EventSamples || e.Type == drill.EventReadBack {
+		return
+	}
+	line, err := json.Marshal(e)
+	if err != nil {
+		line, _ = json.Marshal(drill.Event{Seq: e.Seq, At: e.At, Type: e.Type, Text: "event cannot be written: " + err.Error()})
+	}
+	_, _ = v.w.Write(append(line, '\n'))
+}
+
+// textView writes one line per change of state. The progress line is rewritten in place on a terminal, and otherwise
+// written now and then, so that a log shows that the run is alive.
+type textView struct {
+	env      *Env
+	progress bool // the cursor stands behind a progress line
+	shown    drill.Offset
+}
+
+// progressEvery is how often the progress is written where it cannot be rewritten.
+const progressEvery = 10 * time.Second
+
+func (v *textView) Observe(e drill.Event) {
+	switch e.Type {
+	case drill.EventProgress:
+		v.showProgress(e)
+	case drill.EventReport:
+		v.clear()
+		style := report.Style{Color: v.env.color()}
+		fmt.Fprintln(v.env.Stderr)
+		_ = report.Text(v.env.Stdout, *e.Report, style)
+	default:
+		for _, line := range lines(e) {
+			v.clear()
+			v.env.status("%7.1fs  %s", e.At.Seconds(), line)
+		}
+	}
+}
+
+func (v *textView) showProgress(e drill.Event) {
+	if v.env.TTY {
+		fmt.Fprintf(v.env.Stderr, "\r\033[K%7.1fs  %s", e.At.Seconds(), e.Text)
+		v.progress = true
+		return
+	}
+	if e.At.Sub(v.shown) >= progressEvery {
+		v.shown = e.At
+		v.env.status("%7.1fs  … %s", e.At.Seconds(), e.Text)
+	}
+}
+
+// clear removes a progress line, so that the next line stands alone.
+func (v *textView) clear() {
+	if v.progress {
+		fmt.Fprint(v.env.Stderr, "\r\033[K")
+		v.progress = false
+	}
+}
+
+// stepTexts says what a step does.
+var stepTexts = map[drill.Step]string{
+	drill.StepPlan:       "Planning: finding the members and the victim",
+	drill.StepProbes:     "Starting probes",
+	drill.StepSteady:     "Waiting for the steady state",
+	drill.StepInject:     "Injecting",
+	drill.StepObserve:    "Watching what clients see",
+	drill.StepRevert:     "Putting back what is left to put back",
+	drill.StepRedundancy: "Waiting for every member to be back and caught up",
+	drill.StepReadBack:   "Reading the ledger back from every member",
+}
+
+// lines is an event for people; most have one line, some none.
+func lines(e drill.Event) []string {
+	switch e.Type {
+	case drill.EventStep:
+		return []string{stepTexts[e.Step]}
+	case drill.EventPlan:
+		var out []string
+		for _, p := range e.Plans {
+			out = append(out, "  will: "+p.Sentence, "  undo: "+p.Undo)
+		}
+		return out
+	case drill.EventFault:
+		f := e.Fault
+		text := fmt.Sprintf("Fault %s %q: %s", f.Kind, f.Name, f.State)
+		if f.By != "" {
+			text += " (" + f.By + ")"
+		}
+		if len(f.Residue) > 0 {
+			text += ": " + strings.Join(f.Residue, "; ")
+		}
+		return []string{text}
+	case drill.EventViews:
+		v := e.Views
+		return []string{fmt.Sprintf("Primary by label %s, by service %s, by its own word %s", names(v.Label), names(v.Service), names(v.Member))}
+	case drill.EventRule:
+		if e.Rule.Truth != drill.True {
+			return nil
+		}
+		text := fmt.Sprintf("Abort condition %q holds: %s", e.Rule.Name, e.Rule.Message)
+		if e.Rule.Fired {
+			text = fmt.Sprintf("Abort condition %q fires: %s", e.Rule.Name, e.Rule.Message)
+		}
+		return []string{text}
+	case drill.EventFinding:
+		return []string{e.Finding.Severity + ": " + e.Finding.Text}
+	case drill.EventEnd:
+		if e.Text == "" {
+			return nil
+		}
+		return []string{e.Text}
+	default:
+		return nil
+	}
+}
+
+func names(members []string) string {
+	if len(members) == 0 {
+		return "none"
+	}
+	return strings.Join(members, "+")
+}

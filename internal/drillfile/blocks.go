@@ -1,0 +1,88 @@
+package drillfile
+
+import (
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// rootBlocks is the top of a drill file.
+type rootBlocks struct {
+	Drills []drillBlock `hcl:"drill,block"`
+}
+
+type drillBlock struct {
+	Name         string           `hcl:"name,label"`
+	NameRange    hcl.Range        `hcl:"name,label_range"`
+	DefRange     hcl.Range        `hcl:",def_range"`
+	Description  *string          `hcl:"description,optional"`
+	Timeout      *string          `hcl:"timeout,optional"`
+	TimeoutRange hcl.Range        `hcl:"timeout,attr_value_range"`
+	Targets      []kindBlock      `hcl:"target,block"`
+	SteadyState  *steadyBlock     `hcl:"steady_state,block"`
+	Faults       []kindBlock      `hcl:"fault,block"`
+	Aborts       []abortBlock     `hcl:"abort,block"`
+	Objectives   *objectivesBlock `hcl:"objectives,block"`
+	Body         hcl.Body         `hcl:",body"`
+}
+
+// kindBlock is a target or a fault: two labels, and a body that its kind reads.
+type kindBlock struct {
+	Kind      string    `hcl:"kind,label"`
+	KindRange hcl.Range `hcl:"kind,label_range"`
+	Name      string    `hcl:"name,label"`
+	NameRange hcl.Range `hcl:"name,label_range"`
+	DefRange  hcl.Range `hcl:",def_range"`
+	Body      hcl.Body  `hcl:",remain"`
+}
+
+type steadyBlock struct {
+	Hold         *string       `hcl:"hold,optional"`
+	HoldRange    hcl.Range     `hcl:"hold,attr_value_range"`
+	Timeout      *string       `hcl:"timeout,optional"`
+	TimeoutRange hcl.Range     `hcl:"timeout,attr_value_range"`
+	DefRange     hcl.Range     `hcl:",def_range"`
+	Asserts      []assertBlock `hcl:"assert,block"`
+}
+
+// Conditions and messages stay expressions. They are required, but as pointers, so that their absence is said once.
+type assertBlock struct {
+	Condition    *hcl.Attribute `hcl:"condition"`
+	ErrorMessage *hcl.Attribute `hcl:"error_message"`
+	DefRange     hcl.Range      `hcl:",def_range"`
+}
+
+type abortBlock struct {
+	Name         string         `hcl:"name,label"`
+	NameRange    hcl.Range      `hcl:"name,label_range"`
+	Condition    *hcl.Attribute `hcl:"condition"`
+	For          *string        `hcl:"for,optional"`
+	ForRange     hcl.Range      `hcl:"for,attr_value_range"`
+	ErrorMessage *hcl.Attribute `hcl:"error_message"`
+	DefRange     hcl.Range      `hcl:",def_range"`
+}
+
+type objectivesBlock struct {
+	RecoveryTime        *string   `hcl:"recovery_time,optional"`
+	RecoveryTimeRange   hcl.Range `hcl:"recovery_time,attr_value_range"`
+	RedundancyTime      *string   `hcl:"redundancy_time,optional"`
+	RedundancyTimeRange hcl.Range `hcl:"redundancy_time,attr_value_range"`
+	LostWrites          *int      `hcl:"lost_writes,optional"`
+	LostWritesRange     hcl.Range `hcl:"lost_writes,attr_value_range"`
+	DualPrimary         *string   `hcl:"dual_primary,optional"`
+	DualPrimaryRange    hcl.Range `hcl:"dual_primary,attr_value_range"`
+	ReplicationLag      *string   `hcl:"replication_lag,optional"`
+	ReplicationLagRange hcl.Range `hcl:"replication_lag,attr_value_range"`
+	LeaderChanges       *int      `hcl:"leader_changes,optional"`
+	LeaderChangesRange  hcl.Range `hcl:"leader_changes,attr_value_range"`
+}
+
+// count is the number of blocks of a type, also of those with the wrong number of labels.
+func count(body *hclsyntax.Body, blockType string) int {
+	n := 0
+	for _, b := range body.Blocks {
+		if b.Type == blockType {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,247 @@
+package drillfile
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/failoverdrill/drill/internal/drill"
+)
+
+// What a drill file need not say.
+const (
+	defaultTimeout       = 10 * time.Minute
+	defaultSteadyHold    = 10 * time.Second
+	defaultSteadyTimeout = 2 * time.Minute
+)
+
+// names remembers where each name of a block type was first used.
+type names map[string]hcl.Range
+
+// name is what a block may be called: a part of an expression, a label, and of a file's name.
+var name = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,62}$`)
+
+func (l *loader) checkName(block, given string, at hcl.Range, seen names) {
+	if !name.MatchString(given) {
+		l.report(at, "Invalid name",
+			fmt.Sprintf("%q cannot be the name of this %s. Write a letter, and then up to 62 letters, digits, hyphens and underscores.", given, block))
+		return
+	}
+	if first, ok := seen[given]; ok {
+		l.report(at, "Duplicate name",
+			fmt.Sprintf("Another %s named %q is on line %d of %s; this one is on line %d. Give one of them a different name.",
+				block, given, first.Start.Line, first.Filename, at.Start.Line))
+		return
+	}
+	seen[given] = at
+}
+
+// duration reads a duration's text, or returns the default when there is none.
+func (l *loader) duration(text *string, at hcl.Range, otherwise time.Duration) time.Duration {
+	if text == nil {
+		return otherwise
+	}
+	d, err := drill.ParseDuration(*text)
+	if err != nil {
+		// When gohcl could not read the value it has said so, and left the text empty.
+		if *text != "" || !l.failedWithin(at) {
+			l.report(at, "Invalid duration", err.Error()+".")
+		}
+		return otherwise
+	}
+	return d
+}
+
+func (l *loader) failedWithin(at hcl.Range) bool {
+	for _, d := range l.diags {
+		if d.Severity == hcl.DiagError && d.Subject != nil && at.Overlaps(*d.Subject) {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *loader) drill(b *drillBlock) *drill.Drill {
+	d := &drill.Drill{Name: b.Name, File: l.path, Timeout: l.duration(b.Timeout, b.TimeoutRange, defaultTimeout)}
+	if b.Description != nil {
+		d.Description = strings.TrimSpace(*b.Description)
+	}
+	targets := l.kindBlocks(d, b)
+	d.SteadyState = l.steadyState(b.SteadyState, targets)
+	if d.Timeout <= d.SteadyState.Hold {
+		at := b.TimeoutRange
+		if b.Timeout == nil {
+			at = b.DefRange
+		}
+		l.report(at, "Timeout too short",
+			fmt.Sprintf("The whole drill may take %s, but its steady state alone must hold for %s. Raise timeout, or lower hold.", d.Timeout, d.SteadyState.Hold))
+	}
+	seen := names{}
+	for i := range b.Aborts {
+		a := &b.Aborts[i]
+		l.checkName("abort block", a.Name, a.NameRange, seen)
+		r := drill.Rule{Name: a.Name, For: l.duration(a.For, a.ForRange, 0)}
+		if c := l.rule(a.Condition, a.ErrorMessage, a.DefRange, targets); c != nil {
+			r.Condition = c
+		}
+		d.Aborts = append(d.Aborts, r)
+	}
+	d.Objectives = l.objectives(b.Objectives)
+	return d
+}
+
+func (l *loader) steadyState(b *steadyBlock, targets map[string]*Kind) drill.SteadyState {
+	s := drill.SteadyState{Hold: defaultSteadyHold, Timeout: defaultSteadyTimeout}
+	if b == nil {
+		return s
+	}
+	s.Hold = l.duration(b.Hold, b.HoldRange, defaultSteadyHold)
+	s.Timeout = l.duration(b.Timeout, b.TimeoutRange, defaultSteadyTimeout)
+	if s.Timeout < s.Hold {
+		at := b.TimeoutRange
+		if b.Timeout == nil {
+			at = b.HoldRange
+		}
+		l.report(at, "Timeout too short",
+			fmt.Sprintf("The steady state must hold for %s, which cannot happen within %s. Raise timeout, or lower hold.", s.Hold, s.Timeout))
+	}
+	for i, a := range b.Asserts {
+		r := drill.Rule{Name: fmt.Sprintf("assert_%d", i+1)}
+		if c := l.rule(a.Condition, a.ErrorMessage, a.DefRange, targets); c != nil {
+			r.Condition = c
+		}
+		s.Asserts = append(s.Asserts, r)
+	}
+	return s
+}
+
+// objectives lists those that the file gives, in the order of the language. There are no defaults: what a file does
+// not ask for is measured and not judged.
+func (l *loader) objectives(b *objectivesBlock) []drill.Objective {
+	if b == nil {
+		return nil
+	}
+	var list []drill.Objective
+	seconds := func(name string, text *string, at hcl.Range) {
+		if text != nil {
+			list = append(list, drill.Objective{Name: name, Limit: l.duration(text, at, 0).Seconds()})
+		}
+	}
+	count := func(name string, n *int, at hcl.Range) {
+		if n == nil {
+			return
+		}
+		if *n < 0 {
+			l.report(at, "Negative count", "This is a number of things, and the most there may be of them. Write 0 or a larger whole number.")
+		}
+		list = append(list, drill.Objective{Name: name, Limit: float64(*n)})
+	}
+	seconds(drill.ObjectiveRecoveryTime, b.RecoveryTime, b.RecoveryTimeRange)
+	seconds(drill.ObjectiveRedundancyTime, b.RedundancyTime, b.RedundancyTimeRange)
+	count(drill.ObjectiveLostWrites, b.LostWrites, b.LostWritesRange)
+	seconds(drill.ObjectiveDualPrimary, b.DualPrimary, b.DualPrimaryRange)
+	seconds(drill.ObjectiveReplicationLag, b.ReplicationLag, b.ReplicationLagRange)
+	count(drill.ObjectiveLeaderChanges, b.LeaderChanges, b.LeaderChangesRange)
+	return list
+}
+
+// kindBlocks reads the targets and faults into d, and returns the kind of each target by name; nil when unknown.
+func (l *loader) kindBlocks(d *drill.Drill, b *drillBlock) map[string]*Kind {
+	before := len(l.diags)
+	targets, seen := map[string]*Kind{}, names{}
+	var checks []func()
+	for i := range b.Targets {
+		t := &b.Targets[i]
+		l.checkName("target", t.Name, t.NameRange, seen)
+		kind, spec := l.kindBlock("target", t, l.kinds.Targets)
+		if _, taken := targets[t.Name]; !taken {
+			targets[t.Name] = kind
+		}
+		d.Targets = append(d.Targets, drill.TargetSpec{Kind: t.Kind, Name: t.Name, Spec: spec})
+		checks = append(checks, func() { l.checkKind("target", kind, spec, t, d.Targets) })
+	}
+	seen = names{}
+	for i := range b.Faults {
+		f := &b.Faults[i]
+		l.checkName("fault", f.Name, f.NameRange, seen)
+		kind, spec := l.kindBlock("fault", f, l.kinds.Faults)
+		d.Faults = append(d.Faults, drill.FaultSpec{Kind: f.Kind, Name: f.Name, Spec: spec})
+		checks = append(checks, func() { l.checkKind("fault", kind, spec, f, d.Targets) })
+	}
+	complete := l.checkNumber("target", b, b.Targets, "which names the system under test")
+	complete = l.checkNumber("fault", b, b.Faults, "which says what to break") && complete
+	if complete && len(l.diags) == before {
+		for _, check := range checks {
+			check()
+		}
+	}
+	return targets
+}
+
+// checkNumber holds a drill to exactly one target and one fault. It returns false when blocks are missing, or were
+// left out because of their labels, which has been reported.
+func (l *loader) checkNumber(block string, b *drillBlock, blocks []kindBlock, what string) bool {
+	for i := 1; i < len(blocks); i++ {
+		l.diags = append(l.diags, notYet(blocks[i].DefRange, "A drill with more than one "+block, "Keep one, and write another drill for the other."))
+	}
+	written := len(blocks)
+	if body, ok := b.Body.(*hclsyntax.Body); ok {
+		written = count(body, block)
+	}
+	if written == 0 {
+		l.report(b.DefRange, "Missing "+block+" block", fmt.Sprintf("A drill needs a %s block, %s.", block, what))
+	}
+	return written > 0 && written == len(blocks)
+}
+
+// kindBlock finds a block's kind and lets it read the body.
+func (l *loader) kindBlock(block string, b *kindBlock, kinds []Kind) (*Kind, any) {
+	for i := range kinds {
+		if kinds[i].Name != b.Kind {
+			continue
+		}
+		spec, diags := kinds[i].Decode(b.Body, l.inKind)
+		body, ok := b.Body.(*hclsyntax.Body)
+		for _, d := range diags {
+			if !ok || !l.excused(d, body) {
+				l.diags = append(l.diags, d)
+			}
+		}
+		if ok && !diags.HasErrors() {
+			l.diags = append(l.diags, checkSensitive(spec, body)...)
+		}
+		return &kinds[i], spec
+	}
+	known := make([]string, 0, len(kinds))
+	for _, k := range kinds {
+		known = append(known, k.Name)
+	}
+	l.report(b.KindRange, "Unknown kind of "+block, fmt.Sprintf("There is no kind of %s named %q.%s", block, b.Kind, didYouMean(b.Kind, known)))
+	return nil, nil
+}
+
+// excused reports whether a kind complains of a value that is unknown only because its expression has another problem.
+func (l *loader) excused(d *hcl.Diagnostic, body *hclsyntax.Body) bool {
+	if d.Subject == nil {
+		return false
+	}
+	for _, a := range body.Attributes {
+		if at := a.Expr.Range(); at.ContainsPos(d.Subject.Start) {
+			return within(at, l.causes)
+		}
+	}
+	return false
+}
+
+func (l *loader) checkKind(block string, kind *Kind, spec any, b *kindBlock, targets []drill.TargetSpec) {
+	if kind == nil || kind.Check == nil {
+		return
+	}
+	if sentence := kind.Check(spec, b.Name, targets); sentence != "" {
+		l.report(b.NameRange, "Unsuitable "+block, sentence)
+	}
+}

@@ -1,0 +1,100 @@
+package drillfile
+
+import (
+	"fmt"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// future is a part of the language that this version knows of and cannot do yet. Each name has a sentence that says
+// what to do without it.
+type future struct{ blocks, arguments, functions map[string]string }
+
+const removeIt = "Remove it for now."
+
+// futureOf lists, by the block they stand in, the parts of the language to come.
+func futureOf(block string) future {
+	switch block {
+	case "":
+		return future{
+			blocks: map[string]string{
+				"variable": "Remove it, and write the value where it is used.",
+				"locals":   "Remove it, and write the values where they are used.",
+			},
+			functions: map[string]string{
+				"env":  `Keep the value in a Kubernetes Secret, and write secret("name", "key").`,
+				"file": `Keep the value in a Kubernetes Secret, and write secret("name", "key").`,
+			},
+		}
+	case "drill":
+		return future{
+			blocks: map[string]string{
+				"schedule":     "Remove it, and start the drill by hand or from a CronJob.",
+				"guard":        removeIt,
+				"probe":        "Remove it: the target is probed without it.",
+				"precondition": "Remove it, and write what must hold as an assert in steady_state.",
+				"notify":       removeIt,
+			},
+			arguments: map[string]string{
+				"repeat":  "Remove it, and run the drill several times.",
+				"stagger": removeIt,
+			},
+		}
+	case "fault":
+		return future{arguments: map[string]string{"after": removeIt}}
+	case "abort", "assert":
+		return future{arguments: map[string]string{"on_unknown": "Remove it: while a value has no reading, the rule waits."}}
+	case "objectives":
+		return future{
+			blocks:    map[string]string{"alert": removeIt, "assert": removeIt},
+			arguments: map[string]string{"read_outage": removeIt, "staleness": removeIt},
+		}
+	}
+	return future{}
+}
+
+// withoutFuture reports what is not available yet, and returns the body without it.
+func withoutFuture(body *hclsyntax.Body, block string) (*hclsyntax.Body, hcl.Diagnostics) {
+	var diags hcl.Diagnostics
+	next := futureOf(block)
+	kept := &hclsyntax.Body{Attributes: hclsyntax.Attributes{}, SrcRange: body.SrcRange, EndRange: body.EndRange}
+	for name, a := range body.Attributes {
+		if hint, ok := next.arguments[name]; ok {
+			diags = append(diags, notYet(a.NameRange, fmt.Sprintf("The argument %q", name), hint))
+			continue
+		}
+		kept.Attributes[name] = a
+	}
+	for _, b := range body.Blocks {
+		if hint, ok := next.blocks[b.Type]; ok {
+			diags = append(diags, notYet(b.DefRange(), "The block "+b.Type, hint))
+			continue
+		}
+		inner, more := withoutFuture(b.Body, b.Type)
+		copied := *b
+		copied.Body = inner
+		kept.Blocks = append(kept.Blocks, &copied)
+		diags = append(diags, more...)
+	}
+	return kept, diags
+}
+
+func notYet(at hcl.Range, what, hint string) *hcl.Diagnostic {
+	return problem(at, "Not available yet", what+" belongs to the drill language, but this version of drill cannot do it. "+hint)
+}
+
+// futureFunctions reports the calls of functions that are not available yet.
+func futureFunctions(body *hclsyntax.Body) hcl.Diagnostics {
+	next := futureOf("").functions
+	return hclsyntax.VisitAll(body, func(node hclsyntax.Node) hcl.Diagnostics {
+		call, ok := node.(*hclsyntax.FunctionCallExpr)
+		if !ok {
+			return nil
+		}
+		if hint, ok := next[call.Name]; ok {
+			return hcl.Diagnostics{notYet(call.NameRange, fmt.Sprintf("The function %s()", call.Name), hint)}
+		}
+		return nil
+	})
+}

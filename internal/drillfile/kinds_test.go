@@ -1,0 +1,67 @@
+package drillfile_test
+
+import (
+	"fmt"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/gohcl"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/drillfile"
+)
+
+type postgresqlSpec struct {
+	Namespace string          `hcl:"namespace"`
+	Selector  string          `hcl:"selector"`
+	DSN       drill.Sensitive `hcl:"dsn"`
+	Service   string          `hcl:"service,optional"`
+	Preset    string          `hcl:"preset,optional"`
+	WriteRate int             `hcl:"write_rate,optional"`
+}
+
+type killPrimarySpec struct {
+	Method   string `hcl:"method,optional"`
+	HoldDown string `hcl:"hold_down,optional"`
+}
+
+func decode[Spec any](body hcl.Body, ctx *hcl.EvalContext) (any, hcl.Diagnostics) {
+	var spec Spec
+	diags := gohcl.DecodeBody(body, ctx, &spec)
+	return spec, diags
+}
+
+// decodePostgreSQL also complains, as a kind may, of a dsn that gohcl would have refused.
+func decodePostgreSQL(body hcl.Body, ctx *hcl.EvalContext) (any, hcl.Diagnostics) {
+	attributes, _ := body.JustAttributes()
+	if dsn, ok := attributes["dsn"]; ok {
+		if v, diags := dsn.Expr.Value(ctx); !diags.HasErrors() && !v.IsKnown() {
+			at := dsn.Expr.Range()
+			return postgresqlSpec{}, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "Invalid dsn", Detail: "dsn must be a string.", Subject: &at}}
+		}
+	}
+	return decode[postgresqlSpec](body, ctx)
+}
+
+// kinds are the test's own, so that nothing here depends on a fault or a target.
+func kinds() drillfile.Kinds {
+	return drillfile.Kinds{
+		Targets: []drillfile.Kind{{
+			Name: "postgresql", Doc: "A PostgreSQL cluster.", Decode: decodePostgreSQL,
+			Attributes: map[string]cty.Type{
+				"outage_seconds": cty.Number, "lag_seconds": cty.Number, "success_ratio": cty.Number, "primaries": cty.Number,
+			},
+		}},
+		Faults: []drillfile.Kind{{
+			Name: "kill_primary", Doc: "The primary dies.", Decode: decode[killPrimarySpec],
+			Check: func(_ any, name string, targets []drill.TargetSpec) string {
+				for _, t := range targets {
+					if t.Name == name {
+						return ""
+					}
+				}
+				return fmt.Sprintf("The name of a kill_primary fault is the target whose primary dies, and there is no target named %q.", name)
+			},
+		}},
+	}
+}

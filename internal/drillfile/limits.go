@@ -1,0 +1,140 @@
+package drillfile
+
+import (
+	"bytes"
+	"fmt"
+	"math/big"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// The limits of a drill file. HCL's parser and evaluator recurse, and Go ends the process when a stack grows too
+// large, so what they are given must be bounded before. No drill comes near any of these.
+const (
+	maxBytes    = 1 << 20
+	maxNesting  = 32   // of brackets, braces, quotes and templates
+	maxUnary    = 32   // operators in a row
+	maxTokens   = 2000 // from one equals sign to the next
+	maxDigits   = 64   // of a number
+	maxExponent = 1023 // of a number, base 2: what a float64 holds
+)
+
+// checkBytes refuses what is no text.
+func checkBytes(path string, src []byte) hcl.Diagnostics {
+	at := hcl.Range{Filename: path, Start: hcl.InitialPos, End: hcl.InitialPos}
+	if len(src) > maxBytes {
+		return hcl.Diagnostics{problem(at, "File too large",
+			fmt.Sprintf("A drill file may have up to 1 MiB, but this one has %d bytes. Check that it is a drill file, or split it.", len(src)))}
+	}
+	for i, n := 0, 0; i < len(src); i += n {
+		var r rune
+		r, n = utf8.DecodeRune(src[i:])
+		switch {
+		case r == utf8.RuneError && n == 1:
+			return hcl.Diagnostics{problem(position(path, src, i), "Invalid character encoding",
+				"Drill files are UTF-8, and these bytes are not. Save the file as UTF-8.")}
+		case isControl(r):
+			return hcl.Diagnostics{problem(position(path, src, i), "Control character",
+				fmt.Sprintf("The character %U is not allowed in a drill file. Remove it; if the file looks right in an editor, save it as UTF-8 without a byte order mark.", r))}
+		}
+	}
+	return nil
+}
+
+// isControl tells the characters that steer a terminal or could pass for drill's own marks from those of a text.
+func isControl(r rune) bool {
+	return unicode.IsControl(r) && r != '\n' && r != '\r' && r != '\t' || r == '\uFEFF'
+}
+
+func position(path string, src []byte, offset int) hcl.Range {
+	start := bytes.LastIndexByte(src[:offset], '\n') + 1
+	pos := hcl.Pos{Line: 1 + bytes.Count(src[:offset], []byte("\n")), Column: 1 + utf8.RuneCount(src[start:offset]), Byte: offset}
+	end := pos
+	end.Column++
+	end.Byte++
+	return hcl.Range{Filename: path, Start: pos, End: end}
+}
+
+// checkTokens bounds how deep the parser will have to go.
+func checkTokens(path string, src []byte) hcl.Diagnostics {
+	tokens, _ := hclsyntax.LexConfig(src, path, hcl.InitialPos) // the parser will repeat what is wrong
+	depth, unary, run := 0, 0, 0
+	for _, t := range tokens {
+		run++
+		switch t.Type {
+		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenOQuote,
+			hclsyntax.TokenOHeredoc, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
+			depth++
+		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenCQuote,
+			hclsyntax.TokenCHeredoc, hclsyntax.TokenTemplateSeqEnd:
+			depth--
+		case hclsyntax.TokenEqual:
+			run = 0
+		case hclsyntax.TokenNumberLit:
+			if len(t.Bytes) > maxDigits {
+				return hcl.Diagnostics{problem(t.Range, "Number too long", fmt.Sprintf("A number may have up to %d digits.", maxDigits))}
+			}
+		default: // neither opens nor closes anything
+		}
+		if t.Type == hclsyntax.TokenBang || t.Type == hclsyntax.TokenMinus {
+			unary++
+		} else {
+			unary = 0
+		}
+		switch {
+		case depth > maxNesting || unary > maxUnary:
+			return hcl.Diagnostics{problem(t.Range, "Expression nested too deeply",
+				fmt.Sprintf("Blocks, brackets and operators may be nested up to %d deep. Check for a quote or a bracket that is not closed.", maxNesting))}
+		case run > maxTokens:
+			return hcl.Diagnostics{problem(t.Range, "Expression too long", "Shorten this expression, or check for a quote or a bracket that is not closed.")}
+		}
+	}
+	return nil
+}
+
+// checkLiterals refuses what would take for ever to evaluate, or could pass for drill's own marks in a string.
+func checkLiterals(body *hclsyntax.Body) hcl.Diagnostics {
+	return hclsyntax.VisitAll(body, func(node hclsyntax.Node) hcl.Diagnostics {
+		switch n := node.(type) {
+		case *hclsyntax.ForExpr:
+			return hcl.Diagnostics{problem(n.Range(), "For expression", "Drill files have no for expressions. Write the elements out.")}
+		case *hclsyntax.LiteralValueExpr:
+			return checkLiteral(n.Val, n.Range())
+		case *hclsyntax.Block:
+			var diags hcl.Diagnostics
+			for i, label := range n.Labels {
+				diags = append(diags, checkLiteral(cty.StringVal(label), n.LabelRanges[i])...)
+			}
+			return diags
+		}
+		return nil
+	})
+}
+
+func checkLiteral(v cty.Value, at hcl.Range) hcl.Diagnostics {
+	if v.IsNull() || !v.IsKnown() {
+		return nil
+	}
+	switch v.Type() {
+	case cty.Number:
+		if !reasonable(v.AsBigFloat()) {
+			return hcl.Diagnostics{problem(at, "Number out of range", "Write a number of ordinary size: this one would have hundreds of digits.")}
+		}
+	case cty.String:
+		for _, r := range v.AsString() {
+			if isControl(r) {
+				return hcl.Diagnostics{problem(at, "Control character", fmt.Sprintf("The character %U is not allowed in a drill file, not even as an escape sequence. Remove it.", r))}
+			}
+		}
+	}
+	return nil
+}
+
+func reasonable(f *big.Float) bool {
+	exp := f.MantExp(nil)
+	return !f.IsInf() && exp <= maxExponent && exp >= -maxExponent
+}

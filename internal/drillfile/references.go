@@ -1,0 +1,151 @@
+package drillfile
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// reference is a live value that an expression reads: root.name.attribute.
+type reference struct {
+	root, name, attribute string
+	at                    hcl.Range
+	typ                   cty.Type // cty.NilType when the target's kind is not known
+}
+
+// checkStatics reports what the arguments other than conditions refer to, because there is nothing yet that they may,
+// and the calls of secret() outside the bodies of kinds.
+func (l *loader) checkStatics(body *hclsyntax.Body, block string) {
+	inKind := block == "target" || block == "fault"
+	for name, a := range body.Attributes {
+		if isLive(block, name) {
+			continue // the rule's compilation checks it
+		}
+		if !inKind {
+			l.checkSecrets(a.Expr)
+		}
+		for _, t := range a.Expr.Variables() {
+			l.checkStatic(t)
+		}
+	}
+	for _, b := range body.Blocks {
+		if inKind {
+			l.checkStatics(b.Body, block)
+		} else {
+			l.checkStatics(b.Body, b.Type)
+		}
+	}
+}
+
+// isLive tells the arguments that stay expressions.
+func isLive(block, argument string) bool {
+	return (block == "assert" || block == "abort") && (argument == "condition" || argument == "error_message")
+}
+
+func (l *loader) checkStatic(t hcl.Traversal) {
+	switch root := t.RootName(); root {
+	case "var", "local":
+		l.diags = append(l.diags, notYet(t.SourceRange(), root+".…", "Write the value itself here."))
+	case "target", "probe", "run":
+		l.report(t.SourceRange(), "Live value outside a condition",
+			"This argument is read before the run, when nothing has been measured. Only condition and error_message may refer to live values.")
+	default:
+		detail := fmt.Sprintf("There is nothing named %q to refer to here.", root)
+		if len(t) == 1 {
+			detail += fmt.Sprintf(" If it is meant as text, put it in quotes: \"%s\".", root)
+		}
+		l.report(t.SourceRange(), "Unknown reference", detail)
+	}
+}
+
+// checkSecrets reports calls of secret() where the value would not stay secret.
+func (l *loader) checkSecrets(expr hclsyntax.Expression) {
+	l.diags = append(l.diags, hclsyntax.VisitAll(expr, func(node hclsyntax.Node) hcl.Diagnostics {
+		if call, ok := node.(*hclsyntax.FunctionCallExpr); ok && call.Name == "secret" {
+			return hcl.Diagnostics{problem(call.Range(), "Misplaced secret",
+				"What stands here is printed in plans, logs and reports. Only a target's or a fault's own arguments may call secret(), such as dsn.")}
+		}
+		return nil
+	})...)
+}
+
+// roots lists the first parts of all references in a body.
+func roots(body *hclsyntax.Body) []string {
+	var found []string
+	_ = hclsyntax.VisitAll(body, func(node hclsyntax.Node) hcl.Diagnostics {
+		if s, ok := node.(*hclsyntax.ScopeTraversalExpr); ok {
+			found = append(found, s.Traversal.RootName())
+		}
+		return nil
+	})
+	return found
+}
+
+// live reads the references of a condition or a message, and reports those that lead nowhere. It returns false when
+// there is a bad one.
+func (l *loader) live(expr hclsyntax.Expression, targets map[string]*Kind) ([]reference, bool) {
+	var refs []reference
+	ok := true
+	for _, t := range expr.Variables() {
+		r, good := l.liveReference(t, targets)
+		refs, ok = append(refs, r), ok && good
+	}
+	return refs, ok
+}
+
+func (l *loader) liveReference(t hcl.Traversal, targets map[string]*Kind) (reference, bool) {
+	r := reference{root: t.RootName(), at: t.SourceRange()}
+	switch r.root {
+	case "target":
+	case "probe", "run", "var", "local":
+		l.diags = append(l.diags, notYet(r.at, r.root+".…", "Conditions can refer to target.<name>.<attribute>."))
+		return r, false
+	default:
+		l.report(t[0].SourceRange(), "Unknown reference",
+			fmt.Sprintf("There is nothing named %q to refer to here. Live values are written target.<name>.<attribute>.", r.root))
+		return r, false
+	}
+	name, hasName := step(t, 1)
+	attribute, hasAttribute := step(t, 2)
+	if !hasName || !hasAttribute {
+		l.report(r.at, "Incomplete reference", "Write the name of a target and one of its attributes, as in target.orders.lag_seconds.")
+		return r, false
+	}
+	r.name, r.attribute = name, attribute
+	kind, known := targets[name]
+	if !known {
+		l.report(t[1].SourceRange(), "Unknown target", fmt.Sprintf("This drill has no target named %q.%s", name, didYouMean(name, keys(targets))))
+		return r, false
+	}
+	if kind == nil {
+		return r, true // the kind is unknown, which has been reported
+	}
+	if r.typ, known = kind.Attributes[attribute]; !known {
+		l.report(t[2].SourceRange(), "Unknown attribute",
+			fmt.Sprintf("A target of kind %s has no attribute named %q.%s", kind.Name, attribute, didYouMean(attribute, keys(kind.Attributes))))
+		return r, false
+	}
+	return r, true
+}
+
+// step is the name at a place of a traversal, however it is written: .name or ["name"].
+func step(t hcl.Traversal, i int) (string, bool) {
+	if i >= len(t) {
+		return "", false
+	}
+	switch s := t[i].(type) {
+	case hcl.TraverseAttr:
+		return s.Name, true
+	case hcl.TraverseIndex:
+		if s.Key.IsKnown() && !s.Key.IsNull() && s.Key.Type() == cty.String {
+			return s.Key.AsString(), true
+		}
+	}
+	return "", false
+}
+
+func keys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,2 @@
+drill "kill-primary" { # ERROR: Unclosed configuration block
+  timeout = "10m"

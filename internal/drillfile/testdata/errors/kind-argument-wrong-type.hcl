@@ -1,0 +1,10 @@
+drill "kill-primary" {
+  target "postgresql" "orders" {
+    namespace = "shop"
+    selector  = "application=patroni"
+    write_rate = "fast" # ERROR: Unsuitable value type
+    dsn       = secret("orders-app", "uri")
+  }
+
+  fault "kill_primary" "orders" {}
+}

@@ -1,0 +1,30 @@
+drill "kill-primary" {
+  target "postgresql" "orders" {
+    namespace = "shop"
+    selector  = "application=patroni"
+    dsn       = secret("orders-app", "uri")
+  }
+
+  fault "kill_primary" "orders" {}
+
+  repeat  = 9     # ERROR: Not available yet
+  stagger = "30s" # ERROR: Not available yet
+
+  schedule { # ERROR: Not available yet
+    cron = "0 10 1 * *"
+  }
+
+  guard { # ERROR: Not available yet
+    max_targets = 1
+  }
+
+  probe "http" "checkout" { # ERROR: Not available yet
+    url = "http://checkout/healthz"
+  }
+
+  precondition "x" { # ERROR: Not available yet
+  }
+
+  notify "slack" { # ERROR: Not available yet
+  }
+}

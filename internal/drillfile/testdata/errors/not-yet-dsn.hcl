@@ -1,0 +1,9 @@
+drill "kill-primary" {
+  target "postgresql" "orders" {
+    namespace = "shop"
+    selector  = "application=patroni"
+    dsn       = var.dsn # ERROR: Not available yet
+  }
+
+  fault "kill_primary" "orders" {}
+}

@@ -1,0 +1,23 @@
+drill "kill-primary" {
+  target "postgresql" "orders" {
+    namespace = "shop"
+    selector  = "application=patroni"
+    dsn       = secret("orders-app", "uri")
+  }
+
+  fault "kill_primary" "orders" {}
+
+  objectives {
+    read_outage = "0s" # ERROR: Not available yet
+    staleness   = "5s" # ERROR: Not available yet
+
+    alert "PrimaryDown" { # ERROR: Not available yet
+      within = "60s"
+    }
+
+    assert { # ERROR: Not available yet
+      condition     = true
+      error_message = "x"
+    }
+  }
+}

@@ -1,0 +1,13 @@
+drill "kill-primary" {
+  target "postgresql" "orders" {
+    namespace = "shop"
+    selector  = "application=patroni"
+    dsn       = secret("orders-app", "uri")
+  }
+
+  fault "kill_primary" "orders" {}
+
+  fault "kill_primary" "again" { # ERROR: Not available yet
+    after = "20s" # ERROR: Not available yet
+  }
+}

@@ -1,0 +1,3 @@
+drill "kill-primary" { # ERROR: Missing target block
+  fault "kill_primary" "orders" {}
+}

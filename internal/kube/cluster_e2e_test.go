@@ -1,0 +1,143 @@
+//go:build e2e
+
+package kube_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/failoverdrill/drill/deploy"
+	"github.com/failoverdrill/drill/internal/kube"
+)
+
+// connect reaches the lab. There is no skipping: client-go's fake does not enforce resource versions, so nothing else
+// tests what these tests are about.
+func connect(t *testing.T) *kube.Client {
+	t.Helper()
+	require.NotEmpty(t, os.Getenv("KUBECONFIG"), "these tests need a cluster: set KUBECONFIG, for instance to test/lab/kubeconfig")
+	c, err := kube.Connect("", "")
+	require.NoError(t, err)
+	return c
+}
+
+// space makes a namespace of the test's own, in a cluster that knows runs and polices them.
+func space(t *testing.T, c *kube.Client) string {
+	t.Helper()
+	ctx := t.Context()
+	require.NoError(t, deploy.ApplyDefinitions(ctx, c))
+	ns, err := c.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+		GenerateName: "drill-test-", Labels: map[string]string{"failoverdrill.io/test": "kube"}}}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_ = c.CoreV1().Namespaces().Delete(context.WithoutCancel(ctx), ns.Name, metav1.DeleteOptions{})
+	})
+	return ns.Name
+}
+
+// store is an empty store of runs, and a function that creates a run in it.
+func store(t *testing.T) (c *kube.Client, runs *kube.Runs, create func() *kube.DrillRun) {
+	t.Helper()
+	c = connect(t)
+	runs = kube.NewRuns(c.Dynamic, space(t, c))
+	me, err := c.WhoAmI(t.Context())
+	require.NoError(t, err)
+	return c, runs, func() *kube.DrillRun {
+		run, err := runs.Create(t.Context(), kube.Spec{Drill: "Kill Primary", File: "a.hcl", Source: "drill {}", Requester: me})
+		require.NoError(t, err)
+		return run
+	}
+}
+
+func admitted(t *testing.T, runs *kube.Runs, run *kube.DrillRun) *kube.DrillRun {
+	t.Helper()
+	run, err := runs.Admit(t.Context(), run.Name, kube.RunnerPod(run.Name))
+	require.NoError(t, err)
+	return run
+}
+
+func claimed(t *testing.T, runs *kube.Runs, run *kube.DrillRun) *kube.DrillRun {
+	t.Helper()
+	admitted(t, runs, run)
+	run, err := runs.Claim(t.Context(), run.Name, kube.Runner{Pod: kube.RunnerPod(run.Name), UID: "uid-1", Node: "n"})
+	require.NoError(t, err)
+	return run
+}
+
+// line is the connection to the API server, for cutting.
+type line struct {
+	next http.RoundTripper
+	// loseAnswers is how many answers to writes get lost although the write was carried out.
+	loseAnswers atomic.Int32
+	cut         atomic.Bool
+}
+
+var errCut = errors.New("the line is cut")
+
+func (l *line) RoundTrip(r *http.Request) (*http.Response, error) {
+	if l.cut.Load() {
+		return nil, errCut
+	}
+	answer, err := l.next.RoundTrip(r)
+	if err == nil && r.Method == http.MethodPut && l.loseAnswers.Load() > 0 {
+		l.loseAnswers.Add(-1)
+		_ = answer.Body.Close()
+		return nil, errCut
+	}
+	return answer, err
+}
+
+// overLine is a second client of the same cluster whose line can be cut.
+func overLine(t *testing.T, c *kube.Client) (*kube.Client, *line) {
+	t.Helper()
+	l := new(line)
+	config := rest.CopyConfig(c.Config)
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { l.next = next; return l })
+	other, err := (&kube.Client{Config: config}).As("")
+	require.NoError(t, err)
+	return other, l
+}
+
+// requester gives a made-up user the role of a requester in a namespace.
+func requester(t *testing.T, c *kube.Client, ns, user string) *kube.Client {
+	t.Helper()
+	_, err := c.RbacV1().RoleBindings(ns).Create(t.Context(), &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: strings.ReplaceAll(user, "@", "-")},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "drill-requester"},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: user}},
+	}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	as, err := c.As(user, "dba", "oncall", "system:authenticated")
+	require.NoError(t, err)
+	return as
+}
+
+func eventually(t *testing.T, within time.Duration, what string, ok func() bool) {
+	t.Helper()
+	require.Eventually(t, ok, within, 100*time.Millisecond, what)
+}
+
+// grant lets a user inject faults of one kind.
+func grant(t *testing.T, c *kube.Client, ns, user, faultKind string) {
+	t.Helper()
+	_, err := c.RbacV1().Roles(ns).Create(t.Context(), &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: "inject-" + strings.ReplaceAll(faultKind, "_", "-")},
+		Rules: []rbacv1.PolicyRule{{APIGroups: []string{"failoverdrill.io"}, Resources: []string{"faults"}, Verbs: []string{"inject"}, ResourceNames: []string{faultKind}}},
+	}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	_, err = c.RbacV1().RoleBindings(ns).Create(t.Context(), &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "inject"},
+		RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "inject-" + strings.ReplaceAll(faultKind, "_", "-")},
+		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: user}},
+	}, metav1.CreateOptions{})
+	require.NoError(t, err)
+}

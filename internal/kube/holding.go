@@ -1,0 +1,185 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/kubernetes"
+)
+
+// holding is a lock that is held, scope by scope.
+type holding struct {
+	lock    *Lock
+	leases  []*coordinationv1.Lease
+	renewed time.Time // when the last renewal that succeeded was begun
+	lost    chan struct{}
+	stop    context.CancelFunc
+	stopped chan struct{}
+	once    sync.Once
+}
+
+// errTaken means that a Lease is not ours any more.
+var errTaken = errors.New("the lock was taken away")
+
+// keep renews until it is stopped or the lock is lost. It owns the leases meanwhile.
+func (h *holding) keep(ctx context.Context) {
+	defer close(h.stopped)
+	for {
+		pause := time.Until(h.renewed.Add(h.lock.interval))
+		if pause <= 0 { // the last renewal failed
+			pause = h.lock.interval / 5
+		}
+		pause = min(pause, time.Until(h.renewed.Add(h.lock.duration)))
+		if !sleep(ctx, pause) {
+			return
+		}
+		trying, cancel := context.WithDeadline(ctx, h.renewed.Add(h.lock.duration))
+		err := h.renew(trying)
+		cancel()
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, errTaken), time.Since(h.renewed) >= h.lock.duration:
+			close(h.lost)
+			return
+		}
+	}
+}
+
+// renew renews every Lease, each with a short deadline, because a connection that hangs must not cost the lock.
+func (h *holding) renew(ctx context.Context) error {
+	begun := time.Now()
+	for i, lease := range h.leases {
+		trying, cancel := context.WithTimeout(ctx, min(requestTimeout, h.lock.interval))
+		renewed, err := h.lock.renew(trying, lease)
+		cancel()
+		if err != nil {
+			return err
+		}
+		h.leases[i] = renewed
+	}
+	h.renewed = begun
+	return nil
+}
+
+func (l *Lock) renew(ctx context.Context, lease *coordinationv1.Lease) (*coordinationv1.Lease, error) {
+	now := metav1.NowMicro()
+	next := lease.DeepCopy()
+	next.Spec.RenewTime = &now
+	renewed, err := l.leases.Update(ctx, next, metav1.UpdateOptions{})
+	if apierrors.IsConflict(err) {
+		// Our own renewal whose answer got lost, or a label that somebody put on it: still ours by UID and holder.
+		current, getErr := l.leases.Get(ctx, lease.Name, metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(getErr):
+			return nil, errTaken
+		case getErr != nil:
+			return nil, fmt.Errorf("read lease %s: %w", lease.Name, getErr)
+		case current.UID != lease.UID || holder(current) != l.run:
+			return nil, errTaken
+		}
+		current.Spec.RenewTime = &now
+		renewed, err = l.leases.Update(ctx, current, metav1.UpdateOptions{})
+	}
+	if apierrors.IsNotFound(err) {
+		return nil, errTaken
+	}
+	if err != nil {
+		return nil, fmt.Errorf("renew lease %s: %w", lease.Name, err)
+	}
+	return renewed, nil
+}
+
+// release gives every scope back. It may be called more than once.
+func (h *holding) release(ctx context.Context) error {
+	h.once.Do(h.stop)
+	<-h.stopped
+	return h.delete(ctx)
+}
+
+func (h *holding) delete(ctx context.Context) error {
+	var all []error
+	for _, lease := range h.leases {
+		for {
+			err := deleteLease(ctx, h.lock.leases, lease, false)
+			if err == nil {
+				break
+			}
+			if !retriable(err) || !sleep(ctx, time.Second) {
+				all = append(all, err)
+				break
+			}
+		}
+	}
+	return errors.Join(all...)
+}
+
+// locksOf lists the Leases of a run's locks.
+func locksOf(ctx context.Context, client kubernetes.Interface, namespace, run string) ([]coordinationv1.Lease, error) {
+	list, err := client.CoordinationV1().Leases(namespace).List(ctx, metav1.ListOptions{
+		LabelSelector: labels.Set{LabelComponent: componentLock, LabelRun: run}.String()})
+	if err != nil {
+		return nil, fmt.Errorf("list the locks of run %s: %w", run, err)
+	}
+	return list.Items, nil
+}
+
+// ReleaseLocks deletes the locks of a run whose runner is dead.
+func ReleaseLocks(ctx context.Context, client kubernetes.Interface, namespace, run string) error {
+	leases, err := locksOf(ctx, client, namespace, run)
+	if err != nil {
+		return err
+	}
+	var all []error
+	for i := range leases {
+		all = append(all, deleteLease(ctx, client.CoordinationV1().Leases(namespace), &leases[i], false))
+	}
+	return errors.Join(all...)
+}
+
+// Pulse watches whether a runner still renews its locks, for a pod of which the cluster knows nothing because its node
+// does not answer.
+type Pulse struct {
+	client    kubernetes.Interface
+	namespace string
+	run       string
+	seen      map[string]*sighting
+	started   time.Time
+	locks     int
+}
+
+// Locks is how many locks the run held at the last look.
+func (p *Pulse) Locks() int { return p.locks }
+
+// NewPulse starts to watch the locks of a run.
+func NewPulse(client kubernetes.Interface, namespace, run string) *Pulse {
+	return &Pulse{client: client, namespace: namespace, run: run, seen: map[string]*sighting{}, started: time.Now()}
+}
+
+// Dead looks once more, and reports whether every lock of the run has looked the same for longer than it lives.
+func (p *Pulse) Dead(ctx context.Context) (bool, error) {
+	leases, err := locksOf(ctx, p.client, p.namespace, p.run)
+	if err != nil {
+		return false, err
+	}
+	p.locks = len(leases)
+	dead := time.Since(p.started) >= leaseDuration
+	for i := range leases {
+		s, ok := p.seen[leases[i].Name]
+		if !ok {
+			s = new(sighting)
+			p.seen[leases[i].Name] = s
+		}
+		s.look(&leases[i])
+		dead = dead && s.unchangedFor() >= leaseLength(&leases[i])
+	}
+	return dead, nil
+}

@@ -1,0 +1,108 @@
+package kube
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+)
+
+// Journal is the run's memory in the cluster, for the one process that is in charge of the run. It implements
+// runner.Journal.
+type Journal struct {
+	runs *Runs
+	name string
+
+	mu         sync.Mutex // one write at a time, or two of our own would supersede each other
+	generation int64
+	tried      *FaultRecord // an injection whose write may or may not have been carried out
+}
+
+// Journal opens the memory of a run for the process that holds its generation: see Claim and TakeOver.
+func (s *Runs) Journal(name string, generation int64) *Journal {
+	return &Journal{runs: s, name: name, generation: generation}
+}
+
+// Injecting stores how to revert a fault and raises the run's generation. It fails when somebody else is in charge by
+// now. Nothing may be injected unless it returns nil.
+func (j *Journal) Injecting(ctx context.Context, kind, name string, state json.RawMessage) error {
+	if !json.Valid(state) || !bytes.HasPrefix(bytes.TrimSpace(state), []byte("{")) {
+		return fmt.Errorf("record fault %q %q: its state is not a JSON object", kind, name)
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	record := FaultRecord{Kind: kind, Name: name, State: state, Phase: FaultInjecting}
+	run, err := j.runs.change(ctx, j.name, brief, func(run *DrillRun, _ bool) (bool, error) {
+		before := j.generation
+		if err := j.inCharge(run); err != nil {
+			return false, err
+		}
+		if j.generation > before {
+			return false, nil // an earlier attempt got through after all
+		}
+		if run.Status.Phase != PhaseRunning {
+			return false, fmt.Errorf("record %s of run %s: %w", record, j.name, ErrNotRunning)
+		}
+		known := run.fault(kind, name)
+		switch {
+		case known == nil:
+			run.Status.Faults = append(run.Status.Faults, record)
+		case known.Phase != FaultReverted:
+			// Its state is the only way back from the first injection.
+			return false, fmt.Errorf("record %s of run %s: it is recorded as %s and not reverted yet", record, j.name, known.Phase)
+		default:
+			*known = record
+		}
+		run.Status.Generation++
+		j.tried = &record
+		return true, nil
+	})
+	if err != nil {
+		return err
+	}
+	j.generation, j.tried = run.Status.Generation, nil
+	return nil
+}
+
+// Reverted notes that nothing is left of the fault, or what is.
+func (j *Journal) Reverted(ctx context.Context, kind, name string, residue []string) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	_, err := j.runs.change(ctx, j.name, patient, func(run *DrillRun, _ bool) (bool, error) {
+		if err := j.inCharge(run); err != nil {
+			return false, err
+		}
+		known := run.fault(kind, name)
+		if known == nil {
+			return false, fmt.Errorf("record fault %q %q of run %s as reverted: there is no record of it", kind, name, j.name)
+		}
+		known.Phase, known.Residue = FaultReverted, nil
+		if len(residue) > 0 {
+			known.Phase, known.Residue = FaultResidue, residue
+		}
+		return true, nil
+	})
+	return err
+}
+
+// Finish ends the run. It fails when somebody else is in charge by now, whose word counts instead.
+func (j *Journal) Finish(ctx context.Context, o Outcome) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.runs.finish(ctx, j.name, o, j.inCharge)
+}
+
+// inCharge reports whether the record is still ours to write. Only an injection adds an open record of a fault, so a
+// generation that is one ahead, with the record that we tried to write, is our own work whose answer got lost.
+func (j *Journal) inCharge(run *DrillRun) error {
+	if j.tried != nil && run.Status.Generation == j.generation+1 {
+		if known := run.fault(j.tried.Kind, j.tried.Name); known != nil && known.Phase == FaultInjecting {
+			j.generation, j.tried = run.Status.Generation, nil
+		}
+	}
+	if run.Status.Generation != j.generation {
+		return fmt.Errorf("write run %s: %w (generation %d, ours is %d)", j.name, ErrSuperseded, run.Status.Generation, j.generation)
+	}
+	return nil
+}

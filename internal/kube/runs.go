@@ -1,0 +1,227 @@
+package kube
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/failoverdrill/drill/internal/drill"
+)
+
+// Runs is the store of the records of runs in one namespace.
+type Runs struct {
+	records   dynamic.ResourceInterface
+	namespace string
+}
+
+// NewRuns opens the store; an empty namespace is drill's own.
+func NewRuns(client dynamic.Interface, namespace string) *Runs {
+	if namespace == "" {
+		namespace = Namespace
+	}
+	return &Runs{records: client.Resource(Resource).Namespace(namespace), namespace: namespace}
+}
+
+// Namespace is where the records are.
+func (s *Runs) Namespace() string { return s.namespace }
+
+var notInName = regexp.MustCompile("[^a-z0-9]+")
+
+// RunID makes the id of a new run: when, which drill, and four random digits. It is short enough for "run-" and the
+// id to be the name of a pod.
+func RunID(now time.Time, drillName string) string {
+	const longest = 32
+	name := strings.Trim(notInName.ReplaceAllString(strings.ToLower(drillName), "-"), "-")
+	if len(name) > longest {
+		name = strings.Trim(name[:longest], "-")
+	}
+	var random [2]byte
+	_, _ = rand.Read(random[:]) // never fails
+	parts := []string{strings.ToLower(now.UTC().Format("2006-01-02T15-04-05Z")), name, hex.EncodeToString(random[:])}
+	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), "-")
+}
+
+// Create stores a new run, pending.
+func (s *Runs) Create(ctx context.Context, spec Spec) (*DrillRun, error) {
+	if len(spec.Source) > MaxSource {
+		return nil, &drill.Refusal{Code: "source_too_large", Text: fmt.Sprintf(
+			"%s is %d KiB long, and a run's record holds %d KiB. Split the file", spec.File, len(spec.Source)>>10, MaxSource>>10)}
+	}
+	for {
+		run := &DrillRun{ObjectMeta: metav1.ObjectMeta{Name: RunID(time.Now(), spec.Drill), Namespace: s.namespace,
+			Labels: map[string]string{LabelManagedBy: ManagedBy}}, Spec: spec}
+		u, err := run.unstructured()
+		if err != nil {
+			return nil, err
+		}
+		u, err = s.records.Create(ctx, u, metav1.CreateOptions{FieldManager: ManagedBy})
+		switch {
+		case err == nil:
+			return fromUnstructured(u)
+		case apierrors.IsAlreadyExists(err): // same second, same drill, same four digits
+		default:
+			return nil, s.explain("create a run", err)
+		}
+	}
+}
+
+// explain turns what the user can mend into a refusal.
+func (s *Runs) explain(what string, err error) error {
+	switch {
+	case apierrors.IsNotFound(err):
+		return &drill.Refusal{Code: "not_installed", Err: err,
+			Text: "drill is not installed in this cluster. Install it with drill install, or choose another context"}
+	case apierrors.IsForbidden(err):
+		return &drill.Refusal{Code: "forbidden", Err: err, Text: fmt.Sprintf(
+			"you may not %s in namespace %s. Ask for the ClusterRole drill-requester there", what, s.namespace)}
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// Get reads one record.
+func (s *Runs) Get(ctx context.Context, name string) (*DrillRun, error) {
+	u, err := s.records.Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("read run %s: %w", name, err)
+	}
+	return fromUnstructured(u)
+}
+
+// List reads every record, the newest first.
+func (s *Runs) List(ctx context.Context) ([]*DrillRun, error) {
+	list, err := s.records.List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, s.explain("list runs", err)
+	}
+	runs := make([]*DrillRun, 0, len(list.Items))
+	for i := range list.Items {
+		run, err := fromUnstructured(&list.Items[i])
+		if err != nil {
+			return nil, err
+		}
+		runs = append(runs, run)
+	}
+	slices.SortFunc(runs, func(a, b *DrillRun) int {
+		return cmp.Or(b.CreationTimestamp.Compare(a.CreationTimestamp.Time), cmp.Compare(b.Name, a.Name))
+	})
+	return runs, nil
+}
+
+// Cancel asks for the run's end. It is for its runner, or for the server when there is none yet, to obey.
+func (s *Runs) Cancel(ctx context.Context, name string) error {
+	_, err := s.records.Patch(ctx, name, types.MergePatchType, []byte(`{"spec":{"cancel":true}}`),
+		metav1.PatchOptions{FieldManager: ManagedBy})
+	if err != nil {
+		return fmt.Errorf("cancel run %s: %w", name, err)
+	}
+	return nil
+}
+
+// SetFinalizer protects the record from deletion, or lets it go.
+func (s *Runs) SetFinalizer(ctx context.Context, run *DrillRun, present bool) error {
+	if slices.Contains(run.Finalizers, Finalizer) == present {
+		return nil
+	}
+	finalizers := slices.DeleteFunc(slices.Clone(run.Finalizers), func(f string) bool { return f == Finalizer })
+	if present {
+		finalizers = append(finalizers, Finalizer)
+	}
+	// With the version, because a merge patch replaces the list, and others' finalizers with it.
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"finalizers": finalizers, "resourceVersion": run.ResourceVersion}})
+	if err != nil {
+		return fmt.Errorf("encode the finalizers of run %s: %w", run.Name, err)
+	}
+	_, err = s.records.Patch(ctx, run.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: ManagedBy})
+	if apierrors.IsNotFound(err) && !present {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("set the finalizer of run %s: %w", run.Name, err)
+	}
+	return nil
+}
+
+// errStop ends a watch because its caller has seen enough.
+var errStop = errors.New("seen enough")
+
+// Watch calls each with the record, and again whenever it changes, until each returns false. It outlives an API server
+// that goes away, for as long as ctx lives. A record that is deleted is an error for which apierrors.IsNotFound holds.
+func (s *Runs) Watch(ctx context.Context, name string, each func(*DrillRun) (more bool)) error {
+	last := ""
+	changed := func(run *DrillRun) error {
+		if run.ResourceVersion == last {
+			return nil
+		}
+		last = run.ResourceVersion
+		if !each(run) {
+			return errStop
+		}
+		return nil
+	}
+	for {
+		err := s.watchOnce(ctx, name, changed)
+		switch {
+		case errors.Is(err, errStop):
+			return nil
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil && !retriable(err):
+			return err
+		}
+		if !sleep(ctx, time.Second) {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (s *Runs) watchOnce(ctx context.Context, name string, changed func(*DrillRun) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	getting, done := context.WithTimeout(ctx, requestTimeout)
+	run, err := s.Get(getting, name)
+	done()
+	if err != nil {
+		return err
+	}
+	if err := changed(run); err != nil {
+		return err
+	}
+	w, err := s.records.Watch(ctx, metav1.ListOptions{ResourceVersion: run.ResourceVersion,
+		FieldSelector: fields.OneTermEqualSelector("metadata.name", name).String()})
+	if err != nil {
+		return fmt.Errorf("watch run %s: %w", name, err)
+	}
+	defer w.Stop()
+	for event := range w.ResultChan() {
+		u, ok := asRecord(event)
+		if !ok { // deleted, or the watch is too old: reading it again tells
+			return nil
+		}
+		if u.GetName() != name {
+			continue
+		}
+		run, err := fromUnstructured(u)
+		if err != nil {
+			return err
+		}
+		if err := changed(run); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,274 @@
+package measure
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/failoverdrill/drill/internal/drill"
+)
+
+// reading is what one replica's slot says of its lag.
+type reading struct {
+	member     string
+	sent, done drill.Offset
+	bounds     drill.Bounds
+	engine     float64
+}
+
+// replay is the whole observation, seen through the cluster's eyes.
+type replay struct {
+	lags     []reading
+	readings int    // slots in which any member was known
+	whole    []span // in which the next fault would have been survived
+	blind    []span // in which some member other than the primary was unknown
+}
+
+// replay walks through every write and every pinned slot in the order in which their outcomes became known.
+func (r *run) replay() *replay {
+	c := newCluster(r.settings.RedundancyLag)
+	c.plan(r.members)
+	var all []drill.Sample
+	for _, p := range r.probes {
+		if p != r.headline && (p.Class != drill.ClassPinned || p.Target != r.target) {
+			continue
+		}
+		c.probe(p.ProbeInfo)
+		for _, s := range p.slots {
+			all = append(all, s.Sample)
+		}
+	}
+	// Of samples that ended together the write comes first: a reading that was sent later must know of it.
+	slices.SortStableFunc(all, func(a, b drill.Sample) int {
+		return cmp.Or(cmp.Compare(ended(a), ended(b)), cmp.Compare(b.Class, a.Class), cmp.Compare(a.Probe, b.Probe), cmp.Compare(a.Slot, b.Slot))
+	})
+	v := &replay{}
+	absent := newAbsence(c)
+	good := false
+	for _, s := range all {
+		if s.Class != drill.ClassPinned {
+			c.write(s)
+			continue
+		}
+		m := c.pinned(s)
+		absent.note(s, m.word.known)
+		if m.word.known {
+			v.readings++
+		}
+		if m.word.known && m.word.role == drill.RoleReplica {
+			v.lags = append(v.lags, reading{s.Member, s.Sent, s.Done, m.word.lag, m.word.engine})
+		}
+		ok, _ := c.whole(ended(s))
+		switch {
+		case ok && !good:
+			v.whole = append(v.whole, span{ended(s), forever})
+		case !ok && good:
+			last := &v.whole[len(v.whole)-1]
+			last.to = max(last.from, s.Scheduled)
+		}
+		good = ok
+	}
+	v.blind = absent.spans(r.finish)
+	return v
+}
+
+// ended is when the outcome was known; a slot that was not sent may carry no time of its own.
+func ended(s drill.Sample) drill.Offset { return max(s.Done, s.Scheduled) }
+
+// absence collects the time in which a member could not be read while it was not the primary: of a primary that died
+// one does not want to know how far it lags, until another one leads.
+type absence struct {
+	cluster *cluster
+	last    map[string]drill.Offset // the turn of the last slot that was known
+	since   map[string]drill.Offset // when the present absence began
+	leaders []sightingOfLeader
+	found   map[string][]span
+}
+
+type sightingOfLeader struct {
+	at   drill.Offset
+	name string
+}
+
+func newAbsence(c *cluster) *absence {
+	return &absence{cluster: c, last: map[string]drill.Offset{}, since: map[string]drill.Offset{}, found: map[string][]span{},
+		leaders: []sightingOfLeader{{0, c.leader}}}
+}
+
+// note takes one pinned slot. An absence begins at the first slot's turn that brought nothing after one that did.
+func (a *absence) note(s drill.Sample, known bool) {
+	if a.cluster.leader != a.leaders[len(a.leaders)-1].name {
+		a.leaders = append(a.leaders, sightingOfLeader{s.Done, a.cluster.leader})
+	}
+	since, away := a.since[s.Member]
+	switch {
+	case known && away:
+		a.found[s.Member] = append(a.found[s.Member], span{since, s.Done})
+		delete(a.since, s.Member)
+	case !known && (!away || s.Scheduled < since) && s.Scheduled > a.last[s.Member]:
+		a.since[s.Member] = s.Scheduled // the slot that hung ends after those that it blocked, and came before them
+	}
+	if known {
+		a.last[s.Member] = s.Scheduled
+	}
+}
+
+// spans merges the absences of all members up to the end of the observation.
+func (a *absence) spans(end drill.Offset) []span {
+	for name, since := range a.since {
+		a.found[name] = append(a.found[name], span{since, max(since, end)})
+	}
+	var all []span
+	for name, found := range a.found {
+		for _, s := range found {
+			for i, l := range a.leaders {
+				to := forever
+				if i+1 < len(a.leaders) {
+					to = a.leaders[i+1].at
+				}
+				part := span{max(s.from, l.at), min(s.to, to)}
+				if l.name != name && part.from < part.to {
+					all = append(all, part)
+				}
+			}
+		}
+	}
+	return merge(all)
+}
+
+// merge joins spans that touch.
+func merge(all []span) []span {
+	slices.SortFunc(all, func(a, b span) int { return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to)) })
+	var out []span
+	for _, s := range all {
+		if n := len(out); n > 0 && s.from <= out[n-1].to {
+			out[n-1].to = max(out[n-1].to, s.to)
+			continue
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// overlap is how much of the spans lies in w.
+func overlap(spans []span, w span) (d time.Duration) {
+	for _, s := range spans {
+		d += max(0, min(s.to, w.to).Sub(max(s.from, w.from)))
+	}
+	return d
+}
+
+// trusted is how long a replica may have gone unread in the baseline before its lag there counts as unknown, and how
+// far the engine's figure may be off before that is a finding.
+const trusted = time.Second
+
+func (r *run) lagReport(v *replay) (*drill.LagReport, []drill.Finding) {
+	if v.readings == 0 || r.headline == nil || len(r.members) < 2 {
+		return nil, nil
+	}
+	rep := &drill.LagReport{ByMember: map[string]drill.Bounds{}, Unknown: seconds(overlap(v.blind, span{0, forever}))}
+	base := r.baseline(r.headline)
+	for _, l := range v.lags {
+		if l.sent < base.from {
+			continue
+		}
+		if have, ok := rep.ByMember[l.member]; !ok || l.bounds.Upper > have.Upper {
+			rep.ByMember[l.member] = l.bounds
+		}
+	}
+	rep.Before = r.lagIn(v, base)
+	if r.injection != nil {
+		rep.AtFault = r.lagAtFault(v)
+		for _, l := range v.lags {
+			if l.done >= r.injection.from {
+				rep.Peak = worse(rep.Peak, l.bounds)
+			}
+		}
+	}
+	var worst *reading
+	for i, l := range v.lags {
+		if math.IsNaN(l.engine) {
+			continue
+		}
+		if d := seconds(disagreement(l)); rep.EngineDisagreement == nil || d > *rep.EngineDisagreement {
+			rep.EngineDisagreement, worst = &d, &v.lags[i]
+		}
+	}
+	if worst == nil || disagreement(*worst) <= trusted {
+		return rep, nil
+	}
+	return rep, []drill.Finding{{Severity: "warning", Code: "lag_metric_lies", Text: fmt.Sprintf(
+		"The exporters' query said that %s lags %s; by the writes it did not show it lagged %s.",
+		worst.member, say(drill.Seconds(worst.engine)), say((worst.bounds.Lower+worst.bounds.Upper)/2))}}
+}
+
+func disagreement(l reading) time.Duration {
+	return duration(drill.Seconds(math.Abs(l.engine - float64(l.bounds.Lower+l.bounds.Upper)/2)))
+}
+
+func worse(have *drill.Bounds, b drill.Bounds) *drill.Bounds {
+	if have == nil || b.Upper > have.Upper {
+		return &b
+	}
+	return have
+}
+
+// replicas names the members that were no primary at plan.
+func (r *run) replicas() []string {
+	var names []string
+	for _, m := range r.members {
+		if m.Role != drill.RolePrimary {
+			names = append(names, m.Name)
+		}
+	}
+	return names
+}
+
+// lagIn is the worst lag over the replicas in a stretch; nil when one of them was not read in it, or for too long.
+func (r *run) lagIn(v *replay, w span) *drill.Bounds {
+	var worst *drill.Bounds
+	read := map[string]bool{}
+	for _, l := range v.lags {
+		if l.sent >= w.from && l.done <= w.to {
+			read[l.member] = true
+			worst = worse(worst, l.bounds)
+		}
+	}
+	for _, name := range r.replicas() {
+		if !read[name] {
+			return nil
+		}
+	}
+	if overlap(v.blind, w) > trusted {
+		return nil
+	}
+	return worst
+}
+
+// lagAtFault is the worst of the replicas' last readings before the injection; nil when a replica's last slot before
+// it brought none, for an older reading says nothing of that moment.
+func (r *run) lagAtFault(v *replay) *drill.Bounds {
+	var worst *drill.Bounds
+	for _, name := range r.replicas() {
+		var last *reading
+		for i, l := range v.lags {
+			if l.member == name && l.done <= r.injection.from {
+				last = &v.lags[i]
+			}
+		}
+		if last == nil {
+			return nil
+		}
+		for _, p := range r.of(drill.ClassPinned) {
+			for _, s := range p.slots {
+				if s.Member == name && s.Scheduled > last.sent && ended(s.Sample) <= r.injection.from {
+					return nil
+				}
+			}
+		}
+		worst = worse(worst, last.bounds)
+	}
+	return worst
+}

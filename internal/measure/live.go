@@ -1,0 +1,362 @@
+package measure
+
+import (
+	"slices"
+	"time"
+
+	"github.com/failoverdrill/drill/internal/drill"
+)
+
+// ratioWindow is the stretch over which a success ratio is taken.
+const ratioWindow = 10 * time.Second
+
+// Live computes the newest values while a run goes on, for conditions, gauges and the runner's own decisions. It judges
+// slots and lag by the same code as Report. It is not safe for concurrent use.
+type Live struct {
+	settings drill.Settings
+	baseline span
+	steady   bool // the step has begun
+	planned  []drill.Member
+	targets  map[string]*liveTarget
+	probes   map[string]*liveProbe
+}
+
+// liveTarget is one system under test.
+type liveTarget struct {
+	headline *liveProbe // its first pooled probe
+	cluster  *cluster
+}
+
+// NewLive returns live values of which there is no reading yet.
+func NewLive(settings drill.Settings) *Live {
+	return &Live{settings: settings, baseline: span{to: forever}, targets: map[string]*liveTarget{}, probes: map[string]*liveProbe{}}
+}
+
+// Event takes in what is not a sample: plans, probes, steps and faults. Samples inside an event are ignored, because
+// Sample has had them already.
+func (l *Live) Event(e drill.Event) {
+	switch e.Type {
+	case drill.EventPlan:
+		l.planned = append(l.planned, e.Members...)
+		for _, t := range l.targets {
+			t.cluster.plan(e.Members)
+		}
+	case drill.EventProbe:
+		if e.Probe != nil && l.probes[e.Probe.Name] == nil {
+			l.probe(*e.Probe, e.At)
+		}
+	case drill.EventStep:
+		if e.Step == drill.StepSteady && !l.steady {
+			l.steady, l.baseline.from = true, e.At
+			for _, p := range l.probes {
+				p.forget()
+			}
+		}
+	case drill.EventFault:
+		if e.Fault != nil && (e.Fault.State == drill.FaultInjecting || e.Fault.State == drill.FaultInjected) {
+			l.baseline.to = min(l.baseline.to, e.Fault.From)
+		}
+	}
+}
+
+func (l *Live) probe(info drill.ProbeInfo, at drill.Offset) {
+	p := &liveProbe{ProbeInfo: info, start: at, gauge: newGauge(info.Interval, 0), missing: map[int64]drill.Offset{}, highest: -1}
+	l.probes[info.Name] = p
+	if info.Target == "" {
+		return
+	}
+	t := l.targets[info.Target]
+	if t == nil {
+		t = &liveTarget{cluster: newCluster(l.settings.RedundancyLag)}
+		t.cluster.plan(l.planned)
+		l.targets[info.Target] = t
+	}
+	if info.Class == drill.ClassPinned || info.Class == drill.ClassPooled && t.headline == nil {
+		t.cluster.probe(info)
+	}
+	if info.Class == drill.ClassPooled && t.headline == nil {
+		t.headline = p
+	}
+}
+
+// Sample takes in one slot, in whatever order the outcomes become known.
+func (l *Live) Sample(s drill.Sample) {
+	p := l.probes[s.Probe]
+	if p == nil {
+		return
+	}
+	t := l.targets[p.Target]
+	if s.Class == drill.ClassPinned {
+		if t != nil {
+			t.cluster.pinned(s)
+		}
+		return
+	}
+	p.take(s, l.baseline)
+	if t != nil && t.headline == p {
+		t.cluster.write(s)
+	}
+}
+
+// Values returns the newest values: target.<name>.outage_seconds, lag_seconds, success_ratio and primaries, and
+// probe.<name>.outage_seconds and success_ratio of probes that are not a target's own. A key is missing while there is
+// no reading.
+func (l *Live) Values(now drill.Offset) drill.Live {
+	v := drill.Live{"target": {}, "probe": {}}
+	for name, t := range l.targets {
+		values := map[string]float64{}
+		if t.headline != nil {
+			t.headline.values(now, values)
+		}
+		if lag, ok := t.lag(now); ok {
+			values["lag_seconds"] = lag
+		}
+		if t.heard(now) {
+			values["primaries"] = float64(len(t.cluster.primaries(now)))
+		}
+		v["target"][name] = values
+	}
+	for name, p := range l.probes {
+		if p.Target == "" {
+			values := map[string]float64{}
+			p.values(now, values)
+			v["probe"][name] = values
+		}
+	}
+	return v
+}
+
+// UpFor is the length of the present stretch without a down slot, up to the last up slot's turn; 0 in an outage. A
+// recovery is believed once it has lasted Settings.Window.
+func (l *Live) UpFor(target string, now drill.Offset) time.Duration {
+	t := l.targets[target]
+	if t == nil || t.headline == nil {
+		return 0
+	}
+	return t.headline.upFor(now)
+}
+
+// Redundant reports whether the target would survive the next fault: every member of the plan is known, one is
+// primary, and all others stream and have caught up.
+func (l *Live) Redundant(target string, now drill.Offset) bool {
+	t := l.targets[target]
+	if t == nil {
+		return false
+	}
+	ok, _ := t.cluster.whole(now)
+	return ok
+}
+
+// Steady reports whether the target is healthy enough for a fault: redundant, and up. Else it says what is missing.
+func (l *Live) Steady(target string, now drill.Offset) (ok bool, why string) {
+	t := l.targets[target]
+	if t == nil || t.headline == nil {
+		return false, "the target " + target + " is not probed yet"
+	}
+	if ok, why := t.cluster.whole(now); !ok {
+		return false, why
+	}
+	if t.headline.upFor(now) == 0 {
+		return false, "writes are failing"
+	}
+	return true, ""
+}
+
+// Lag is a replica's replication lag, when it is known.
+type Lag struct {
+	Known  bool
+	Bounds drill.Bounds
+}
+
+// Lags returns the lag of every member that does not lead.
+func (l *Live) Lags(target string, now drill.Offset) map[string]Lag {
+	lags := map[string]Lag{}
+	t := l.targets[target]
+	if t == nil {
+		return lags
+	}
+	for _, name := range t.cluster.replicas(now) {
+		m := t.cluster.members[name]
+		lags[name] = Lag{Known: m.fresh(now) && m.word.role == drill.RoleReplica, Bounds: m.word.lag}
+	}
+	return lags
+}
+
+// lag is the worst bound over the replicas, 0 when all have caught up; not known when one of them is not.
+func (t *liveTarget) lag(now drill.Offset) (worst float64, ok bool) {
+	names := t.cluster.replicas(now)
+	for _, name := range names {
+		m := t.cluster.members[name]
+		if !m.fresh(now) || m.word.role != drill.RoleReplica {
+			return 0, false
+		}
+		if !m.word.caught {
+			worst = max(worst, float64(m.word.lag.Upper))
+		}
+	}
+	return worst, len(names) > 0
+}
+
+// heard reports whether any member's word holds.
+func (t *liveTarget) heard(now drill.Offset) bool {
+	for _, m := range t.cluster.members {
+		if m.fresh(now) {
+			return true
+		}
+	}
+	return false
+}
+
+// replicas names the members that do not lead: neither by their own word, nor, while silent, by having led last.
+func (c *cluster) replicas(now drill.Offset) []string {
+	var names []string
+	for name, m := range c.members {
+		if m.fresh(now) && m.word.role == drill.RolePrimary || !m.fresh(now) && name == c.leader {
+			continue
+		}
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// liveProbe follows the slots of one open-loop probe.
+type liveProbe struct {
+	drill.ProbeInfo
+	start    drill.Offset
+	gauge    gauge
+	latency  []time.Duration // of the baseline, sorted
+	highest  int64           // slot seen, and its turn
+	newest   drill.Offset
+	missing  map[int64]drill.Offset
+	recent   []turn // of the last ratioWindow, by arrival
+	seen     bool
+	lastUp   drill.Offset
+	firstUp  drill.Offset
+	isUp     bool // some slot was up
+	lastDown drill.Offset
+	isDown   bool // some slot was down
+	blind    int  // unknown slots since the last up slot
+}
+
+// turn is a slot's scheduled time and what the slot says.
+type turn struct {
+	at    drill.Offset
+	state state
+}
+
+// forget begins the baseline anew.
+func (p *liveProbe) forget() { p.latency = nil }
+
+func (p *liveProbe) take(s drill.Sample, b span) {
+	p.track(s)
+	if b.holds(s) {
+		d := latency(s)
+		i, _ := slices.BinarySearch(p.latency, d)
+		p.latency = slices.Insert(p.latency, i, d)
+		p.gauge = newGauge(p.Interval, percentile(p.latency, 0.99))
+	}
+	st := p.gauge.state(s)
+	p.recent = append(p.recent, turn{s.Scheduled, st})
+	switch st {
+	case up:
+		if !p.isUp || s.Scheduled > p.lastUp {
+			p.lastUp, p.blind = s.Scheduled, 0
+		}
+		if !p.isUp || s.Scheduled < p.firstUp {
+			p.firstUp = s.Scheduled
+		}
+		p.isUp = true
+	case down:
+		p.lastDown, p.isDown = max(p.lastDown, s.Scheduled), true
+	case unknown:
+		if s.Scheduled > p.lastUp {
+			p.blind++
+		}
+	}
+}
+
+// track notes which slots have been handed over late, so that one that hangs is missed before it has ended.
+func (p *liveProbe) track(s drill.Sample) {
+	if !p.seen || s.Slot <= p.highest {
+		delete(p.missing, s.Slot)
+	} else {
+		for k := p.highest + 1; k < s.Slot; k++ {
+			p.missing[k] = s.Scheduled.Add(-time.Duration(s.Slot-k) * p.Interval)
+		}
+	}
+	if s.Slot >= p.highest {
+		p.highest, p.newest = s.Slot, s.Scheduled
+	}
+	p.seen = true
+}
+
+// overdue lists the turns of slots under way that cannot be up any more.
+func (p *liveProbe) overdue(now drill.Offset) []drill.Offset {
+	var turns []drill.Offset
+	for _, turn := range p.missing {
+		if now.Sub(turn) > p.gauge.within+p.gauge.delta {
+			turns = append(turns, turn)
+		}
+	}
+	return turns
+}
+
+// silence is the time since the slot after the last up slot was due.
+func (p *liveProbe) silence(now drill.Offset) time.Duration {
+	if !p.isUp {
+		return now.Sub(p.start)
+	}
+	return now.Sub(p.lastUp) - p.gauge.delta
+}
+
+// outage is the present outage; 0 as long as the next slot may still be answered in time. Slots that drill did not
+// send are taken off unless some slot was down: being starved is no outage, but a hung target also keeps slots unsent.
+func (p *liveProbe) outage(now drill.Offset) time.Duration {
+	d := p.silence(now)
+	if len(p.overdue(now)) == 0 && (!p.isDown || p.isUp && p.lastDown < p.lastUp) {
+		d -= time.Duration(p.blind) * p.gauge.delta
+	}
+	if d <= p.gauge.delta+p.gauge.within {
+		return 0
+	}
+	return d
+}
+
+func (p *liveProbe) upFor(now drill.Offset) time.Duration {
+	if !p.isUp || p.silence(now) > p.gauge.delta+p.gauge.within {
+		return 0
+	}
+	since := p.firstUp
+	if p.isDown {
+		since = max(since, p.lastDown)
+	}
+	for _, turn := range p.overdue(now) {
+		since = max(since, turn)
+	}
+	return quiet(since, p.lastUp)
+}
+
+func (p *liveProbe) values(now drill.Offset, v map[string]float64) {
+	from := now.Add(-ratioWindow)
+	p.recent = slices.DeleteFunc(p.recent, func(t turn) bool { return t.at < from })
+	if p.seen || p.outage(now) > 0 {
+		v["outage_seconds"] = p.outage(now).Seconds()
+	}
+	good, bad := 0, len(p.overdue(now))
+	if p.seen {
+		// So are the slots after the newest one of which anything was heard.
+		bad += max(0, int((now.Sub(p.newest)-p.gauge.within-p.gauge.delta)/p.gauge.delta))
+	}
+	for _, t := range p.recent {
+		switch t.state {
+		case up:
+			good++
+		case down:
+			bad++
+		}
+	}
+	if good+bad > 0 {
+		v["success_ratio"] = float64(good) / float64(good+bad)
+	}
+}

@@ -1,0 +1,35 @@
+// Package measure turns the events of a run into the numbers and the verdict of its report.
+package measure
+
+import (
+	"github.com/failoverdrill/drill/internal/drill"
+)
+
+// Report computes everything that a recording says, from its events alone: the same recording always gives the same
+// report. The rules are those of MEASURING.md; the fields are described in REPORT.md.
+func Report(rec drill.Recording) drill.Report {
+	r := newRun(rec)
+	rep := drill.Report{
+		FormatVersion: drill.FormatVersion,
+		Run:           rec.Run,
+		Faults:        r.faultReports(),
+		Probes:        r.probeReports(),
+		Abort:         r.abort(),
+		Findings:      append([]drill.Finding{}, r.findings...),
+	}
+	back := r.recovery()
+	shown := r.replay()
+	rep.Recovery = r.recoveryReport(back, shown)
+	var found []drill.Finding
+	rep.Writes, found = r.ledger()
+	rep.Findings = append(rep.Findings, found...)
+	rep.ReplicationLag, found = r.lagReport(shown)
+	rep.Findings = append(rep.Findings, found...)
+	rep.Findings = append(rep.Findings, r.blindness(back)...)
+	rep.Primaries = r.primaries()
+	rep.Objectives = r.objectives(rep)
+	rep.Run.Verdict, rep.Run.Reasons = r.verdict(rep)
+	rep.Statistics = statistics(rep.Recovery)
+	rep.Unknown = r.unknown(rep)
+	return rep
+}

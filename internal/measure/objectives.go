@@ -1,0 +1,96 @@
+package measure
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/failoverdrill/drill/internal/drill"
+)
+
+// objectives judges every objective by the worse bound of its number; a number that is not known meets nothing.
+func (r *run) objectives(rep drill.Report) []drill.ObjectiveReport {
+	out := []drill.ObjectiveReport{}
+	for _, o := range r.limits {
+		out = append(out, judge(o, rep))
+	}
+	return out
+}
+
+func judge(o drill.Objective, rep drill.Report) drill.ObjectiveReport {
+	var length *drill.Seconds
+	var number *int
+	by, counts := "", false
+	switch o.Name {
+	case drill.ObjectiveRecoveryTime:
+		by = "upper_seconds"
+		if rep.Recovery != nil {
+			length = new(rep.Recovery.Upper)
+		}
+	case drill.ObjectiveRedundancyTime:
+		by = "redundancy_seconds"
+		if rep.Recovery != nil {
+			length = rep.Recovery.Redundancy
+		}
+	case drill.ObjectiveLostWrites:
+		by, counts = "lost", true
+		if rep.Writes != nil {
+			number = rep.Writes.Lost
+		}
+	case drill.ObjectiveDualPrimary:
+		by = "dual_primary_seconds"
+		if rep.Primaries != nil {
+			length = new(rep.Primaries.DualPrimary)
+		}
+	case drill.ObjectiveReplicationLag:
+		by = "before_seconds.upper"
+		if rep.ReplicationLag != nil && rep.ReplicationLag.Before != nil {
+			length = new(rep.ReplicationLag.Before.Upper)
+		}
+	case drill.ObjectiveLeaderChanges:
+		by, counts = "leader_changes", true
+		if rep.Primaries != nil {
+			number = new(rep.Primaries.LeaderChanges)
+		}
+	}
+	j := drill.ObjectiveReport{Name: o.Name, JudgedBy: by}
+	if length == nil && number == nil {
+		j.JudgedBy = "unknown"
+	}
+	if counts {
+		j.LimitCount, j.ValueCount = new(int(math.Floor(o.Limit))), number
+		j.Met = number != nil && float64(*number) <= o.Limit
+		return j
+	}
+	j.LimitSeconds, j.ValueSeconds = new(drill.Seconds(o.Limit)), length
+	j.Met = length != nil && float64(*length) <= o.Limit
+	return j
+}
+
+// missed says in a sentence how an objective was missed.
+func missed(o drill.ObjectiveReport, rep drill.Report) string {
+	if o.JudgedBy == "unknown" {
+		return fmt.Sprintf("Whether %s was met is not known: there is no number to judge.", o.Name)
+	}
+	switch o.Name {
+	case drill.ObjectiveRecoveryTime:
+		if *o.ValueSeconds == drill.Never() {
+			return fmt.Sprintf("Writes never came back, limit %s.", say(*o.LimitSeconds))
+		}
+		return fmt.Sprintf("Writes came back after %s (at worst %s), limit %s.",
+			say(rep.Recovery.Estimate.Estimate), say(rep.Recovery.Upper), say(*o.LimitSeconds))
+	case drill.ObjectiveRedundancyTime:
+		if *o.ValueSeconds == drill.Never() {
+			return fmt.Sprintf("Redundancy never came back, limit %s.", say(*o.LimitSeconds))
+		}
+		return fmt.Sprintf("Redundancy came back after %s, limit %s.", say(*o.ValueSeconds), say(*o.LimitSeconds))
+	case drill.ObjectiveLostWrites:
+		return fmt.Sprintf("%s lost, over %s; limit %d.", plural(*o.ValueCount, "acknowledged write"), say(*rep.Writes.LostSpan), *o.LimitCount)
+	case drill.ObjectiveDualPrimary:
+		return fmt.Sprintf("Two members accepted writes at the same time for %s, limit %s.", say(*o.ValueSeconds), say(*o.LimitSeconds))
+	case drill.ObjectiveReplicationLag:
+		return fmt.Sprintf("Before the fault a replica lagged up to %s, limit %s.", say(*o.ValueSeconds), say(*o.LimitSeconds))
+	case drill.ObjectiveLeaderChanges:
+		return fmt.Sprintf("The leader changed %s, limit %d.", plural(*o.ValueCount, "time"), *o.LimitCount)
+	}
+	return fmt.Sprintf("The objective %s was missed.", o.Name)
+}

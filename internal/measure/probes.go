@@ -1,0 +1,84 @@
+package measure
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/failoverdrill/drill/internal/drill"
+)
+
+// probeReports says what each probe saw over the whole run, in the order in which they were started.
+func (r *run) probeReports() []drill.ProbeReport {
+	reps := []drill.ProbeReport{}
+	for _, p := range r.probes {
+		reps = append(reps, p.report())
+	}
+	return reps
+}
+
+func (p *probe) report() drill.ProbeReport {
+	rep := drill.ProbeReport{
+		Name: p.Name, Kind: p.Kind, Class: p.Class, Member: p.Member, Slots: len(p.slots), FailuresBySignal: map[string]int{},
+	}
+	if p.Interval > 0 {
+		rep.RateHz = float64(time.Second) / float64(p.Interval)
+	}
+	var latencies, late []time.Duration
+	for _, s := range p.slots {
+		switch s.Outcome {
+		case drill.OutcomeOK:
+			rep.OK++
+			latencies = append(latencies, latency(s.Sample))
+		case drill.OutcomeFail, drill.OutcomeIndeterminate:
+			rep.Failed++
+			rep.FailuresBySignal[cmp.Or(s.Signal, drill.SignalError)]++
+		case drill.OutcomeUnsent:
+			rep.Unsent++
+		case drill.OutcomeBlocked:
+			rep.Blocked++
+		}
+		if sent(s) {
+			late = append(late, s.Lateness())
+		}
+	}
+	if p.Class != drill.ClassPinned {
+		rep.Outage = new(seconds(time.Duration(count(p.slots, down)) * p.Interval))
+	}
+	if slices.Sort(latencies); len(latencies) > 0 {
+		rep.LatencyP50, rep.LatencyP99 = new(seconds(percentile(latencies, 0.5))), new(seconds(percentile(latencies, 0.99)))
+	}
+	if slices.Sort(late); len(late) > 0 {
+		rep.LatenessP99, rep.LatenessMax = new(seconds(percentile(late, 0.99))), new(seconds(late[len(late)-1]))
+	}
+	return rep
+}
+
+// sent reports whether the slot left the prober.
+func sent(s slot) bool {
+	return s.Outcome != drill.OutcomeUnsent && s.Outcome != drill.OutcomeBlocked
+}
+
+// starvation is how well the headline probe kept its schedule, from the baseline to the end: the p99 of its lateness,
+// and the share of slots that could not be sent.
+func (r *run) starvation() (late time.Duration, missed float64) {
+	from := r.baseline(r.headline).from
+	var all []time.Duration
+	total, gone := 0, 0
+	for _, s := range r.headline.slots {
+		if s.Scheduled < from {
+			continue
+		}
+		total++
+		if sent(s) {
+			all = append(all, s.Lateness())
+		} else {
+			gone++
+		}
+	}
+	slices.Sort(all)
+	if total == 0 {
+		return 0, 0
+	}
+	return percentile(all, 0.99), float64(gone) / float64(total)
+}

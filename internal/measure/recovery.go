@@ -1,0 +1,243 @@
+package measure
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/failoverdrill/drill/internal/drill"
+)
+
+// recovery is how one probe saw the target come back.
+type recovery struct {
+	probe    *probe
+	slots    []slot // that say something about the fault
+	outages  []outage
+	estimate drill.Estimate
+	never    bool
+	at       drill.Offset // the estimate on the run's clock; without meaning when never
+}
+
+// recovery measures the headline; nil when nothing can be said.
+func (r *run) recovery() *recovery {
+	if r.headline == nil || r.injection == nil {
+		return nil
+	}
+	return r.recoveryOf(r.headline)
+}
+
+// recoveryOf is the start of the stretch without a down slot after the last outage of the observation, which also
+// holds an outage that the revert caused (MEASURING.md, "Recovery"). nil when no slot says anything.
+func (r *run) recoveryOf(p *probe) *recovery {
+	c := &recovery{probe: p, slots: r.observed(p)}
+	c.outages = outages(c.slots)
+	if len(c.outages) == 0 {
+		gap, ok := widestGap(c.slots, p.gauge)
+		if !ok {
+			return nil
+		}
+		// No outage was seen; one between two up slots may have been missed, and this is how long it can have been.
+		c.at, c.estimate.Upper = r.injection.from, seconds(gap+p.gauge.within)
+		return c
+	}
+	last := c.outages[len(c.outages)-1]
+	ended := c.slots[last.last].Scheduled
+	if last.up < 0 || quiet(ended, lastUp(c.slots)) < r.settings.Window {
+		c.never = true
+		c.estimate = drill.Estimate{Estimate: drill.Never(), Upper: drill.Never(), Lower: max(0, seconds(ended.Sub(r.injection.at)))}
+		return c
+	}
+	lower, upper := last.endBounds(c.slots, p.gauge)
+	// The injection happened between the call and its return: the shortest recovery begins at the return.
+	c.estimate.Lower = max(0, seconds(lower.Sub(r.injection.at)))
+	c.estimate.Upper = r.since(upper)
+	c.at = last.endEstimate(c.slots)
+	c.estimate.Estimate = min(max(r.since(c.at), c.estimate.Lower), c.estimate.Upper)
+	c.at = r.injection.from.Add(duration(c.estimate.Estimate))
+	return c
+}
+
+func lastUp(slots []slot) drill.Offset {
+	for _, s := range slices.Backward(slots) {
+		if s.state == up {
+			return s.Scheduled
+		}
+	}
+	return 0
+}
+
+func duration(s drill.Seconds) time.Duration { return time.Duration(float64(s) * float64(time.Second)) }
+
+// firstDown is the first down slot after the fault.
+func (c *recovery) firstDown() *slot {
+	if len(c.outages) == 0 {
+		return nil
+	}
+	return &c.slots[c.outages[0].first]
+}
+
+// firstSuccess is the accepted write that was answered first, of those sent after the first down slot; after the
+// injection when there was none. Late ones count: an acknowledgement is one however slow it was.
+func (c *recovery) firstSuccess(from drill.Offset) *slot {
+	if d := c.firstDown(); d != nil {
+		from = d.Scheduled
+	}
+	var first *slot
+	for i, s := range c.slots {
+		if s.Outcome == drill.OutcomeOK && s.Sent > from && (first == nil || s.Done < first.Done) {
+			first = &c.slots[i]
+		}
+	}
+	return first
+}
+
+// heir is the member that acknowledges after the recovery.
+func (c *recovery) heir() string {
+	if c.never || len(c.outages) == 0 {
+		return ""
+	}
+	for _, s := range c.slots[c.outages[len(c.outages)-1].up:] {
+		if s.state == up && s.By != "" {
+			return s.By
+		}
+	}
+	return ""
+}
+
+// outcome names how the target came back; empty when no answer said who gave it.
+func (r *run) outcome(c *recovery) drill.RecoveryOutcome {
+	heir := c.heir()
+	switch {
+	case len(c.outages) == 0:
+		return drill.OutcomeNoImpact
+	case c.never:
+		return drill.OutcomeNotRecovered
+	case heir == "":
+		return ""
+	case heir == r.former():
+		return drill.OutcomeRestartedInPlace
+	}
+	return drill.OutcomeFailedOver
+}
+
+func (r *run) recoveryReport(c *recovery, shown *replay) *drill.RecoveryReport {
+	if c == nil {
+		return nil
+	}
+	g := c.probe.gauge
+	rep := &drill.RecoveryReport{
+		Target: r.target, Outcome: r.outcome(c), HeadlineClass: c.probe.Class,
+		UpWithin: seconds(g.within), Estimate: c.estimate,
+		Unavailable: seconds(time.Duration(count(c.slots, down)) * g.delta),
+		ByClass:     map[drill.Class]drill.Estimate{},
+	}
+	for _, s := range c.slots {
+		if s.state == down && (s.Outcome == drill.OutcomeOK || s.Signal == drill.SignalReadOnly) {
+			rep.Degraded += seconds(g.delta)
+		}
+	}
+	rep.FirstSuccess = new(drill.Never())
+	if s := c.firstSuccess(r.injection.from); s != nil {
+		*rep.FirstSuccess = r.since(s.Done)
+		for _, o := range c.outages {
+			if c.slots[o.first].Scheduled > s.Done {
+				rep.Flaps++
+			}
+		}
+	}
+	rep.ByClass[c.probe.Class] = c.estimate
+	if fresh := r.of(drill.ClassFresh); len(fresh) > 0 {
+		if other := r.recoveryOf(fresh[0]); other != nil {
+			rep.ByClass[drill.ClassFresh] = other.estimate
+		}
+	}
+	rep.Redundancy = r.redundancy(c, shown)
+	rep.Phases = r.phases(c, rep)
+	return rep
+}
+
+// settled is how long full redundancy must last to count.
+const settled = 2 * time.Second
+
+// redundancy is when every member of the plan was back, streaming and close enough, at or after the recovery. nil when
+// no pinned probe could tell; never when the observation ended without it.
+func (r *run) redundancy(c *recovery, shown *replay) *drill.Seconds {
+	if len(r.members) == 0 || shown.readings == 0 {
+		return nil
+	}
+	if c.never {
+		return new(drill.Never())
+	}
+	if len(c.outages) == 0 {
+		// Without an outage there is no recovery to begin at, and the members look well until the fault is felt:
+		// what counts is the stretch that lasted to the end.
+		if n := len(shown.whole); n > 0 && shown.whole[n-1].to == forever {
+			return new(max(0, r.since(shown.whole[n-1].from)))
+		}
+		return new(drill.Never())
+	}
+	for _, w := range shown.whole {
+		from := max(w.from, c.at)
+		if w.to == forever || w.to.Sub(from) >= settled {
+			return new(r.since(from))
+		}
+	}
+	return new(drill.Never())
+}
+
+// blindness tells of the longest stretch after the fault in which no slot could be judged, away from the outage that
+// the recovery is counted from: there it has widened the bounds, here it has not.
+func (r *run) blindness(c *recovery) []drill.Finding {
+	if c == nil || len(c.outages) == 0 {
+		return nil
+	}
+	var from, at drill.Offset
+	var longest time.Duration
+	i := max(c.outages[len(c.outages)-1].up, 0)
+	from = c.slots[i].Scheduled
+	for _, s := range c.slots[i:] {
+		if s.state == unknown {
+			continue
+		}
+		if d := s.Scheduled.Sub(from) - c.probe.gauge.delta; d > longest {
+			longest, at = d, from
+		}
+		from = s.Scheduled
+	}
+	if longest <= max(c.probe.gauge.within, time.Second) {
+		return nil
+	}
+	return []drill.Finding{{Severity: "warning", Code: "blind_stretch", Text: fmt.Sprintf(
+		"drill could not probe for %s, from %s after the fault: an outage in that time would not have been seen.",
+		say(seconds(longest)), say(r.since(at)))}}
+}
+
+// faultReports says what was done to whom, in the order of the plan.
+func (r *run) faultReports() []drill.FaultReport {
+	reps := []drill.FaultReport{}
+	for _, p := range r.plans {
+		f := drill.FaultReport{Kind: p.Kind, Name: p.Name, Method: p.Method, Victims: append([]drill.Member{}, p.Victims...), Residue: []string{}}
+		for _, c := range slices.SortedStableFunc(slices.Values(r.faults), func(a, b change) int { return cmp.Compare(a.at, b.at) }) {
+			if c.Kind != p.Kind || c.Name != p.Name {
+				continue
+			}
+			switch c.State {
+			case drill.FaultInjected:
+				f.InjectedOffset = new(drill.Seconds(c.From.Seconds()))
+			case drill.FaultConfirmed:
+				f.Confirmed, f.ConfirmedBy = true, c.By
+			case drill.FaultUnconfirmed:
+				f.Confirmed = false
+			case drill.FaultReverted:
+				f.Reverted = true
+				f.Residue = append([]string{}, c.Residue...)
+			case drill.FaultResidue:
+				f.Reverted = false
+				f.Residue = append([]string{}, c.Residue...)
+			}
+		}
+		reps = append(reps, f)
+	}
+	return reps
+}

@@ -1,0 +1,243 @@
+package measure
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/failoverdrill/drill/internal/drill"
+)
+
+// run is a recording, sorted by what it is about. Nothing in it depends on the order in which samples arrived.
+type run struct {
+	settings   drill.Settings
+	limits     []drill.Objective
+	probes     []*probe
+	target     string // the target that the report is about
+	headline   *probe // its pooled probe; nil when there is none
+	members    []drill.Member
+	plans      []drill.FaultPlan
+	faults     []change
+	rules      []drill.Event
+	views      []sighting // of the target, by time
+	findings   []drill.Finding
+	readBack   *drill.ReadBack
+	end        *drill.End
+	steady     *drill.Offset
+	injection  *injection
+	finish     drill.Offset // when the observation ended: the last slot's turn
+	lastMoment drill.Offset // of the whole stream
+}
+
+// injection is when the first fault was injected: somewhere between the call and its return.
+type injection struct{ from, at drill.Offset }
+
+// change is one change of a fault's state.
+type change struct {
+	at drill.Offset
+	drill.FaultChange
+}
+
+// sighting is what the three views said from a moment on.
+type sighting struct {
+	at drill.Offset
+	drill.Views
+}
+
+// probe is one probe with its slots in the order of the schedule, each told up, down or unknown.
+type probe struct {
+	drill.ProbeInfo
+	start drill.Offset
+	gauge gauge
+	slots []slot
+}
+
+func newRun(rec drill.Recording) *run {
+	r := &run{settings: rec.Settings, limits: rec.Objectives}
+	if r.settings.Window == 0 {
+		r.settings.Window = defaultWindow
+	}
+	byName := map[string]*probe{}
+	var samples []drill.Sample
+	var views []sighting
+	var readBacks []*drill.ReadBack
+	for _, e := range rec.Events {
+		r.lastMoment = max(r.lastMoment, e.At)
+		switch e.Type {
+		case drill.EventStep:
+			if e.Step == drill.StepSteady && r.steady == nil {
+				r.steady = new(e.At)
+			}
+		case drill.EventPlan:
+			r.plan(e)
+		case drill.EventProbe:
+			if e.Probe != nil && byName[e.Probe.Name] == nil {
+				p := &probe{ProbeInfo: *e.Probe, start: e.At}
+				byName[p.Name] = p
+				r.probes = append(r.probes, p)
+			}
+		case drill.EventSamples:
+			samples = append(samples, e.Samples...)
+		case drill.EventViews:
+			if e.Views != nil {
+				views = append(views, sighting{e.At, *e.Views})
+			}
+		case drill.EventFault:
+			r.fault(e)
+		case drill.EventRule:
+			r.rules = append(r.rules, e)
+		case drill.EventFinding:
+			if e.Finding != nil {
+				r.findings = append(r.findings, *e.Finding)
+			}
+		case drill.EventReadBack:
+			readBacks = append(readBacks, e.ReadBack)
+		case drill.EventEnd:
+			r.end = e.End
+		}
+	}
+	r.sort(byName, samples)
+	r.headline = r.chooseHeadline()
+	if r.headline != nil {
+		r.target = r.headline.Target
+	}
+	for _, v := range views {
+		if r.target == "" || v.Target == "" || v.Target == r.target {
+			r.views = append(r.views, v)
+		}
+	}
+	slices.SortStableFunc(r.views, func(a, b sighting) int { return cmp.Compare(a.at, b.at) })
+	for _, b := range readBacks {
+		if b != nil && (r.target == "" || b.Target == "" || b.Target == r.target) {
+			r.readBack = b
+		}
+	}
+	return r
+}
+
+// plan keeps the members that were there first, and the newest plan of each fault.
+func (r *run) plan(e drill.Event) {
+	for _, m := range e.Members {
+		if !slices.ContainsFunc(r.members, func(have drill.Member) bool { return have.Name == m.Name }) {
+			r.members = append(r.members, m)
+		}
+	}
+	for _, p := range e.Plans {
+		i := slices.IndexFunc(r.plans, func(have drill.FaultPlan) bool { return have.Kind == p.Kind && have.Name == p.Name })
+		if i >= 0 {
+			r.plans[i] = p
+			continue
+		}
+		r.plans = append(r.plans, p)
+	}
+}
+
+func (r *run) fault(e drill.Event) {
+	if e.Fault == nil {
+		return
+	}
+	r.faults = append(r.faults, change{e.At, *e.Fault})
+	if e.Fault.State == drill.FaultInjected && (r.injection == nil || e.Fault.From < r.injection.from) {
+		r.injection = &injection{from: e.Fault.From, at: e.At}
+	}
+}
+
+// sort gives every probe its slots, in the order of the schedule, and judges them.
+func (r *run) sort(byName map[string]*probe, samples []drill.Sample) {
+	for _, s := range samples {
+		if p := byName[s.Probe]; p != nil {
+			p.slots = append(p.slots, slot{Sample: s})
+			r.finish = max(r.finish, s.Scheduled)
+		}
+	}
+	for _, p := range r.probes {
+		slices.SortFunc(p.slots, func(a, b slot) int {
+			return cmp.Or(cmp.Compare(a.Scheduled, b.Scheduled), cmp.Compare(a.Slot, b.Slot))
+		})
+		p.gauge = gaugeOf(p, r.baseline(p))
+		for i, s := range p.slots {
+			p.slots[i].state = p.gauge.state(s.Sample)
+		}
+	}
+}
+
+// chooseHeadline is the pooled probe of the target that the first fault is named after, or else of the first target.
+func (r *run) chooseHeadline() *probe {
+	var first *probe
+	for _, p := range r.probes {
+		if p.Class != drill.ClassPooled {
+			continue
+		}
+		if len(r.plans) > 0 && p.Target != "" && p.Target == r.plans[0].Name {
+			return p
+		}
+		if first == nil || first.Target == "" && p.Target != "" {
+			first = p
+		}
+	}
+	return first
+}
+
+// baseline is the stretch before the injection in which the target was steady.
+func (r *run) baseline(p *probe) span {
+	b := span{from: p.start, to: forever}
+	if r.steady != nil {
+		b.from = *r.steady
+	}
+	if r.injection != nil {
+		b.to = r.injection.from
+	}
+	return b
+}
+
+// observed lists the probe's slots that say something about the fault: an answer may take as long as up allows, so a
+// slot counts when its turn came at most that long before the injection.
+func (r *run) observed(p *probe) []slot {
+	if r.injection == nil {
+		return nil
+	}
+	from := r.injection.from.Add(-p.gauge.within)
+	i, _ := slices.BinarySearchFunc(p.slots, from, func(s slot, t drill.Offset) int { return cmp.Compare(s.Scheduled, t) })
+	return p.slots[i:]
+}
+
+// of lists the target's probes of a class.
+func (r *run) of(class drill.Class) []*probe {
+	var ps []*probe
+	for _, p := range r.probes {
+		if p.Class == class && p.Target == r.target {
+			ps = append(ps, p)
+		}
+	}
+	return ps
+}
+
+// since is the time from the call that injected the first fault.
+func (r *run) since(t drill.Offset) drill.Seconds { return seconds(t.Sub(r.injection.from)) }
+
+// victim names the first member that was planned to be hurt.
+func (r *run) victim() string {
+	if len(r.plans) == 0 || len(r.plans[0].Victims) == 0 {
+		return ""
+	}
+	return r.plans[0].Victims[0].Name
+}
+
+// former is the member that acknowledged writes before the fault; by plan when none did.
+func (r *run) former() string {
+	name := r.victim()
+	if r.headline == nil || r.injection == nil {
+		return name
+	}
+	for _, s := range r.headline.slots {
+		if s.Scheduled >= r.injection.from {
+			break
+		}
+		if s.Outcome == drill.OutcomeOK && s.By != "" && s.Done <= r.injection.from {
+			name = s.By
+		}
+	}
+	return name
+}
+
+func seconds(d time.Duration) drill.Seconds { return drill.Seconds(d.Seconds()) }

@@ -1,0 +1,213 @@
+package measure
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/failoverdrill/drill/internal/drill"
+)
+
+// unsentLimit is the share of slots that may go unsent before the measurement cannot be vouched for.
+const unsentLimit = 0.05
+
+// verdict judges the run: first why it ended, then whether the fault and the measurement can be vouched for, and only
+// then the numbers. Residue changes no verdict, but is always among the reasons.
+func (r *run) verdict(rep drill.Report) (drill.Verdict, []drill.Reason) {
+	v, reasons := r.judge(rep)
+	for _, f := range rep.Faults {
+		if len(f.Residue) > 0 {
+			reasons = append(reasons, drill.Reason{Code: "residue", Text: fmt.Sprintf(
+				"The fault %s %q left something behind; someone must act: %s.", f.Kind, f.Name, strings.TrimSuffix(strings.Join(f.Residue, "; "), "."))})
+		}
+	}
+	return v, append([]drill.Reason{}, reasons...)
+}
+
+func (r *run) judge(rep drill.Report) (drill.Verdict, []drill.Reason) {
+	if r.end == nil {
+		return drill.VerdictError, []drill.Reason{{Code: "no_end", Text: "The record ends in the middle of the run: its runner was lost."}}
+	}
+	why := []drill.Reason{{Code: r.end.Code, Text: r.end.Text}}
+	switch r.end.Cause {
+	case drill.EndRefused:
+		return drill.VerdictRefused, why
+	case drill.EndAborted:
+		return drill.VerdictAborted, why
+	case drill.EndInterrupted:
+		return drill.VerdictInterrupted, why
+	case drill.EndUnconfirmed:
+		return drill.VerdictInvalid, why
+	case drill.EndFinished:
+	default:
+		return drill.VerdictError, why
+	}
+	if doubts := r.doubts(rep); len(doubts) > 0 {
+		return drill.VerdictInvalid, doubts
+	}
+	if failures := r.failures(rep); len(failures) > 0 {
+		return drill.VerdictFailed, failures
+	}
+	return drill.VerdictPassed, nil
+}
+
+// doubts lists why the fault or the measurement cannot be vouched for.
+func (r *run) doubts(rep drill.Report) []drill.Reason {
+	var why []drill.Reason
+	doubt := func(code, format string, args ...any) {
+		why = append(why, drill.Reason{Code: code, Text: fmt.Sprintf(format, args...)})
+	}
+	if len(rep.Faults) == 0 || r.injection == nil {
+		doubt("no_fault", "No fault was injected, so nothing was tested.")
+	}
+	for _, f := range rep.Faults {
+		if !f.Confirmed && r.injection != nil {
+			doubt("fault_unconfirmed", "The fault %s %q cannot be shown to have taken effect.", f.Kind, f.Name)
+		}
+	}
+	// A pinned session may be served while no client is: only writes through the Service show that clients were.
+	if rep.Writes == nil || r.headline == nil || !slices.ContainsFunc(r.headline.slots, acknowledged) {
+		doubt("no_acknowledged_write", "Not one write through the Service was acknowledged in the whole run, so nothing was measured.")
+	}
+	if r.headline == nil {
+		return why
+	}
+	late, gone := r.starvation()
+	if late > r.headline.Interval {
+		doubt("late_prober", "The probe %s sent its slots up to %s late (p99), and its slots are %s apart: drill itself was starved.",
+			r.headline.Name, say(seconds(late)), say(seconds(r.headline.Interval)))
+	}
+	if gone > unsentLimit {
+		doubt("unsent_slots", "The probe %s could not send %.1f %% of its slots, and more than %.0f %% void the measurement.",
+			r.headline.Name, 100*gone, 100*unsentLimit)
+	}
+	if rep.Recovery == nil {
+		if r.injection != nil {
+			doubt("nothing_measured", "No slot after the fault says anything of the target.")
+		}
+		return why
+	}
+	watched := r.finish.Sub(r.lastInjection())
+	if slack := 2*r.headline.Interval + r.headline.gauge.within; rep.Recovery.Outcome != drill.OutcomeNotRecovered && watched < r.settings.ImpactTimeout-slack {
+		doubt("observation_too_short", "The target was watched for %s after the fault, and an impact may come as late as %s.",
+			say(seconds(watched)), say(seconds(r.settings.ImpactTimeout)))
+	}
+	return why
+}
+
+// acknowledged reports whether the slot is an accepted write.
+func acknowledged(s slot) bool { return s.Write && s.Outcome == drill.OutcomeOK }
+
+// lastInjection is when the newest fault was injected: its impact may come late as well.
+func (r *run) lastInjection() drill.Offset {
+	last := r.injection.from
+	for _, f := range r.faults {
+		if f.State == drill.FaultInjected {
+			last = max(last, f.From)
+		}
+	}
+	return last
+}
+
+// failures lists what the target did wrong.
+func (r *run) failures(rep drill.Report) []drill.Reason {
+	var why []drill.Reason
+	told := false // that writes never came back
+	for _, o := range rep.Objectives {
+		if o.Met {
+			continue
+		}
+		told = told || o.Name == drill.ObjectiveRecoveryTime
+		why = append(why, drill.Reason{Code: "objective_missed", Objective: o.Name, Text: missed(o, rep)})
+	}
+	if rep.Recovery.Outcome == drill.OutcomeNotRecovered && !told {
+		why = append(why, drill.Reason{Code: "not_recovered", Text: "Writes never came back for good while drill watched."})
+	}
+	for _, c := range []struct {
+		n                int
+		code, one, sense string
+	}{
+		{rep.Writes.Phantom, "phantom_writes", "write", "reported as failed and yet there"},
+		{rep.Writes.Fabricated, "fabricated_writes", "write", "there although never sent"},
+		{rep.Writes.Duplicate, "duplicate_writes", "write", "there more than once"},
+	} {
+		if c.n > 0 {
+			verb := " are "
+			if c.n == 1 {
+				verb = " is "
+			}
+			why = append(why, drill.Reason{Code: c.code, Text: plural(c.n, c.one) + verb + c.sense + "."})
+		}
+	}
+	return why
+}
+
+// abort tells which abort condition ended the run, and how long after it fired the last fault was reverted.
+func (r *run) abort() drill.AbortReport {
+	rep := drill.AbortReport{}
+	var fired drill.Offset
+	for _, e := range r.rules {
+		if e.Rule == nil || !e.Rule.Fired || e.Rule.Kind != "abort" || rep.Fired {
+			continue
+		}
+		fired = e.At
+		rep.Fired, rep.Rule, rep.Text = true, e.Rule.Name, e.Rule.Message
+	}
+	if !rep.Fired {
+		return rep
+	}
+	for _, f := range r.faults {
+		if f.State != drill.FaultReverted {
+			continue
+		}
+		// A fault that was back already when the condition fired took no time at all.
+		if d := seconds(max(0, f.at.Sub(fired))); rep.Latency == nil || d > *rep.Latency {
+			rep.Latency = &d
+		}
+	}
+	for _, f := range r.faultReports() {
+		if f.InjectedOffset != nil && !f.Reverted {
+			rep.Latency = nil // not everything was put back
+		}
+	}
+	return rep
+}
+
+// unknown names, by its path in the JSON, every number that is absent because it is not known.
+func (r *run) unknown(rep drill.Report) []string {
+	names := []string{}
+	miss := func(absent bool, name string) {
+		if absent {
+			names = append(names, name)
+		}
+	}
+	miss(rep.Recovery == nil, "recovery")
+	if rec := rep.Recovery; rec != nil {
+		miss(rec.Outcome == "", "recovery.outcome")
+		miss(rec.Redundancy == nil, "recovery.redundancy_seconds")
+		if len(r.of(drill.ClassFresh)) > 0 {
+			_, ok := rec.ByClass[drill.ClassFresh]
+			miss(!ok, "recovery.by_class.fresh")
+		}
+	}
+	miss(rep.Writes == nil, "writes")
+	if w := rep.Writes; w != nil {
+		for _, name := range []string{"lost", "lost_span_seconds", "indeterminate_present", "indeterminate_absent"} {
+			miss(w.Lost == nil, "writes."+name)
+		}
+		for _, name := range []string{"phantom", "fabricated", "duplicate"} {
+			miss(r.readBack == nil, "writes."+name)
+		}
+	}
+	miss(rep.ReplicationLag == nil, "replication_lag")
+	if l := rep.ReplicationLag; l != nil {
+		miss(l.Before == nil, "replication_lag.before_seconds")
+		miss(l.AtFault == nil, "replication_lag.at_fault_seconds")
+		miss(l.Peak == nil, "replication_lag.peak_seconds")
+		miss(l.EngineDisagreement == nil, "replication_lag.engine_disagreement_seconds")
+	}
+	miss(rep.Primaries == nil, "primaries")
+	miss(rep.Abort.Fired && rep.Abort.Latency == nil, "abort.latency_seconds")
+	miss(rep.Statistics == nil, "statistics")
+	return names
+}

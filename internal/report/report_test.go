@@ -1,0 +1,192 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/failoverdrill/drill/internal/drill"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func member(name, node string, role drill.Role) drill.Member {
+	return drill.Member{Namespace: "shop", Name: name, UID: "uid-" + name, Node: node, Role: role}
+}
+
+// passed is a run in which everything is known and all is well.
+func passed() drill.Report {
+	b := func(l, u drill.Seconds) *drill.Bounds { return &drill.Bounds{Lower: l, Upper: u} }
+	return drill.Report{
+		FormatVersion: drill.FormatVersion,
+		Run: drill.RunReport{
+			ID: "2026-11-21t10-04-05z-kill-primary-7f3a", Drill: "kill-primary", File: "drills/kill-primary.hcl",
+			Description: "The primary dies. A replica takes over within 30 s and no acknowledged write is lost.",
+			Started:     time.Date(2026, 11, 21, 10, 4, 5, 0, time.UTC), Finished: time.Date(2026, 11, 21, 10, 6, 5, 0, time.UTC),
+			Verdict: drill.VerdictPassed, Reasons: []drill.Reason{}, Trial: 1, Trials: 1, DrillVersion: "1.0.0",
+		},
+		Faults: []drill.FaultReport{{Kind: "kill_primary", Name: "orders", Method: "force_delete",
+			Victims: []drill.Member{member("orders-0", "worker-1", drill.RolePrimary)}, InjectedOffset: new(drill.Seconds(20)),
+			Confirmed: true, ConfirmedBy: "pod gone; session reset", Reverted: true, Residue: []string{}}},
+		Recovery: &drill.RecoveryReport{
+			Target: "orders", Outcome: drill.OutcomeFailedOver, HeadlineClass: drill.ClassPooled, UpWithin: 0.04,
+			Estimate:     drill.Estimate{Estimate: 12.34, Lower: 12.32, Upper: 12.361},
+			FirstSuccess: new(drill.Seconds(12.35)), Unavailable: 12.34, Degraded: 0.06, Redundancy: new(drill.Seconds(41.2)),
+			ByClass: map[drill.Class]drill.Estimate{drill.ClassPooled: {Estimate: 12.34, Lower: 12.32, Upper: 12.361},
+				drill.ClassFresh: {Estimate: 12.4, Lower: 12.3, Upper: 12.55}},
+			Phases: []drill.Phase{
+				{Name: "impact", Start: 0, Seconds: 0.02, Signal: "first client error: reset"},
+				{Name: "detected", Start: 0.02, Seconds: 9.9, Signal: "the Service dropped orders-0"},
+				{Name: "promoted", Start: 9.92, Seconds: 2.08, Signal: "orders-1 says that it is primary"},
+				{Name: "routed", Start: 12, Seconds: 0.3, Signal: "the Service names orders-1"},
+				{Name: "first_success", Start: 12.3, Seconds: 0.04, Signal: "first accepted write, by orders-1"},
+				{Name: "sustained", Start: 12.34, Seconds: 0, Signal: "no slot was down from here on"},
+				{Name: "redundant", Start: 12.34, Seconds: 28.86, Signal: "every member answers, streams and has caught up"},
+			},
+		},
+		Writes: &drill.WritesReport{Sent: 3000, Acked: 2380, Lost: new(0), LostSpan: new(drill.Seconds(0)), IndeterminatePresent: 1,
+			IndeterminateAbsent: 2, Failed: 617},
+		ReplicationLag: &drill.LagReport{Before: b(0, 0.02), AtFault: b(0, 0.02), Peak: b(3.1, 3.13), Unknown: 3.1,
+			ByMember: map[string]drill.Bounds{"orders-1": {Upper: 0.02}, "orders-2": {Lower: 3.1, Upper: 3.13}}, EngineDisagreement: new(drill.Seconds(0.04))},
+		Primaries: &drill.PrimariesReport{LeaderChanges: 1, Disagreements: []drill.Disagreement{
+			{Views: map[string]string{"label": "orders-0", "service": "none", "member": "none"}, Start: 0.1, Seconds: 9.8}}},
+		Probes: []drill.ProbeReport{
+			{Name: "orders", Kind: "postgresql", Class: drill.ClassPooled, RateHz: 50, Slots: 6000, OK: 5380, Failed: 620, Outage: new(drill.Seconds(12.34)),
+				LatencyP50: new(drill.Seconds(0.0021)), LatencyP99: new(drill.Seconds(0.008)), FailuresBySignal: map[string]int{"reset": 50, "refused": 570}},
+			{Name: "orders/orders-0", Kind: "postgresql", Class: drill.ClassPinned, Member: "orders-0", RateHz: 10, Slots: 1200, OK: 900, Failed: 1, Blocked: 299,
+				LatencyP50: new(drill.Seconds(0.0011)), LatencyP99: new(drill.Seconds(0.002)), FailuresBySignal: map[string]int{"timeout": 1}},
+		},
+		Objectives: []drill.ObjectiveReport{
+			{Name: "recovery_time", LimitSeconds: new(drill.Seconds(30)), ValueSeconds: new(drill.Seconds(12.361)), JudgedBy: "upper_seconds", Met: true},
+			{Name: "lost_writes", LimitCount: new(0), ValueCount: new(0), JudgedBy: "lost", Met: true},
+			{Name: "replication_lag", LimitSeconds: new(drill.Seconds(1)), ValueSeconds: new(drill.Seconds(0.02)), JudgedBy: "before_seconds.upper", Met: true},
+		},
+		Findings: []drill.Finding{}, Unknown: []string{},
+		Statistics: &drill.StatisticsReport{N: 1, Mean: new(drill.Seconds(12.34)), Median: new(drill.Seconds(12.34)), Max: new(drill.Seconds(12.34)), FailureProbabilityUpper: 0.95},
+	}
+}
+
+// reports are the runs that the golden files show.
+func reports() map[string]drill.Report {
+	failed := passed()
+	failed.Run.Verdict = drill.VerdictFailed
+	failed.Run.Reasons = []drill.Reason{
+		{Code: "objective_missed", Objective: "recovery_time", Text: "Writes came back after 34.2 s (at worst 34.3 s), limit 30 s."},
+		{Code: "residue", Text: "The fault kill_primary \"orders\" left something behind; someone must act: node worker-1 is cordoned."}}
+	rec := *failed.Recovery
+	rec.Outcome, rec.Estimate, rec.Flaps = drill.OutcomeRestartedInPlace, drill.Estimate{Estimate: 34.2, Lower: 34.17, Upper: 34.3}, 2
+	rec.Redundancy = new(drill.Never())
+	rec.Phases = rec.Phases[:6]
+	failed.Recovery = &rec
+	failed.Faults = []drill.FaultReport{failed.Faults[0]}
+	failed.Faults[0].Reverted, failed.Faults[0].Residue = false, []string{"node worker-1 is cordoned"}
+	failed.Writes = &drill.WritesReport{Sent: 3000, Acked: 2380, Lost: new(25), LostSpan: new(drill.Seconds(0.513)), Failed: 617, IndeterminateAbsent: 3, Phantom: 1}
+	failed.Primaries = &drill.PrimariesReport{DualPrimary: 185, ZombieTail: 185.02, LeaderChanges: 1}
+	failed.Objectives = []drill.ObjectiveReport{
+		{Name: "recovery_time", LimitSeconds: new(drill.Seconds(30)), ValueSeconds: new(drill.Seconds(34.3)), JudgedBy: "upper_seconds"},
+		{Name: "redundancy_time", LimitSeconds: new(drill.Seconds(300)), ValueSeconds: new(drill.Never()), JudgedBy: "redundancy_seconds"},
+		{Name: "lost_writes", LimitCount: new(0), ValueCount: new(25), JudgedBy: "lost"}}
+	failed.Findings = []drill.Finding{{Severity: "warning", Code: "lag_metric_lies", Text: "The exporters' query said that orders-2 lags 0 s; by the writes it did not show it lagged 81.02 s."},
+		{Severity: "info", Code: "note", Text: "A note with \x1b[31man escape\x1b[0m and\na line break."}}
+
+	neverBack := passed()
+	neverBack.Run.Verdict = drill.VerdictAborted
+	neverBack.Run.Reasons = []drill.Reason{{Code: "abort_condition", Text: "outage: Writes have failed for 95.0 s."}}
+	neverBack.Recovery = &drill.RecoveryReport{Target: "orders", Outcome: drill.OutcomeNotRecovered, HeadlineClass: drill.ClassPooled,
+		Estimate: drill.Estimate{Estimate: drill.Never(), Lower: 95.02, Upper: drill.Never()}, FirstSuccess: new(drill.Never()),
+		Unavailable: 95, Redundancy: new(drill.Never()), Phases: passed().Recovery.Phases[:2]}
+	neverBack.Abort = drill.AbortReport{Fired: true, Rule: "outage", Text: "Writes have failed for 95.0 s.", Latency: new(drill.Seconds(0.113))}
+	neverBack.Writes.Lost, neverBack.Writes.LostSpan = nil, nil
+	neverBack.ReplicationLag = &drill.LagReport{Unknown: 95, ByMember: map[string]drill.Bounds{}}
+	neverBack.Unknown = []string{"writes.lost", "writes.lost_span_seconds", "writes.indeterminate_present", "writes.indeterminate_absent",
+		"replication_lag.before_seconds", "replication_lag.at_fault_seconds", "replication_lag.peak_seconds"}
+	neverBack.Objectives = []drill.ObjectiveReport{{Name: "lost_writes", LimitCount: new(0), JudgedBy: "unknown"}}
+
+	noImpact := passed()
+	noImpact.Run.Verdict = drill.VerdictInvalid
+	noImpact.Run.Reasons = []drill.Reason{{Code: "fault_unconfirmed", Text: "The fault kill_primary \"orders\" cannot be shown to have taken effect."}}
+	noImpact.Recovery = &drill.RecoveryReport{Target: "orders", Outcome: drill.OutcomeNoImpact, HeadlineClass: drill.ClassPooled, Estimate: drill.Estimate{Upper: 0.06}}
+	noImpact.Faults[0].Confirmed, noImpact.Faults[0].ConfirmedBy = false, ""
+
+	refused := drill.Report{Run: drill.RunReport{ID: passed().Run.ID, Drill: "kill-primary", Verdict: drill.VerdictRefused,
+		Reasons: []drill.Reason{{Code: "not_steady", Text: "The steady state did not hold for 20s within 2m0s: orders-2 lags 3.2 s, limit 1 s. Nothing was injected."}}},
+		Unknown: []string{"recovery", "writes", "replication_lag", "primaries", "statistics"}}
+
+	return map[string]drill.Report{"passed": passed(), "failed": failed, "never": neverBack, "no_impact": noImpact, "refused": refused}
+}
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		require.NoError(t, os.MkdirAll("testdata", 0o755))
+		require.NoError(t, os.WriteFile(path, got, 0o644))
+	}
+	want, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, string(want), string(got))
+}
+
+func TestText(t *testing.T) {
+	for name, r := range reports() {
+		t.Run(name, func(t *testing.T) {
+			var b bytes.Buffer
+			require.NoError(t, Text(&b, r, Style{}))
+			golden(t, name+".txt", b.Bytes())
+			require.NotContains(t, b.String(), "\x1b")
+			for l := range strings.Lines(b.String()) {
+				require.LessOrEqual(t, columns(strings.TrimSuffix(l, "\n")), width, l)
+			}
+		})
+	}
+}
+
+func TestColorsChangeNothingElse(t *testing.T) {
+	escapes := regexp.MustCompile("\x1b\\[[0-9;]*m")
+	for name, r := range reports() {
+		var with, without bytes.Buffer
+		require.NoError(t, Text(&with, r, Style{Color: true}))
+		require.NoError(t, Text(&without, r, Style{}))
+		require.Contains(t, with.String(), "\x1b[1;")
+		stripped := regexp.MustCompile(` +\n`).ReplaceAllString(escapes.ReplaceAllString(with.String(), ""), "\n")
+		require.Equal(t, without.String(), stripped, name)
+	}
+}
+
+func TestJSON(t *testing.T) {
+	for name, r := range reports() {
+		var b bytes.Buffer
+		require.NoError(t, JSON(&b, r))
+		golden(t, name+".json", b.Bytes())
+		var back drill.Report
+		require.NoError(t, json.Unmarshal(b.Bytes(), &back))
+	}
+}
+
+func TestLongNamesStayWithinThePage(t *testing.T) {
+	r := passed()
+	long := strings.Repeat("very-long-name-", 14)
+	r.Run.ID, r.Run.Drill, r.Run.Description = long, long, long
+	r.Faults[0].Kind, r.Faults[0].Name, r.Faults[0].ConfirmedBy = long, long, long
+	r.Recovery.Phases[0].Signal = long
+	r.Probes[0].Name = long
+	r.Objectives[0].Name = long
+	r.Run.Reasons = []drill.Reason{{Text: long}}
+	r.Primaries.Disagreements[0].Views["label"] = long
+	r.Findings = []drill.Finding{{Text: long}}
+	r.Unknown = []string{long}
+	r.Abort = drill.AbortReport{Fired: true, Rule: long, Text: long}
+	var b bytes.Buffer
+	require.NoError(t, Text(&b, r, Style{}))
+	for l := range strings.Lines(b.String()) {
+		require.LessOrEqual(t, columns(strings.TrimSuffix(l, "\n")), width, l)
+	}
+}

@@ -1,0 +1,263 @@
+package report
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+
+	"github.com/failoverdrill/drill/internal/drill"
+)
+
+// Text writes the report for people, the verdict first, in at most 100 columns. What is not known is called unknown,
+// and what never happened never.
+func Text(w io.Writer, r drill.Report, o Style) error {
+	p := &page{style: o}
+	p.header(r)
+	p.headline(r)
+	p.reasons(r.Run)
+	p.faults(r.Faults)
+	if r.Recovery != nil {
+		p.phases(r.Recovery.Phases)
+		p.recovery(r.Recovery)
+	}
+	// A refused run has mostly measured nothing, which the list of what is unknown says once.
+	refused := r.Run.Verdict == drill.VerdictRefused
+	if r.Writes != nil || !refused {
+		p.writes(r.Writes)
+	}
+	if r.ReplicationLag != nil || !refused {
+		p.lag(r.ReplicationLag)
+	}
+	if r.Primaries != nil || !refused {
+		p.primaries(r.Primaries)
+	}
+	p.objectives(r.Objectives)
+	p.probes(r.Probes)
+	p.findings(r)
+	if _, err := w.Write(p.Bytes()); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	return nil
+}
+
+// page gathers the text.
+type page struct {
+	bytes.Buffer
+	style Style
+}
+
+func (p *page) line(parts ...string) {
+	p.WriteString(strings.TrimRight(strings.Join(parts, ""), " ") + "\n")
+}
+
+// section begins a part of the page.
+func (p *page) section(title string) {
+	p.line()
+	p.line("  ", p.style.paint(title, bold))
+}
+
+// item writes a text under a mark, wrapped.
+func (p *page) item(mark, text string) {
+	for i, l := range wrap(text, width-6) {
+		if i > 0 {
+			mark = strings.Repeat(" ", 1)
+		}
+		p.line("    ", mark, " ", l)
+	}
+}
+
+// label is the width of a row's name.
+const label = 16
+
+// row writes a name and what there is to say of it, wrapped.
+func (p *page) row(name, text string, inks ...ink) {
+	for i, l := range wrap(text, width-label-4) {
+		if i > 0 {
+			name = ""
+		}
+		p.line("    ", p.style.paint(pad(name, label), dim), p.style.paint(l, inks...))
+	}
+}
+
+var verdictInk = map[drill.Verdict]ink{
+	drill.VerdictPassed: green, drill.VerdictFailed: red, drill.VerdictError: red,
+}
+
+func (p *page) header(r drill.Report) {
+	verdict := strings.ToUpper(string(r.Run.Verdict))
+	color, ok := verdictInk[r.Run.Verdict]
+	if !ok {
+		color = yellow
+	}
+	// The run's id is what one needs to find the record again: it is never cut.
+	id := clean(r.Run.ID)
+	name := clean(r.Run.Drill)
+	room := width - columns(verdict) - 2
+	if columns(name)+2+columns(id) <= room {
+		gap := strings.Repeat(" ", room-columns(name)-columns(id))
+		p.line(p.style.paint(verdict, bold, color), "  ", p.style.paint(name, bold), gap, p.style.paint(id, dim))
+	} else {
+		p.line(p.style.paint(verdict, bold, color), "  ", p.style.paint(pad(name, min(columns(name), room)), bold))
+		for _, l := range wrap(id, width-2) {
+			p.line("  ", p.style.paint(l, dim))
+		}
+	}
+	if r.Run.Trials > 1 {
+		p.line("  ", fmt.Sprintf("trial %d of %d", r.Run.Trial, r.Run.Trials))
+	}
+	for _, l := range wrap(r.Run.Description, width-2) {
+		p.line("  ", p.style.paint(l, dim))
+	}
+}
+
+// headline is the one number that everyone asks for, with its error bar.
+func (p *page) headline(r drill.Report) {
+	rec := r.Recovery
+	p.line()
+	if r.Run.Verdict == drill.VerdictRefused {
+		p.line("  Nothing was touched.")
+		return
+	}
+	if rec == nil {
+		p.line("  Recovery time: ", p.style.paint("unknown", bold))
+		return
+	}
+	switch {
+	case rec.Outcome == drill.OutcomeNoImpact:
+		p.line("  ", p.style.paint("No outage was seen", bold),
+			fmt.Sprintf("; one shorter than %s could have been missed", seconds(rec.Upper)))
+	case never(rec.Estimate.Estimate):
+		p.line("  ", p.style.paint("Writes never came back", bold, red), fmt.Sprintf("; last seen failing %s after the fault", seconds(rec.Lower)))
+	default:
+		p.line("  Writes back after ", p.style.paint(seconds(rec.Estimate.Estimate), bold),
+			fmt.Sprintf("  [%s, %s]", number(rec.Lower), number(rec.Upper)), "   ", p.style.paint(outcome(rec.Outcome), bold))
+	}
+	if r.Run.Verdict == drill.VerdictInvalid {
+		p.line("  ", p.style.paint("These numbers cannot be vouched for.", yellow))
+	}
+}
+
+func outcome(o drill.RecoveryOutcome) string {
+	switch o {
+	case drill.OutcomeFailedOver:
+		return "failed over to another member"
+	case drill.OutcomeRestartedInPlace:
+		return "the same member came back"
+	case "":
+		return "who leads now is unknown"
+	}
+	return string(o)
+}
+
+func (p *page) reasons(run drill.RunReport) {
+	if len(run.Reasons) == 0 {
+		return
+	}
+	p.line()
+	color := yellow
+	if run.Verdict == drill.VerdictFailed || run.Verdict == drill.VerdictError {
+		color = red
+	}
+	for _, r := range run.Reasons {
+		mark := p.style.paint("✗", color)
+		if r.Code == "residue" {
+			mark = p.style.paint("!", bold, red)
+		}
+		text := r.Text
+		if text == "" {
+			text = strings.ReplaceAll(r.Code, "_", " ")
+		}
+		p.item(mark, text)
+	}
+}
+
+func (p *page) faults(faults []drill.FaultReport) {
+	if len(faults) == 0 {
+		return
+	}
+	p.section("Fault")
+	for _, f := range faults {
+		var victims []string
+		for _, v := range f.Victims {
+			at := v.Name
+			if v.Node != "" {
+				at += " on " + v.Node
+			}
+			victims = append(victims, at)
+		}
+		text := f.Name
+		if f.Method != "" {
+			text += ", " + f.Method
+		}
+		text += ": " + strings.Join(victims, ", ")
+		if f.InjectedOffset == nil {
+			text += "; not injected"
+			p.row(f.Kind, text)
+			continue
+		}
+		text += fmt.Sprintf("; injected at %s", seconds(*f.InjectedOffset))
+		switch {
+		case !f.Confirmed:
+			text += "; not confirmed"
+		case f.ConfirmedBy != "":
+			text += "; confirmed: " + f.ConfirmedBy
+		default:
+			text += "; confirmed"
+		}
+		if f.Reverted {
+			text += "; reverted"
+		} else {
+			text += "; NOT reverted"
+		}
+		p.row(f.Kind, text)
+		if len(f.Residue) > 0 {
+			p.row("residue", strings.Join(f.Residue, "; "), bold, red)
+		}
+	}
+}
+
+// bar is the width of the longest possible phase.
+const bar = 20
+
+func (p *page) phases(phases []drill.Phase) {
+	if len(phases) == 0 {
+		return
+	}
+	var total drill.Seconds
+	for _, ph := range phases {
+		total += ph.Seconds
+	}
+	p.line()
+	p.line("  ", p.style.paint(pad("Phase", label+2), bold), p.style.paint(right("took", 10)+right("until", 11), dim))
+	for _, ph := range phases {
+		name := strings.ReplaceAll(ph.Name, "_", " ")
+		cells := 0
+		if total > 0 {
+			cells = int(math.Round(bar * float64(ph.Seconds/total)))
+		}
+		indent := label + 4 + 10 + 11 + 2 + bar + 2
+		lines := append(wrap(ph.Signal, width-indent), "")
+		p.line("    ", pad(name, label), right(seconds(ph.Seconds), 10), right(seconds(ph.Start+ph.Seconds), 11), "  ",
+			p.style.paint(strings.Repeat("█", cells), dim), strings.Repeat(" ", bar-cells), "  ", lines[0])
+		for _, l := range lines[1:] {
+			if l != "" {
+				p.line(strings.Repeat(" ", indent), l)
+			}
+		}
+	}
+}
+
+// recovery is what stands beside the headline.
+func (p *page) recovery(rec *drill.RecoveryReport) {
+	p.line()
+	p.row("redundancy", known(rec.Redundancy))
+	p.row("unavailable", fmt.Sprintf("%s in all, of that %s answered too late or read-only; %s",
+		seconds(rec.Unavailable), seconds(rec.Degraded), plural(rec.Flaps, "relapse")))
+	for _, class := range []drill.Class{drill.ClassFresh, drill.ClassPooled} {
+		if e, ok := rec.ByClass[class]; ok && class != rec.HeadlineClass {
+			p.row(string(class), estimate(e))
+		}
+	}
+}

@@ -1,0 +1,55 @@
+package runner
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/failoverdrill/drill/internal/drill"
+)
+
+// Target is the system under test.
+type Target interface {
+	Name() string
+	// Open checks that the target can be drilled (members found, the login works, exactly one primary) and makes the
+	// ledger. It returns the members and the scopes that a run on it must lock. Problems that the user can mend are
+	// *drill.Refusal.
+	Open(ctx context.Context) ([]drill.Member, error)
+	// Probes are the target's own probes: the ledger writer and one pinned probe per member.
+	Probes() []drill.Probe
+	// Watch reports the three views of who is primary whenever one changes, until ctx ends.
+	Watch(ctx context.Context, changed func(drill.Views)) error
+	// ReadBack reads what every member holds of the ledger; it waits for replicas to catch up with the primary.
+	ReadBack(ctx context.Context) (drill.ReadBack, error)
+	// Close removes the ledger and every session. It may be called after a failed Open.
+	Close(ctx context.Context) error
+}
+
+// Fault is one configured fault; its state is JSON, so that another process can revert it.
+type Fault interface {
+	Plan(ctx context.Context) (state json.RawMessage, plan drill.FaultPlan, err error)
+	// Recheck returns drill.ErrVictimChanged when the victim is no longer what was planned.
+	Recheck(ctx context.Context, state json.RawMessage) error
+	Inject(ctx context.Context, state json.RawMessage) error
+	Confirm(ctx context.Context, state json.RawMessage) (by string, err error)
+	Revert(ctx context.Context, state json.RawMessage) error
+}
+
+// Journal makes what a later process must know durable, before the deed.
+type Journal interface {
+	// Injecting stores how to revert a fault. Nothing is injected unless it returns nil.
+	Injecting(ctx context.Context, kind, name string, state json.RawMessage) error
+	// Reverted notes that nothing is left of the fault, or what is.
+	Reverted(ctx context.Context, kind, name string, residue []string) error
+}
+
+// Lock lets one run at a time into each scope.
+type Lock interface {
+	// Acquire takes every scope or none. Lost is closed when the lock cannot be held any more.
+	Acquire(ctx context.Context, scopes []string) (release func(context.Context) error, lost <-chan struct{}, err error)
+}
+
+// Observer hears every event of the run, in order.
+type Observer interface{ Observe(drill.Event) }
+
+// Sampler takes slots of probes on the run's clock until ctx ends, and hands over each as soon as its outcome is known.
+type Sampler func(ctx context.Context, clock drill.Clock, probes []drill.Probe, emit func(drill.Sample))

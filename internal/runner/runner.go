@@ -1,0 +1,278 @@
+// Package runner is the life of one run, from plan to report. It knows targets, faults and probes by interface only.
+package runner
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/measure"
+)
+
+// BoundFault is a fault with its name in the drill.
+type BoundFault struct {
+	Kind, Name string
+	Fault      Fault
+}
+
+// Config is everything that a run needs.
+type Config struct {
+	Info     drill.RunReport // who and where; the verdict is the run's to find
+	Drill    *drill.Drill
+	Settings drill.Settings
+	// Preflight checks rights and guards before anything else; it may return *drill.Refusal.
+	Preflight  func(context.Context) error
+	Namespaces []string // the target's, to lock before anything is looked at
+	Target     Target
+	Faults     []BoundFault
+	Sampler    Sampler
+	Journal    Journal
+	Lock       Lock
+	Observers  []Observer
+	Log        *zap.Logger
+}
+
+// Limits of the clean-up, which nothing can cancel.
+const (
+	revertTimeout   = 2 * time.Minute
+	revertPause     = time.Second
+	readBackTimeout = time.Minute
+	closeTimeout    = 15 * time.Second
+	// redundancyTimeout is how long a recovered target may take to get every member back.
+	redundancyTimeout = 5 * time.Minute
+	// redundancyHold is how long redundancy must hold before it is believed.
+	redundancyHold = 2 * time.Second
+	pollEvery      = 50 * time.Millisecond
+	batchEvery     = time.Second
+)
+
+// run is one run in progress.
+type run struct {
+	Config
+	clock drill.Clock
+	abort context.CancelCauseFunc // ends the run early; the first cause wins
+
+	mu     sync.Mutex // guards all below; every event passes through it, which makes the order
+	events []drill.Event
+	live   *measure.Live
+	rules  []*ruleState
+	batch  []drill.Sample
+
+	active       []*activeFault
+	releases     []func(context.Context) error
+	touched      bool         // an injection has begun: the run can no longer be called refused
+	lastInjected drill.Offset // when the newest injection began
+}
+
+// activeFault is a fault whose state has been journaled.
+type activeFault struct {
+	BoundFault
+	plan     drill.FaultPlan
+	state    json.RawMessage
+	injected drill.Offset
+	reverted bool
+}
+
+// ended is the cause with which a run's context is cancelled from inside.
+type ended struct{ drill.End }
+
+func (e ended) Error() string { return e.Text }
+
+// Run executes one run and returns its report. Cancelling ctx interrupts the run: it reverts, and then returns.
+func Run(ctx context.Context, c Config) drill.Report {
+	r := &run{Config: c, clock: drill.StartClock(), live: measure.NewLive(c.Settings)}
+	r.Info.Started = r.clock.Started().UTC()
+	for _, rule := range c.Drill.Aborts {
+		r.rules = append(r.rules, &ruleState{rule: rule, kind: "abort"})
+	}
+	end := r.life(ctx)
+	r.emit(drill.Event{Type: drill.EventEnd, Text: end.Text, End: &end})
+	// The report is computed from what was recorded, and from nothing else.
+	r.Info.Finished = time.Now().UTC()
+	report := measure.Report(r.Recording())
+	r.emit(drill.Event{Type: drill.EventReport, Report: &report})
+	return report
+}
+
+// Recording is the run so far.
+func (r *run) Recording() drill.Recording {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return drill.Recording{Run: r.Info, Objectives: r.Drill.Objectives, Settings: r.Settings, Events: r.events}
+}
+
+// life goes through the steps and always cleans up. A panic in a step ends the run like any other error.
+func (r *run) life(ctx context.Context) (end drill.End) {
+	ctx, cancel := context.WithTimeoutCause(ctx, r.Drill.Timeout, errTimeout)
+	defer cancel()
+	ctx, r.abort = context.WithCancelCause(ctx)
+	defer r.abort(nil)
+	probing := r.newProbing(ctx)
+
+	end = protect(func() drill.End { return r.endOf(ctx, r.steps(ctx, probing)) })
+	// From here on nothing can be cancelled: whatever happened above, the faults are reverted.
+	clean := context.WithoutCancel(ctx)
+	if reverted := protect(func() drill.End { r.revertAll(clean); return end }); reverted.Cause == drill.EndError {
+		end = reverted
+	}
+	after := protect(func() drill.End {
+		if end.Cause == drill.EndFinished {
+			r.awaitRedundancy(ctx)
+		}
+		probing.stop()
+		if r.touched && end.Cause != drill.EndInterrupted {
+			r.readBack(clean)
+		}
+		return end
+	})
+	probing.stop()
+	r.release(clean)
+	return after
+}
+
+// protect turns a panic into the end of the run, so that clean-up still happens.
+func protect(step func() drill.End) (end drill.End) {
+	defer func() {
+		if p := recover(); p != nil {
+			end = drill.End{Cause: drill.EndError, Code: "panic", Text: fmt.Sprintf("drill itself failed: %v", p)}
+		}
+	}()
+	return step()
+}
+
+// steps is the run up to the observed recovery. It leaves clean-up to its caller.
+func (r *run) steps(ctx context.Context, probing *probing) error {
+	plans, err := r.plan(ctx)
+	if err != nil {
+		return err
+	}
+	r.step(drill.StepProbes)
+	probing.start()
+	if err := r.steady(ctx); err != nil {
+		return err
+	}
+	if err := r.inject(ctx, plans); err != nil {
+		return err
+	}
+	return r.observe(ctx)
+}
+
+// plan locks the target's namespaces, finds members and victims, and locks the victims' nodes.
+func (r *run) plan(ctx context.Context) ([]*activeFault, error) {
+	r.step(drill.StepPlan)
+	if err := r.Preflight(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.lock(ctx, "namespace/", r.Namespaces); err != nil {
+		return nil, err
+	}
+	members, err := r.Target.Open(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open target %q: %w", r.Target.Name(), err)
+	}
+	var faults []*activeFault
+	var plans []drill.FaultPlan
+	var nodes []string
+	for _, f := range r.Faults {
+		state, plan, err := f.Fault.Plan(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("plan fault %s %q: %w", f.Kind, f.Name, err)
+		}
+		faults = append(faults, &activeFault{BoundFault: f, plan: plan, state: state})
+		plans = append(plans, plan)
+		nodes = append(nodes, plan.Nodes...)
+	}
+	if err := r.lock(ctx, "node/", nodes); err != nil {
+		return nil, err
+	}
+	r.emit(drill.Event{Type: drill.EventPlan, Plans: plans, Members: members})
+	return faults, nil
+}
+
+// lock takes the scopes; a lock that is lost later interrupts the run.
+func (r *run) lock(ctx context.Context, prefix string, names []string) error {
+	scopes := make([]string, 0, len(names))
+	seen := map[string]bool{}
+	for _, n := range names {
+		if n != "" && !seen[n] {
+			seen[n] = true
+			scopes = append(scopes, prefix+n)
+		}
+	}
+	if len(scopes) == 0 {
+		return nil
+	}
+	release, lost, err := r.Lock.Acquire(ctx, scopes)
+	if err != nil {
+		return err
+	}
+	r.releases = append(r.releases, release)
+	go func() {
+		select {
+		case <-lost:
+			r.abort(ended{drill.End{Cause: drill.EndInterrupted, Code: "lock_lost",
+				Text: fmt.Sprintf("The lock on %v could not be kept; another run might start.", scopes)}})
+		case <-ctx.Done():
+		}
+	}()
+	return nil
+}
+
+// release gives back whatever the run holds in the cluster and in the target.
+func (r *run) release(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
+	defer cancel()
+	if err := r.Target.Close(ctx); err != nil {
+		r.find("warning", "ledger_left", fmt.Sprintf("The ledger could not be removed from the target: %v.", err))
+	}
+	for _, release := range r.releases {
+		if err := release(ctx); err != nil {
+			r.Log.Warn("release the lock", zap.Error(err))
+		}
+	}
+}
+
+var errTimeout = errors.New("the drill's timeout")
+
+// endOf says why the steps ended.
+func (r *run) endOf(ctx context.Context, err error) drill.End {
+	var inside ended
+	var refusal *drill.Refusal
+	cause := context.Cause(ctx)
+	switch {
+	case err == nil:
+		return drill.End{Cause: drill.EndFinished, Code: "finished"}
+	case errors.As(cause, &inside):
+		return inside.End
+	case errors.Is(cause, errTimeout) && r.touched:
+		return drill.End{Cause: drill.EndFinished, Code: "timeout",
+			Text: fmt.Sprintf("The drill's timeout of %s passed before writes were back for good.", r.Drill.Timeout)}
+	case errors.Is(cause, errTimeout):
+		return r.untouched(drill.End{Cause: drill.EndRefused, Code: "timeout",
+			Text: fmt.Sprintf("The drill's timeout of %s passed before the fault: %v.", r.Drill.Timeout, err)})
+	case ctx.Err() != nil:
+		return drill.End{Cause: drill.EndInterrupted, Code: "interrupted", Text: "The run was interrupted: " + cause.Error() + "."}
+	case errors.As(err, &refusal):
+		return r.untouched(drill.End{Cause: drill.EndRefused, Code: refusal.Code, Text: refusal.Error()})
+	case errors.Is(err, drill.ErrVictimChanged):
+		return r.untouched(drill.End{Cause: drill.EndRefused, Code: "victim_changed", Text: err.Error()})
+	case errors.Is(err, drill.ErrNotConfirmed):
+		return drill.End{Cause: drill.EndUnconfirmed, Code: "fault_unconfirmed", Text: err.Error()}
+	default:
+		return drill.End{Cause: drill.EndError, Code: "error", Text: err.Error()}
+	}
+}
+
+// untouched lets a run be called refused only if nothing had been injected.
+func (r *run) untouched(end drill.End) drill.End {
+	if r.touched {
+		end.Cause = drill.EndError
+	}
+	return end
+}

@@ -1,0 +1,224 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/failoverdrill/drill/internal/drill"
+)
+
+// wait polls until done says so, or ctx ends, or the timeout (0: none) passes, which is no error but false.
+func (r *run) wait(ctx context.Context, timeout time.Duration, done func(now drill.Offset) bool) (bool, error) {
+	start := r.clock.Now()
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		now := r.clock.Now()
+		if ctx.Err() != nil {
+			return false, context.Cause(ctx)
+		}
+		if done(now) {
+			return true, nil
+		}
+		if timeout > 0 && now.Sub(start) >= timeout {
+			return false, nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return false, context.Cause(ctx)
+		}
+	}
+}
+
+// steady waits until the steady state has held without a break, and refuses the run when it does not come.
+func (r *run) steady(ctx context.Context) error {
+	r.step(drill.StepSteady)
+	want := r.Drill.SteadyState
+	since, why := drill.Offset(-1), "no reading yet"
+	ok, err := r.wait(ctx, want.Timeout, func(now drill.Offset) bool {
+		var holds bool
+		if holds, why = r.steadyNow(now); !holds {
+			since = -1
+			return false
+		}
+		if since < 0 {
+			since = now
+		}
+		return now.Sub(since) >= want.Hold
+	})
+	if err != nil {
+		return err
+	}
+	if !ok {
+		if why == "" {
+			why = fmt.Sprintf("it broke again before it had held for %s", want.Hold)
+		}
+		return &drill.Refusal{Code: "not_steady", Text: fmt.Sprintf(
+			"The steady state did not hold for %s within %s: %s. Nothing was injected.", want.Hold, want.Timeout, why)}
+	}
+	return nil
+}
+
+// steadyNow evaluates what must hold before a fault: the target's own health, then the drill's assertions.
+func (r *run) steadyNow(now drill.Offset) (holds bool, why string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if ok, why := r.live.Steady(r.Target.Name(), now); !ok {
+		return false, why
+	}
+	if lag, limited := r.Drill.Limit(drill.ObjectiveReplicationLag); limited {
+		if v := r.live.Values(now)["target"][r.Target.Name()]["lag_seconds"]; v > lag {
+			return false, fmt.Sprintf("a replica is %.1f s behind, and the objective allows %.1f s", v, lag)
+		}
+	}
+	values := r.live.Values(now)
+	for _, a := range r.Drill.SteadyState.Asserts {
+		switch truth, message := a.Condition.Evaluate(values); truth {
+		case drill.False:
+			return false, message
+		case drill.Unknown:
+			return false, "no reading yet of a value in an assertion of steady_state"
+		}
+	}
+	return true, ""
+}
+
+// inject breaks one thing after the other, each only after its undo is stored.
+func (r *run) inject(ctx context.Context, faults []*activeFault) error {
+	r.step(drill.StepInject)
+	for _, f := range faults {
+		if err := f.Fault.Recheck(ctx, f.state); err != nil {
+			return err
+		}
+		if err := r.Journal.Injecting(ctx, f.Kind, f.Name, f.state); err != nil {
+			return fmt.Errorf("store how to revert %s %q: %w", f.Kind, f.Name, err)
+		}
+		r.active = append(r.active, f)
+		from := r.clock.Now()
+		r.fault(f, drill.FaultInjecting, from, "", nil)
+		r.mu.Lock()
+		r.touched, r.lastInjected = true, from
+		r.mu.Unlock()
+		if err := f.Fault.Inject(ctx, f.state); err != nil {
+			return fmt.Errorf("inject %s %q: %w", f.Kind, f.Name, err)
+		}
+		f.injected = r.clock.Now()
+		r.fault(f, drill.FaultInjected, from, "", nil)
+		by, err := f.Fault.Confirm(ctx, f.state)
+		if err != nil {
+			r.fault(f, drill.FaultUnconfirmed, from, "", nil)
+			return fmt.Errorf("confirm %s %q: %w", f.Kind, f.Name, err)
+		}
+		r.fault(f, drill.FaultConfirmed, from, by, nil)
+	}
+	return nil
+}
+
+// observe watches until writes are back for good: no down slot for a window, and not before a late impact could have
+// come. A fault that is to last a while is reverted on the way.
+func (r *run) observe(ctx context.Context) error {
+	r.step(drill.StepObserve)
+	_, err := r.wait(ctx, 0, func(now drill.Offset) bool {
+		for _, f := range r.active {
+			if !f.reverted && now.Sub(f.injected) >= f.plan.Hold {
+				r.revert(context.WithoutCancel(ctx), f)
+			}
+		}
+		return r.allReverted() && now.Sub(r.lastInjected) >= r.Settings.ImpactTimeout && r.upFor(now) >= r.Settings.Window
+	})
+	return err
+}
+
+func (r *run) allReverted() bool {
+	for _, f := range r.active {
+		if !f.reverted {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *run) upFor(now drill.Offset) time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.live.UpFor(r.Target.Name(), now)
+}
+
+// revertAll reverts what is still active, the last one first.
+func (r *run) revertAll(ctx context.Context) {
+	r.step(drill.StepRevert)
+	for i := len(r.active) - 1; i >= 0; i-- {
+		if !r.active[i].reverted {
+			r.revert(ctx, r.active[i])
+		}
+	}
+}
+
+// revert puts one fault back and tries again until it succeeds or its time is up; then it is residue.
+func (r *run) revert(ctx context.Context, f *activeFault) {
+	f.reverted = true // tried once to the end, for good or ill
+	ctx, cancel := context.WithTimeout(ctx, revertTimeout)
+	defer cancel()
+	from := r.clock.Now()
+	r.fault(f, drill.FaultReverting, from, "", nil)
+	var err error
+	for {
+		if err = f.Fault.Revert(ctx, f.state); err == nil || ctx.Err() != nil {
+			break
+		}
+		r.Log.Warn("revert failed, trying again", zap.String("fault", f.Name), zap.Error(err))
+		select {
+		case <-time.After(revertPause):
+		case <-ctx.Done():
+		}
+	}
+	var residue []string
+	state := drill.FaultReverted
+	if err != nil {
+		residue, state = []string{err.Error()}, drill.FaultResidue
+	}
+	r.fault(f, state, from, "", residue)
+	// A journal that cannot be written is no residue: whoever reads it reverts once more, which is harmless.
+	if err := r.Journal.Reverted(context.WithoutCancel(ctx), f.Kind, f.Name, residue); err != nil {
+		r.Log.Warn("note the revert", zap.String("fault", f.Name), zap.Error(err))
+	}
+}
+
+// awaitRedundancy waits until the next fault would be survivable again. Not getting there is a result, not an error.
+func (r *run) awaitRedundancy(ctx context.Context) {
+	r.step(drill.StepRedundancy)
+	limit := redundancyTimeout
+	if want, ok := r.Drill.Limit(drill.ObjectiveRedundancyTime); ok {
+		limit = max(limit, time.Duration(want*float64(time.Second)))
+	}
+	since := drill.Offset(-1)
+	_, _ = r.wait(ctx, limit, func(now drill.Offset) bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if !r.live.Redundant(r.Target.Name(), now) {
+			since = -1
+			return false
+		}
+		if since < 0 {
+			since = now
+		}
+		return now.Sub(since) >= redundancyHold
+	})
+}
+
+// readBack asks every member what it holds of the ledger.
+func (r *run) readBack(ctx context.Context) {
+	r.step(drill.StepReadBack)
+	ctx, cancel := context.WithTimeout(ctx, readBackTimeout)
+	defer cancel()
+	back, err := r.Target.ReadBack(ctx)
+	if err != nil {
+		r.find("warning", "no_read_back", fmt.Sprintf("The ledger could not be read back: %v.", err))
+		return
+	}
+	r.emit(drill.Event{Type: drill.EventReadBack, ReadBack: &back})
+}

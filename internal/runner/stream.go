@@ -1,0 +1,178 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/failoverdrill/drill/internal/drill"
+)
+
+// emit puts an event into the stream and shows it to every observer, in order.
+func (r *run) emit(e drill.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.emitLocked(e)
+}
+
+func (r *run) emitLocked(e drill.Event) {
+	r.flushLocked() // samples keep their place before what came after them
+	r.appendLocked(e)
+}
+
+func (r *run) appendLocked(e drill.Event) {
+	e.Seq, e.At = int64(len(r.events)), r.clock.Now()
+	r.events = append(r.events, e)
+	r.live.Event(e)
+	for _, o := range r.Observers {
+		o.Observe(e)
+	}
+}
+
+// flushLocked turns the samples gathered so far into one event.
+func (r *run) flushLocked() {
+	if len(r.batch) == 0 {
+		return
+	}
+	batch := r.batch
+	r.batch = nil
+	r.appendLocked(drill.Event{Type: drill.EventSamples, Samples: batch})
+}
+
+func (r *run) step(s drill.Step) { r.emit(drill.Event{Type: drill.EventStep, Step: s}) }
+
+func (r *run) find(severity, code, text string) {
+	r.emit(drill.Event{Type: drill.EventFinding, Text: text,
+		Finding: &drill.Finding{Severity: severity, Code: code, Text: text}})
+}
+
+func (r *run) fault(f *activeFault, state drill.FaultState, from drill.Offset, by string, residue []string) {
+	r.emit(drill.Event{Type: drill.EventFault, Fault: &drill.FaultChange{
+		Kind: f.Kind, Name: f.Name, State: state, From: from, By: by, Residue: residue}})
+}
+
+// ruleState follows one abort condition.
+type ruleState struct {
+	rule  drill.Rule
+	kind  string
+	truth drill.Truth
+	since drill.Offset
+	fired bool
+}
+
+// checkRules evaluates every abort condition; the first that has held for long enough ends the run. Abort conditions
+// count from the first injection on: before it there is nothing to abort, and the steady state decides.
+func (r *run) checkRules(now drill.Offset) {
+	if !r.touched || len(r.rules) == 0 {
+		return
+	}
+	values := r.live.Values(now)
+	for _, s := range r.rules {
+		truth, message := s.rule.Condition.Evaluate(values)
+		changed := truth != s.truth
+		if changed {
+			s.truth, s.since = truth, now
+		}
+		fires := truth == drill.True && !s.fired && now.Sub(s.since) >= s.rule.For
+		if !changed && !fires {
+			continue
+		}
+		s.fired = s.fired || fires
+		r.emitLocked(drill.Event{Type: drill.EventRule, Text: message, Rule: &drill.RuleChange{
+			Kind: s.kind, Name: s.rule.Name, Truth: truth, Fired: fires, Since: s.since, Message: message}})
+		if fires {
+			r.abort(ended{drill.End{Cause: drill.EndAborted, Code: "abort_condition", Text: fmt.Sprintf("%s: %s", s.rule.Name, message)}})
+		}
+	}
+}
+
+// probing is the sampler and the watch at work. They go on through an abort and stop only when told to.
+type probing struct {
+	r      *run
+	ctx    context.Context
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+}
+
+func (r *run) newProbing(ctx context.Context) *probing {
+	p := &probing{r: r}
+	p.ctx, p.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	return p
+}
+
+// start begins to sample every probe and to watch the views.
+func (p *probing) start() {
+	r := p.r
+	probes := r.Target.Probes()
+	for _, probe := range probes {
+		info := probe.Info()
+		r.emit(drill.Event{Type: drill.EventProbe, Probe: &info})
+	}
+	p.work.Go(func() { r.Sampler(p.ctx, r.clock, probes, r.sample) })
+	p.work.Go(func() {
+		err := r.Target.Watch(p.ctx, func(v drill.Views) { r.emit(drill.Event{Type: drill.EventViews, Views: &v}) })
+		if err != nil && p.ctx.Err() == nil {
+			r.find("warning", "watch_ended", fmt.Sprintf("The watch of who is primary ended early: %v.", err))
+		}
+	})
+	p.work.Go(p.tick)
+}
+
+// stop ends probing and waits for the last slot.
+func (p *probing) stop() {
+	p.cancel()
+	p.work.Wait()
+	p.r.mu.Lock()
+	defer p.r.mu.Unlock()
+	p.r.flushLocked()
+}
+
+// sample takes in one slot: the live values first, then the rules, so that each is judged on every sample.
+func (r *run) sample(s drill.Sample) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.live.Sample(s)
+	r.batch = append(r.batch, s)
+	r.checkRules(r.clock.Now())
+}
+
+// tick evaluates the rules also when no slot is answered, hands over the batches, and tells people how it goes.
+func (p *probing) tick() {
+	r := p.r
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	last := r.clock.Now()
+	for {
+		select {
+		case <-tick.C:
+		case <-p.ctx.Done():
+			return
+		}
+		r.mu.Lock()
+		now := r.clock.Now()
+		r.checkRules(now)
+		if now.Sub(last) >= batchEvery {
+			last = now
+			r.emitLocked(drill.Event{Type: drill.EventProgress, Text: r.progressLocked(now)})
+		}
+		r.mu.Unlock()
+	}
+}
+
+// progressLocked is the present state in a few words.
+func (r *run) progressLocked(now drill.Offset) string {
+	v := r.live.Values(now)["target"][r.Target.Name()]
+	writes := "writes ok"
+	if out, ok := v["outage_seconds"]; !ok {
+		writes = "no write yet"
+	} else if out > 0 {
+		writes = fmt.Sprintf("writes failing for %.1f s", out)
+	}
+	lag := "lag unknown"
+	if l, ok := v["lag_seconds"]; ok && !math.IsNaN(l) {
+		lag = fmt.Sprintf("lag %.1f s", l)
+	}
+	return fmt.Sprintf("%s · %s · %.0f primary", writes, lag, v["primaries"])
+}

@@ -1,0 +1,179 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/kube"
+)
+
+// startWithin is how long everything together may take from the runner pod's creation to its claim of the run. A large
+// image on a slow line is the longest part of it.
+const startWithin = 2 * time.Minute
+
+// admit checks that the requester may do what the drill does, and makes the runner pod.
+func (r *reconciler) admit(ctx context.Context, run *kube.DrillRun) (time.Duration, error) {
+	if run.CancelRequested() {
+		return 0, r.end(ctx, run, drill.VerdictInterrupted, "The run was cancelled before it began.")
+	}
+	if run.Spec.Local {
+		return r.awaitLocal(ctx, run)
+	}
+	request, err := r.check(run.Spec)
+	if err != nil {
+		return 0, r.end(ctx, run, drill.VerdictRefused, err.Error())
+	}
+	missing, err := r.o.Client.RequesterMay(ctx, run.Spec.Requester, request.rights())
+	if err != nil {
+		return 0, err
+	}
+	if len(missing) > 0 {
+		return 0, r.end(ctx, run, drill.VerdictRefused, lacks(run.Spec.Requester.User, missing))
+	}
+	// Before anything can be injected: from now on deleting the record does not lose the way back.
+	if err := r.runs.SetFinalizer(ctx, run, true); err != nil {
+		return 0, err
+	}
+	pod, err := runnerPod(r.o, run, request)
+	if err != nil {
+		return 0, r.end(ctx, run, drill.VerdictRefused, err.Error())
+	}
+	pods := r.o.Client.CoreV1().Pods(r.o.Namespace)
+	_, err = pods.Create(ctx, pod, metav1.CreateOptions{FieldManager: kube.ManagedBy})
+	switch {
+	case err == nil:
+	case apierrors.IsAlreadyExists(err): // made by a server that stopped before it could say so
+		there, err := pods.Get(ctx, pod.Name, metav1.GetOptions{})
+		if err != nil {
+			return 0, fmt.Errorf("read pod %s: %w", pod.Name, err)
+		}
+		if !metav1.IsControlledBy(there, run) {
+			return 0, r.end(ctx, run, drill.VerdictRefused, fmt.Sprintf("There is a pod %s already, which is not this run's. Delete it.", pod.Name))
+		}
+	case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
+		return 0, r.end(ctx, run, drill.VerdictRefused, fmt.Sprintf(
+			"The runner pod cannot be made in namespace %s, by its quota or its policies: %v. Nothing was touched.", r.o.Namespace, err))
+	default:
+		return 0, fmt.Errorf("create pod %s: %w", pod.Name, err)
+	}
+	if _, err := r.runs.Admit(ctx, run.Name, pod.Name); err != nil {
+		return 0, err
+	}
+	r.remember(run.Name)
+	r.o.Log.Info("run admitted", zap.String("run", run.Name), zap.String("requester", run.Spec.Requester.User))
+	return whileStarting, nil
+}
+
+// awaitLocal leaves a run to the process that created it, unless that is gone.
+func (r *reconciler) awaitLocal(ctx context.Context, run *kube.DrillRun) (time.Duration, error) {
+	if time.Since(r.remember(run.Name).admitted) < startWithin {
+		return whileRunning, nil
+	}
+	return 0, r.end(ctx, run, drill.VerdictInterrupted, "The process that asked for the run never began it. Nothing was touched.")
+}
+
+// check survives a drill file that makes its reader panic: it would be read again at every start of the server.
+func (r *reconciler) check(spec kube.Spec) (request Request, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%s cannot be read: %v", spec.File, p)
+		}
+	}()
+	return r.o.Check(spec)
+}
+
+// rights are what the requester must hold, in every namespace of the targets.
+func (q Request) rights() []kube.Right {
+	var all []kube.Right
+	for _, ns := range q.Namespaces {
+		for _, kind := range q.FaultKinds {
+			all = append(all, kube.MayInject(kind, ns))
+		}
+	}
+	for _, s := range q.Secrets {
+		all = append(all, kube.MayReadSecret(s.Namespace, s.Name))
+	}
+	return all
+}
+
+func lacks(user string, missing []kube.Right) string {
+	names := make([]string, len(missing))
+	for i, right := range missing {
+		names[i] = right.String()
+	}
+	return fmt.Sprintf("%s may not %s. A run does nothing that its requester may not; nothing was touched.",
+		user, strings.Join(names, ", nor "))
+}
+
+// start waits for the runner to claim the run, and gives up on a pod that cannot start.
+func (r *reconciler) start(ctx context.Context, run *kube.DrillRun) (time.Duration, error) {
+	name := kube.RunnerPod(run.Name)
+	if run.CancelRequested() {
+		if err := r.end(ctx, run, drill.VerdictInterrupted, "The run was cancelled before it began."); err != nil {
+			return 0, err
+		}
+		if run.Spec.Local {
+			return 0, nil
+		}
+		return 0, r.deletePod(ctx, name, "")
+	}
+	if run.Spec.Local {
+		return r.awaitLocal(ctx, run)
+	}
+	m := r.remember(run.Name)
+	pod, err := r.o.Client.CoreV1().Pods(r.o.Namespace).Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return 0, r.end(ctx, run, drill.VerdictError, "The runner pod was deleted before it began. Nothing was touched.")
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read pod %s: %w", name, err)
+	}
+	verdict, message := drill.VerdictError, ""
+	switch trouble := kube.PodTrouble(pod); {
+	case trouble != nil && m.lasted(trouble.Code, trouble.Patience):
+		message = fmt.Sprintf("The runner did not start: %s. Nothing was touched.", trouble.Text)
+		if trouble.Code == kube.TroubleUnschedulable || trouble.Code == kube.TroubleImage {
+			verdict = drill.VerdictRefused // for the cluster's owner to mend
+		}
+	case trouble == nil && pod.Status.Phase == "Succeeded":
+		message = "The runner ended without beginning the run. Nothing was touched."
+	case time.Since(m.admitted) >= startWithin:
+		message = fmt.Sprintf("The runner did not begin within %v. Nothing was touched.", startWithin)
+		if trouble != nil {
+			message += " Its pod: " + trouble.Text + "."
+		} else if warnings := kube.Warnings(ctx, r.o.Client, r.o.Namespace, "Pod", name); len(warnings) > 0 {
+			message += " Its pod: " + strings.Join(warnings, "; ") + "."
+		}
+	default:
+		return whileStarting, nil
+	}
+	// First the verdict: a runner that starts after all finds the run finished and touches nothing.
+	if err := r.end(ctx, run, verdict, message); err != nil {
+		return 0, err
+	}
+	if kubeTerminal(pod) {
+		return 0, nil
+	}
+	return 0, r.deletePod(ctx, name, pod.UID)
+}
+
+// deletePod deletes a runner pod, and with a UID only this very one.
+func (r *reconciler) deletePod(ctx context.Context, name string, uid types.UID) error {
+	options := metav1.DeleteOptions{}
+	if uid != "" {
+		options.Preconditions = &metav1.Preconditions{UID: &uid}
+	}
+	err := r.o.Client.CoreV1().Pods(r.o.Namespace).Delete(ctx, name, options)
+	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+		return fmt.Errorf("delete pod %s: %w", name, err)
+	}
+	return nil
+}

@@ -1,0 +1,213 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/dynamic/dynamicinformer"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/workqueue"
+
+	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/kube"
+)
+
+const (
+	componentRunner = "runner"
+	workers         = 4
+	resync          = 30 * time.Second
+)
+
+// How soon a run is looked at again without an event.
+const (
+	whileStarting = 2 * time.Second
+	whileRunning  = 10 * time.Second
+	whileDoubtful = 3 * time.Second
+)
+
+// reconciler brings every run one step on, from what is in the cluster alone. What it remembers are only times since
+// when it has seen something; forgetting them makes it slower, never wrong.
+type reconciler struct {
+	o     Options
+	runs  *kube.Runs
+	queue workqueue.TypedRateLimitingInterface[string]
+
+	mu       sync.Mutex
+	memories map[string]*memory
+}
+
+// memory is since when the server has seen a run in some state, by its own clock.
+type memory struct {
+	admitted time.Time
+	trouble  map[string]time.Time
+	pulse    *kube.Pulse
+}
+
+func newReconciler(o Options) *reconciler {
+	return &reconciler{
+		o:    o,
+		runs: kube.NewRuns(o.Client.Dynamic, o.Namespace),
+		queue: workqueue.NewTypedRateLimitingQueue(
+			workqueue.NewTypedItemExponentialFailureRateLimiter[string](200*time.Millisecond, 15*time.Second)),
+		memories: map[string]*memory{},
+	}
+}
+
+// run works until ctx ends.
+func (r *reconciler) run(ctx context.Context) {
+	records := dynamicinformer.NewFilteredDynamicSharedInformerFactory(r.o.Client.Dynamic, resync, r.o.Namespace, nil)
+	pods := informers.NewSharedInformerFactoryWithOptions(r.o.Client.Interface, resync, informers.WithNamespace(r.o.Namespace),
+		informers.WithTweakListOptions(func(l *metav1.ListOptions) {
+			l.LabelSelector = labels.Set{kube.LabelManagedBy: kube.ManagedBy, kube.LabelComponent: componentRunner}.String()
+		}))
+	r.watch(records.ForResource(kube.Resource).Informer(), runOfRecord)
+	r.watch(pods.Core().V1().Pods().Informer(), runOfPod)
+	records.Start(ctx.Done())
+	pods.Start(ctx.Done())
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for r.next(ctx) {
+			}
+		})
+	}
+	<-ctx.Done()
+	r.queue.ShutDown()
+	wg.Wait()
+	records.Shutdown()
+	pods.Shutdown()
+}
+
+// watch queues the run that a changed object belongs to.
+func (r *reconciler) watch(informer cache.SharedIndexInformer, runOf func(any) string) {
+	add := func(object any) {
+		if run := runOf(object); run != "" {
+			r.queue.Add(run)
+		}
+	}
+	_, _ = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{ // fails on a stopped informer only
+		AddFunc:    add,
+		UpdateFunc: func(_, object any) { add(object) },
+		DeleteFunc: func(object any) {
+			if gone, ok := object.(cache.DeletedFinalStateUnknown); ok {
+				object = gone.Obj
+			}
+			add(object)
+		},
+	})
+}
+
+// runOfRecord leaves out the runs with which nothing more is to be done, of which there may be many.
+func runOfRecord(object any) string {
+	u, ok := object.(*unstructured.Unstructured)
+	if !ok {
+		return ""
+	}
+	phase, _, _ := unstructured.NestedString(u.Object, "status", "phase")
+	if phase == string(kube.PhaseFinished) && !slices.Contains(u.GetFinalizers(), kube.Finalizer) {
+		return ""
+	}
+	return u.GetName()
+}
+
+func runOfPod(object any) string {
+	if pod, ok := object.(*corev1.Pod); ok {
+		return pod.Labels[kube.LabelRun]
+	}
+	return ""
+}
+
+func (r *reconciler) next(ctx context.Context) bool {
+	name, shutdown := r.queue.Get()
+	if shutdown {
+		return false
+	}
+	defer r.queue.Done(name)
+	again, err := r.reconcile(ctx, name)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		r.o.Log.Warn("will try again", zap.String("run", name), zap.Error(err))
+		r.queue.AddRateLimited(name)
+	default:
+		r.queue.Forget(name)
+		if again > 0 {
+			r.queue.AddAfter(name, again)
+		}
+	}
+	return true
+}
+
+// reconcile reads the record afresh and does the one thing that is due. It returns when to look again; 0 is on the next
+// event only.
+func (r *reconciler) reconcile(ctx context.Context, name string) (time.Duration, error) {
+	run, err := r.runs.Get(ctx, name)
+	if apierrors.IsNotFound(err) {
+		r.forget(name)
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	var again time.Duration
+	switch run.Status.Phase {
+	case "", kube.PhasePending:
+		again, err = r.admit(ctx, run)
+	case kube.PhaseAdmitted:
+		again, err = r.start(ctx, run)
+	case kube.PhaseRunning:
+		again, err = r.supervise(ctx, run)
+	case kube.PhaseFinished:
+		err = r.settle(ctx, run)
+	}
+	if errors.Is(err, kube.ErrClaimed) || errors.Is(err, kube.ErrFinished) || errors.Is(err, kube.ErrSuperseded) {
+		return time.Second, nil // somebody else was faster: look again at what is there now
+	}
+	return again, err
+}
+
+// end finishes a run of which nothing has been touched.
+func (r *reconciler) end(ctx context.Context, run *kube.DrillRun, verdict drill.Verdict, message string) error {
+	if err := r.runs.Finish(ctx, run.Name, kube.Outcome{Verdict: verdict, Message: message}); err != nil {
+		return err
+	}
+	r.o.Log.Info("run ended before it began", zap.String("run", run.Name), zap.String("verdict", string(verdict)), zap.String("message", message))
+	return nil
+}
+
+func (r *reconciler) remember(name string) *memory {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := r.memories[name]
+	if m == nil {
+		m = &memory{admitted: time.Now(), trouble: map[string]time.Time{}}
+		r.memories[name] = m
+	}
+	return m
+}
+
+func (r *reconciler) forget(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.memories, name)
+}
+
+// lasted reports whether something has been seen for longer than it may last.
+func (m *memory) lasted(what string, patience time.Duration) bool {
+	since, known := m.trouble[what]
+	if !known {
+		since = time.Now()
+		m.trouble[what] = since
+	}
+	return time.Since(since) >= patience
+}

@@ -1,0 +1,144 @@
+// Package server admits runs, starts a runner pod for each, and puts back what a dead runner left.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/leaderelection"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+
+	"github.com/failoverdrill/drill/internal/kube"
+)
+
+// Options are what a server works with.
+type Options struct {
+	Client    *kube.Client
+	Namespace string // of the records, locks and runner pods; drill's own when empty
+	Image     string // of the runner pods
+	Identity  string // of this replica; the host's name, which is the pod's, when empty
+	Listen    string // address of /healthz, /readyz and /metrics; empty for none
+	Registry  *prometheus.Registry
+	Log       *zap.Logger
+
+	// Check reads a run's drill file and says what the run needs. An error refuses the run, with the error's text.
+	Check func(kube.Spec) (Request, error)
+	// Revert puts back one recorded fault. It is called any number of times.
+	Revert func(ctx context.Context, record kube.FaultRecord, run string) error
+}
+
+// Request is what a run needs, by its drill file.
+type Request struct {
+	Namespaces []string      // of the targets
+	FaultKinds []string      // injected in any of them
+	Secrets    []Secret      // read by the runner
+	Avoid      []Pods        // the targets' pods, whose nodes are no place for the runner
+	Timeout    time.Duration // of the whole run
+}
+
+// Secret names a Secret.
+type Secret struct{ Namespace, Name string }
+
+// Pods names pods by a label selector.
+type Pods struct{ Namespace, Selector string }
+
+// Run serves until ctx ends. Of several servers one leads, and does everything but answer HTTP. All state is in the
+// cluster, so the next leader goes on where the last one stopped.
+func Run(ctx context.Context, o Options) error {
+	if o.Namespace == "" {
+		o.Namespace = kube.Namespace
+	}
+	if o.Registry == nil {
+		o.Registry = prometheus.NewRegistry()
+	}
+	if o.Identity == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return fmt.Errorf("find out this server's name: %w", err)
+		}
+		o.Identity = host
+	}
+	if o.Image == "" {
+		return errors.New("start the server: no image for its runners is named. Set --image or DRILL_IMAGE")
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	e := &elector{options: o}
+	if o.Listen != "" {
+		serve, err := listen(ctx, o, e)
+		if err != nil {
+			return err
+		}
+		wg.Go(func() {
+			if err := serve(); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	err := e.run(ctx)
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	cancel(nil)
+	return err
+}
+
+// elector leads when it is its turn.
+type elector struct {
+	options Options
+	leading atomic.Bool
+}
+
+// run stands for election, again after each loss, until ctx ends.
+func (e *elector) run(ctx context.Context) error {
+	o := e.options
+	for ctx.Err() == nil {
+		var leading sync.WaitGroup
+		leading.Add(1)
+		var started atomic.Bool
+		election, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
+			Lock: &resourcelock.LeaseLock{
+				LeaseMeta:  metav1.ObjectMeta{Name: "drill-server", Namespace: o.Namespace},
+				Client:     o.Client.CoordinationV1(),
+				LockConfig: resourcelock.ResourceLockConfig{Identity: o.Identity},
+			},
+			LeaseDuration:   15 * time.Second,
+			RenewDeadline:   10 * time.Second,
+			RetryPeriod:     2 * time.Second,
+			ReleaseOnCancel: true,
+			Name:            "drill-server",
+			Callbacks: leaderelection.LeaderCallbacks{
+				OnStartedLeading: func(ctx context.Context) {
+					defer leading.Done()
+					started.Store(true)
+					e.leading.Store(true)
+					o.Log.Info("this server leads", zap.String("identity", o.Identity))
+					newReconciler(o).run(ctx)
+				},
+				OnStoppedLeading: func() { e.leading.Store(false) },
+			},
+		})
+		if err != nil {
+			return fmt.Errorf("stand for election: %w", err)
+		}
+		election.Run(ctx)
+		// It starts the callback without waiting for it. It was started unless ctx ended before the election was won.
+		if ctx.Err() == nil || started.Load() {
+			leading.Wait()
+		}
+		if ctx.Err() == nil {
+			o.Log.Warn("this server does not lead any more; standing for election again")
+		}
+	}
+	return nil
+}

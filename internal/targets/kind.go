@@ -1,0 +1,92 @@
+// Package targets holds the kinds of system that a drill can test: their members, roles, lag and ledger.
+package targets
+
+import (
+	"context"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+	"go.uber.org/zap"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/failoverdrill/drill/internal/drill"
+)
+
+// Target is one system under test. It is what the runner runs and what the faults ask.
+type Target interface {
+	Name() string
+	// Look finds the members and whom the cluster calls primary, by reading the cluster alone; for plans.
+	Look(ctx context.Context) ([]drill.Member, drill.Views, error)
+	// Open checks that the target can be drilled and makes its ledger. What the user can mend is a *drill.Refusal.
+	Open(ctx context.Context) ([]drill.Member, error)
+	// Probes are the target's own probes. They are there once Open has returned.
+	Probes() []drill.Probe
+	// Watch reports the views of who is primary at once and whenever one changes, until ctx ends.
+	Watch(ctx context.Context, changed func(drill.Views)) error
+	// Primary asks every member and returns the only one that says it is the primary.
+	Primary(ctx context.Context) (drill.Member, error)
+	// Answers reports whether this very member still accepts connections at its address.
+	Answers(ctx context.Context, m drill.Member) bool
+	// ReadBack reads what every member holds of the ledger; it waits for replicas to catch up with the primary.
+	ReadBack(ctx context.Context) (drill.ReadBack, error)
+	// Close removes the ledger and every session. It may be called after a failed Open.
+	Close(ctx context.Context) error
+}
+
+// Deps is what a target works with.
+type Deps struct {
+	Run  string // the run's id
+	Kube kubernetes.Interface
+	// Secret returns a value of a Kubernetes Secret.
+	Secret func(ctx context.Context, namespace, name, key string) (string, error)
+	Log    *zap.Logger
+}
+
+// SecretRef is a secret that a target's block names, and the namespace it is in.
+type SecretRef struct {
+	Namespace string
+	drill.SecretKey
+}
+
+// Kind is one row of the table of targets.
+type Kind struct {
+	Name        string
+	Doc         string
+	Attributes  map[string]cty.Type // what conditions may ask of target.<name>
+	Decode      func(hcl.Body, *hcl.EvalContext) (any, hcl.Diagnostics)
+	namespaces  func(spec any) []string
+	secrets     func(spec any) []SecretRef
+	permissions func(spec any) []drill.Permission
+	bind        func(d Deps, name string, spec any) Target
+}
+
+// Bind makes a target of this kind from its decoded block. It touches nothing before Open.
+func (k Kind) Bind(d Deps, name string, spec any) Target { return k.bind(d, name, spec) }
+
+// Namespaces are those that the target lives in.
+func (k Kind) Namespaces(spec any) []string { return k.namespaces(spec) }
+
+// Secrets are those that the target's block refers to.
+func (k Kind) Secrets(spec any) []SecretRef { return k.secrets(spec) }
+
+// Permissions are the rights in the cluster that drilling the target needs.
+func (k Kind) Permissions(spec any) []drill.Permission { return k.permissions(spec) }
+
+// impl is what the author of a kind writes, with a typed spec.
+type impl[Spec any] struct {
+	decode      func(hcl.Body, *hcl.EvalContext) (Spec, hcl.Diagnostics)
+	namespaces  func(Spec) []string
+	secrets     func(Spec) []SecretRef
+	permissions func(Spec) []drill.Permission
+	bind        func(Deps, string, Spec) Target
+}
+
+// define erases an impl's types.
+func define[Spec any](k Kind, i impl[Spec]) Kind {
+	k.Decode = func(b hcl.Body, ctx *hcl.EvalContext) (any, hcl.Diagnostics) { return i.decode(b, ctx) }
+	k.namespaces = func(spec any) []string { return i.namespaces(spec.(Spec)) }
+	k.secrets = func(spec any) []SecretRef { return i.secrets(spec.(Spec)) }
+	k.permissions = func(spec any) []drill.Permission { return i.permissions(spec.(Spec)) }
+	k.bind = func(d Deps, name string, spec any) Target { return i.bind(d, name, spec.(Spec)) }
+	return k
+}

@@ -1,0 +1,196 @@
+package targets
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/failoverdrill/drill/internal/drill"
+)
+
+const (
+	pinnedInterval = 100 * time.Millisecond
+	// pinnedDeadline marks a slot, after which the member's word no longer counts. It never cancels: a session whose
+	// statement is cancelled is closed, and then nobody would see what an old primary does when it comes back.
+	pinnedDeadline = time.Second
+	// dialTimeout bounds one attempt to open a broken pinned session again.
+	dialTimeout = time.Second
+)
+
+var errNoAddress = errors.New("the member's pod has no address")
+
+// pinned is the probe of one member: one session to its pod, opened before the fault.
+type pinned struct {
+	t      *postgreSQL
+	member string
+
+	mu     sync.Mutex
+	sess   *session
+	uid    string // of the pod that the session goes to
+	said   drill.Role
+	since  time.Time // when the slot under way was sent; zero when none is
+	closed bool
+
+	// What the member has shown of the pooled stream. Sequence numbers up to low are not asked for again.
+	shownBy string // the pod whose word the two below are
+	low     int64
+	shown   map[int64]struct{}
+}
+
+func newPinned(t *postgreSQL, member string) *pinned {
+	return &pinned{t: t, member: member, said: drill.RoleUnknown, low: -1, shown: map[int64]struct{}{}}
+}
+
+// Info describes the probe.
+func (p *pinned) Info() drill.ProbeInfo {
+	return drill.ProbeInfo{
+		Name: p.t.name + "/" + p.member, Kind: "postgresql", Target: p.t.name, Class: drill.ClassPinned, Member: p.member,
+		Interval: pinnedInterval, Deadline: pinnedDeadline, Sessions: 1,
+	}
+}
+
+// Sample asks the member who it is and what it shows, and writes a row when it is a primary.
+func (p *pinned) Sample(ctx context.Context, s *drill.Sample) {
+	p.mu.Lock()
+	p.since = time.Now()
+	p.mu.Unlock()
+	s.Role = drill.RoleUnknown
+	defer func() {
+		p.mu.Lock()
+		p.since = time.Time{}
+		changed := p.said != s.Role
+		p.said = s.Role
+		p.mu.Unlock()
+		if changed {
+			p.t.cluster.poke()
+		}
+	}()
+
+	session, uid, err := p.session(ctx)
+	if err != nil {
+		s.Outcome, s.Signal = drill.OutcomeFail, signal(err)
+		if errors.Is(err, errNoAddress) {
+			s.Signal = drill.SignalUnreach
+		}
+		return
+	}
+	if p.shownBy != uid { // another pod: it may have been made from nothing
+		p.shownBy, p.low, p.shown = uid, -1, map[int64]struct{}{}
+	}
+	said, err := p.t.tables.look(ctx, session, s.Probe, s.Slot, p.t.name, p.low)
+	s.Outcome, s.Signal = judge(err)
+	s.Write = true
+	if err != nil {
+		p.drop(session)
+		return
+	}
+	s.By, s.Role, s.Epoch = p.member, said.role(), said.timeline
+	s.Reading = &drill.Reading{UID: uid, Streaming: said.streaming, Seen: p.fresh(said.seen), EngineLag: said.lag}
+	if said.recovering {
+		s.Write = false // it was only asked
+		return
+	}
+	confirm(s, said, session)
+}
+
+// session returns the open session, or opens one to where the member's pod is now.
+func (p *pinned) session(ctx context.Context) (*session, string, error) {
+	p.mu.Lock()
+	s, uid := p.sess, p.uid
+	p.mu.Unlock()
+	if s != nil {
+		return s, uid, nil
+	}
+	pod, ok := p.t.cluster.pod(p.member)
+	if !ok || pod.Status.PodIP == "" {
+		return nil, "", errNoAddress
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	s, err := p.t.dial.open(ctx, pod.Status.PodIP, p.t.cluster.port(p.t.dial.config.Port))
+	if err != nil {
+		return nil, "", err
+	}
+	uid = string(pod.UID)
+	p.adopt(s, uid)
+	return s, uid, nil
+}
+
+// adopt makes the session the member's own.
+func (p *pinned) adopt(s *session, uid string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sess, p.uid = s, uid
+	if p.closed {
+		s.cut()
+	}
+}
+
+// drop forgets a session that has ended. One that only answered with an error is kept: it is older than the fault.
+func (p *pinned) drop(s *session) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.sess == s && s.conn.IsClosed() {
+		p.sess = nil
+	}
+}
+
+// moved gives up a session to a pod that is no longer the member, once the new one can be asked instead. A statement
+// that waits in it ends.
+func (p *pinned) moved(uid, ip string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.sess != nil && p.uid != uid && ip != "" {
+		p.sess.cut()
+	}
+}
+
+func (p *pinned) close() {
+	p.mu.Lock()
+	s := p.sess
+	p.sess, p.closed = nil, true
+	waiting := !p.since.IsZero()
+	p.mu.Unlock()
+	switch {
+	case s == nil:
+	case waiting:
+		s.cut()
+	default:
+		s.close()
+	}
+}
+
+// role is the member's own word, as long as it is one: a member that does not answer says nothing.
+func (p *pinned) role(now time.Time) drill.Role {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.since.IsZero() && now.Sub(p.since) > pinnedDeadline {
+		return drill.RoleUnknown
+	}
+	return p.said
+}
+
+// fresh is what the member had not shown before. Writes become visible a little out of order, so the mark stays behind
+// the newest by more than a write that is acknowledged in time can be late.
+func (p *pinned) fresh(seen []int64) []int64 {
+	var news []int64
+	for _, seq := range seen {
+		if _, ok := p.shown[seq]; !ok {
+			p.shown[seq] = struct{}{}
+			news = append(news, seq)
+		}
+	}
+	if len(seen) == 0 {
+		return nil
+	}
+	if low := seen[len(seen)-1] - 2*int64(p.t.sessions()); low > p.low {
+		p.low = low
+		for seq := range p.shown {
+			if seq <= low {
+				delete(p.shown, seq)
+			}
+		}
+	}
+	return news
+}

@@ -1,0 +1,218 @@
+package targets
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/failoverdrill/drill/internal/drill"
+)
+
+// Primary asks every member that there is now, by a fresh connection, and returns the only one that says it is the
+// primary.
+func (t *postgreSQL) Primary(ctx context.Context) (drill.Member, error) {
+	all, primary, err := t.present(ctx)
+	defer hangUp(all)
+	if err != nil {
+		return drill.Member{}, err
+	}
+	t.remember(all[primary])
+	return all[primary].member(), nil
+}
+
+// present asks every pod that is a member now. Members that do not answer have no session; the error says that there
+// is not one primary.
+func (t *postgreSQL) present(ctx context.Context) (all []known, primary int, err error) {
+	if t.dial == nil {
+		return nil, -1, fmt.Errorf("target %q is not open", t.name)
+	}
+	pods, _, err := t.podSource().load(ctx)
+	if err != nil {
+		return nil, -1, err
+	}
+	t.cluster.setPods(pods)
+	var up []*corev1.Pod
+	for _, pod := range t.cluster.members() {
+		if pod.Status.PodIP != "" {
+			up = append(up, pod)
+		}
+	}
+	all, errs := t.askAll(ctx, up)
+	var primaries []string
+	primary = -1
+	for i, k := range all {
+		if errs[i] == nil && !k.recovering {
+			primaries, primary = append(primaries, k.pod.Name), i
+		}
+	}
+	switch len(primaries) {
+	case 1:
+		return all, primary, nil
+	case 0:
+		return all, -1, errors.Join(append([]error{fmt.Errorf("no member of target %q says that it is the primary", t.name)}, errs...)...)
+	}
+	return all, -1, fmt.Errorf("%s of target %q all say that they are the primary", list(primaries), t.name)
+}
+
+func hangUp(all []known) {
+	for _, k := range all {
+		if k.sess != nil {
+			k.sess.close()
+		}
+	}
+}
+
+// Answers reports whether this very member still accepts connections at its address. Another server that has the
+// address now, or the same one started again, is not this member. Where it cannot be told apart, it counts as this one.
+func (t *postgreSQL) Answers(ctx context.Context, m drill.Member) bool {
+	if t.dial == nil || m.IP == "" {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	s, err := t.dial.open(ctx, m.IP, t.cluster.port(t.dial.config.Port))
+	if err != nil {
+		// A server that is full or that rejects the login is up; one that is starting or stopping takes nobody.
+		var pg *pgconn.PgError
+		return errors.As(err, &pg) && signal(err) != drill.SignalTerminated
+	}
+	defer s.close()
+	row, err := s.row(ctx, `SELECT extract(epoch FROM pg_postmaster_start_time())`)
+	if err != nil {
+		return false
+	}
+	started, ok := t.started.Load(m.UID)
+	return !ok || started == string(row[0])
+}
+
+// ReadBack reads what every member holds of the ledger, once each replica shows what the primary shows.
+func (t *postgreSQL) ReadBack(ctx context.Context) (drill.ReadBack, error) {
+	rb := drill.ReadBack{Target: t.name, Streams: map[string]map[string][]int64{}}
+	all, primary, err := t.present(ctx)
+	defer hangUp(all)
+	if err != nil {
+		// What can be read is still worth having, but nothing can be called lost.
+		for _, k := range all {
+			if k.sess != nil {
+				rb.Streams[k.pod.Name], _ = t.tables.streams(ctx, k.sess)
+			}
+		}
+		return rb, fmt.Errorf("read the ledger back: %w", err)
+	}
+	p := all[primary]
+	held, err := t.tables.streams(ctx, p.sess)
+	if err != nil {
+		return rb, fmt.Errorf("read the ledger of target %q back from %s: %w", t.name, p.pod.Name, t.dial.scrub(err))
+	}
+	rb.Primary, rb.Streams[p.pod.Name], rb.Complete = p.pod.Name, held, len(all) >= len(t.opened)
+
+	ctx, cancel := context.WithTimeout(ctx, catchTimeout)
+	defer cancel()
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for i, k := range all {
+		if i == primary {
+			continue
+		}
+		wg.Go(func() {
+			streams, caught := t.catchUp(ctx, k, held)
+			mu.Lock()
+			defer mu.Unlock()
+			rb.Complete = rb.Complete && caught
+			if streams != nil {
+				rb.Streams[k.pod.Name] = streams
+			}
+		})
+	}
+	wg.Wait()
+	return rb, nil
+}
+
+// catchUp reads a replica until it shows what the primary showed. A replica that was away is asked again.
+func (t *postgreSQL) catchUp(ctx context.Context, k known, want map[string][]int64) (last map[string][]int64, caught bool) {
+	sess := k.sess
+	defer func() {
+		if sess != nil && sess != k.sess {
+			sess.close()
+		}
+	}()
+	for ; ctx.Err() == nil; pause(ctx, pinnedInterval) {
+		if sess == nil {
+			again, err := t.ask(ctx, k.pod)
+			if err != nil {
+				continue
+			}
+			sess = again.sess
+		}
+		streams, err := t.tables.streams(ctx, sess)
+		if err != nil {
+			if sess != k.sess {
+				sess.close()
+			}
+			sess = nil
+			continue
+		}
+		if last = streams; shows(streams, want) {
+			return last, true
+		}
+	}
+	return last, false
+}
+
+// shows reports whether the streams hold everything that the primary's hold.
+func shows(streams, want map[string][]int64) bool {
+	for name, seqs := range want {
+		held := streams[name]
+		for _, seq := range seqs {
+			if _, ok := slices.BinarySearch(held, seq); !ok {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// Close ends every session and removes the run's rows, and the ledger itself when no other run uses it.
+func (t *postgreSQL) Close(ctx context.Context) error {
+	if t.dial == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
+	defer cancel()
+	defer t.dial.close(ctx)
+	if t.pool != nil {
+		t.pool.close()
+	}
+	for _, p := range t.pinned {
+		p.close()
+	}
+	if !t.made {
+		return nil
+	}
+	// A failover may still be going on.
+	err := t.removeLedger(ctx)
+	for ; err != nil && ctx.Err() == nil; err = t.removeLedger(ctx) {
+		pause(ctx, pinnedInterval)
+	}
+	if err != nil {
+		return fmt.Errorf("remove the ledger of target %q (schema failoverdrill in database %s): %w",
+			t.name, t.dial.config.Database, t.dial.scrub(err))
+	}
+	t.made = false
+	return nil
+}
+
+func (t *postgreSQL) removeLedger(ctx context.Context) error {
+	all, primary, err := t.present(ctx)
+	defer hangUp(all)
+	if err != nil {
+		return err
+	}
+	return t.tables.drop(ctx, all[primary].sess)
+}

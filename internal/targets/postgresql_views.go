@@ -1,0 +1,331 @@
+package targets
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/failoverdrill/drill/internal/drill"
+)
+
+// cluster is what the API server says of the members.
+type cluster struct {
+	target string
+	wake   chan struct{} // something may have changed
+
+	mu     sync.Mutex
+	roles  preset
+	pods   map[string]*corev1.Pod
+	slices map[string]*discoveryv1.EndpointSlice
+	byIP   map[netip.Addr]string // every address that a member has had: an old pod may still answer
+}
+
+func (c *cluster) poke() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (c *cluster) setPods(pods map[string]*corev1.Pod) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pods = pods
+	for name, pod := range pods {
+		if ip, err := netip.ParseAddr(pod.Status.PodIP); err == nil {
+			c.byIP[ip.Unmap()] = name
+		}
+	}
+}
+
+func (c *cluster) setSlices(s map[string]*discoveryv1.EndpointSlice) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.slices = s
+}
+
+// memberAt names the member with the address, or the address itself when no member has it.
+func (c *cluster) memberAt(address string) string {
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return address
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if name, ok := c.byIP[ip.Unmap()]; ok {
+		return name
+	}
+	return address
+}
+
+func (c *cluster) pod(name string) (*corev1.Pod, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	pod, ok := c.pods[name]
+	return pod, ok
+}
+
+// members are the pods that can be members: those of jobs that have ended carry an operator's labels too.
+func (c *cluster) members() []*corev1.Pod {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var live []*corev1.Pod
+	for _, pod := range c.pods {
+		if pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed {
+			live = append(live, pod)
+		}
+	}
+	slices.SortFunc(live, func(a, b *corev1.Pod) int { return strings.Compare(a.Name, b.Name) })
+	return live
+}
+
+// port is where the members listen, which a Service may translate.
+func (c *cluster) port(dsn uint16) uint16 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var ports []uint16
+	for _, s := range c.slices {
+		for _, p := range s.Ports {
+			if p.Port != nil {
+				ports = append(ports, uint16(*p.Port)) //nolint:gosec // the API server has checked the range
+			}
+		}
+	}
+	slices.Sort(ports)
+	if ports = slices.Compact(ports); len(ports) == 1 {
+		return ports[0]
+	}
+	return dsn
+}
+
+// views says whom each of the three calls primary.
+func (c *cluster) views(own []string) drill.Views {
+	v := drill.Views{Target: c.target, Label: []string{}, Service: []string{}, Member: own}
+	for _, pod := range c.members() {
+		if c.roles.leads(pod) {
+			v.Label = append(v.Label, pod.Name)
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.slices {
+		for _, e := range s.Endpoints {
+			if e.Conditions.Ready == nil || *e.Conditions.Ready {
+				v.Service = append(v.Service, c.endpoint(e))
+			}
+		}
+	}
+	// A dual-stack Service has a slice per family.
+	slices.Sort(v.Service)
+	v.Service = slices.Compact(v.Service)
+	slices.Sort(v.Member)
+	return v
+}
+
+// endpoint names the member that an endpoint leads to, or its address.
+func (c *cluster) endpoint(e discoveryv1.Endpoint) string {
+	if e.TargetRef != nil {
+		if _, ok := c.pods[e.TargetRef.Name]; ok && e.TargetRef.Kind == "Pod" {
+			return e.TargetRef.Name
+		}
+	}
+	for _, a := range e.Addresses {
+		if ip, err := netip.ParseAddr(a); err == nil {
+			if name, ok := c.byIP[ip.Unmap()]; ok {
+				return name
+			}
+		}
+	}
+	return fmt.Sprint(e.Addresses)
+}
+
+// own is the members' own word on who is primary.
+func (t *postgreSQL) own(now time.Time) []string {
+	primaries := []string{}
+	for _, p := range t.pinned {
+		if p.role(now) == drill.RolePrimary {
+			primaries = append(primaries, p.member)
+		}
+	}
+	return primaries
+}
+
+// Watch reports the three views at once and on every change.
+func (t *postgreSQL) Watch(ctx context.Context, changed func(drill.Views)) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var followers sync.WaitGroup
+	defer followers.Wait()
+	followers.Go(func() { follow(ctx, t.podSource(), t.Log, cancel) })
+	followers.Go(func() { follow(ctx, t.sliceSource(), t.Log, cancel) })
+
+	// A member that stops answering makes no event; its word runs out.
+	expiry := time.NewTicker(pinnedInterval)
+	defer expiry.Stop()
+	last := t.cluster.views(t.own(time.Now()))
+	changed(last)
+	for {
+		select {
+		case <-ctx.Done():
+			cancel(nil)
+			followers.Wait()
+			if err := context.Cause(ctx); apierrors.IsForbidden(err) {
+				return fmt.Errorf("watch target %q: %w", t.name, err)
+			}
+			return nil
+		case <-t.cluster.wake:
+		case <-expiry.C:
+		}
+		if v := t.cluster.views(t.own(time.Now())); !sameViews(v, last) {
+			last = v
+			changed(v)
+		}
+	}
+}
+
+func sameViews(a, b drill.Views) bool {
+	return slices.Equal(a.Label, b.Label) && slices.Equal(a.Service, b.Service) && slices.Equal(a.Member, b.Member)
+}
+
+// source is a set of objects that can be listed and watched.
+type source[T metav1.Object] struct {
+	what  string
+	list  func(context.Context, metav1.ListOptions) ([]T, string, error)
+	watch func(context.Context, metav1.ListOptions) (watch.Interface, error)
+	apply func(map[string]T)
+}
+
+func (t *postgreSQL) podSource() source[*corev1.Pod] {
+	pods := t.Kube.CoreV1().Pods(t.spec.Namespace)
+	selector := t.spec.Selector.String()
+	return source[*corev1.Pod]{
+		what: "pods",
+		list: func(ctx context.Context, o metav1.ListOptions) ([]*corev1.Pod, string, error) {
+			o.LabelSelector = selector
+			l, err := pods.List(ctx, o)
+			if err != nil {
+				return nil, "", err
+			}
+			return pointers(l.Items), l.ResourceVersion, nil
+		},
+		watch: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			o.LabelSelector = selector
+			return pods.Watch(ctx, o)
+		},
+		apply: func(all map[string]*corev1.Pod) {
+			t.cluster.setPods(all)
+			for _, p := range t.pinned {
+				if pod, ok := all[p.member]; ok {
+					p.moved(string(pod.UID), pod.Status.PodIP)
+				}
+			}
+			t.cluster.poke()
+		},
+	}
+}
+
+func (t *postgreSQL) sliceSource() source[*discoveryv1.EndpointSlice] {
+	endpoints := t.Kube.DiscoveryV1().EndpointSlices(t.spec.Namespace)
+	selector := discoveryv1.LabelServiceName + "=" + t.spec.Service
+	return source[*discoveryv1.EndpointSlice]{
+		what: "endpointslices",
+		list: func(ctx context.Context, o metav1.ListOptions) ([]*discoveryv1.EndpointSlice, string, error) {
+			o.LabelSelector = selector
+			l, err := endpoints.List(ctx, o)
+			if err != nil {
+				return nil, "", err
+			}
+			return pointers(l.Items), l.ResourceVersion, nil
+		},
+		watch: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			o.LabelSelector = selector
+			return endpoints.Watch(ctx, o)
+		},
+		apply: func(all map[string]*discoveryv1.EndpointSlice) { t.cluster.setSlices(all); t.cluster.poke() },
+	}
+}
+
+func pointers[T any](items []T) []*T {
+	out := make([]*T, len(items))
+	for i := range items {
+		out[i] = &items[i]
+	}
+	return out
+}
+
+// load lists the objects once.
+func (s source[T]) load(ctx context.Context) (map[string]T, string, error) {
+	items, version, err := s.list(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, "", fmt.Errorf("list %s: %w", s.what, err)
+	}
+	all := map[string]T{}
+	for _, item := range items {
+		all[item.GetName()] = item
+	}
+	return all, version, nil
+}
+
+// follow keeps a source up to date until ctx ends. Whenever the watch closes, as it does every few minutes, it lists
+// again, so nothing is missed. A fault may take the API server away for a while, so only a missing right ends it.
+func follow[T metav1.Object](ctx context.Context, s source[T], log *zap.Logger, fatal context.CancelCauseFunc) {
+	for ctx.Err() == nil {
+		err := s.once(ctx)
+		if apierrors.IsForbidden(err) {
+			fatal(err)
+			return
+		}
+		if err != nil && ctx.Err() == nil {
+			log.Warn("the watch ended; trying again", zap.String("of", s.what), zap.Error(err))
+		}
+		pause(ctx, 200*time.Millisecond)
+	}
+}
+
+// once lists, then watches until the watch ends.
+func (s source[T]) once(ctx context.Context) error {
+	all, version, err := s.load(ctx)
+	if err != nil {
+		return err
+	}
+	w, err := s.watch(ctx, metav1.ListOptions{ResourceVersion: version})
+	if err != nil {
+		return fmt.Errorf("watch %s: %w", s.what, err)
+	}
+	defer w.Stop()
+	s.apply(maps.Clone(all))
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case e, open := <-w.ResultChan():
+			if !open {
+				return nil
+			}
+			item, ok := e.Object.(T)
+			switch {
+			case e.Type == watch.Error:
+				return apierrors.FromObject(e.Object)
+			case !ok || e.Type == watch.Bookmark:
+				continue
+			case e.Type == watch.Deleted:
+				delete(all, item.GetName())
+			default:
+				all[item.GetName()] = item
+			}
+			s.apply(maps.Clone(all))
+		}
+	}
+}

@@ -1,0 +1,396 @@
+//go:build e2e
+
+// Package e2e runs the drill binary against a real cluster with a real database, as a user does.
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/kube"
+)
+
+const (
+	shop     = "shop"
+	members  = "application=patroni,cluster-name=orders"
+	runLimit = 6 * time.Minute
+)
+
+func root(t *testing.T) string {
+	t.Helper()
+	dir, err := filepath.Abs("../..")
+	require.NoError(t, err)
+	return dir
+}
+
+// cluster connects, and fails when there is no cluster: these tests never skip.
+func cluster(t *testing.T) *kube.Client {
+	t.Helper()
+	require.NotEmpty(t, os.Getenv("KUBECONFIG"), "KUBECONFIG must name the lab; run make smoke")
+	c, err := kube.Connect("", "")
+	require.NoError(t, err)
+	return c
+}
+
+// command is the drill binary at work.
+type command struct {
+	*exec.Cmd
+	stdout, stderr bytes.Buffer
+}
+
+func start(t *testing.T, args ...string) *command {
+	t.Helper()
+	c := &command{Cmd: exec.Command(filepath.Join(root(t), "bin", "drill"), args...)}
+	c.Dir = root(t)
+	c.Stdout, c.Stderr = &c.stdout, &c.stderr
+	require.NoError(t, c.Start())
+	t.Cleanup(func() { _ = c.Process.Kill() })
+	return c
+}
+
+// wait waits for the end and returns the exit code.
+func (c *command) wait(t *testing.T, limit time.Duration) int {
+	t.Helper()
+	done := make(chan error, 1)
+	go func() { done <- c.Wait() }()
+	select {
+	case err := <-done:
+		var exit *exec.ExitError
+		if err != nil && !errors.As(err, &exit) {
+			require.NoError(t, err)
+		}
+		t.Logf("%s\n%s%s", strings.Join(c.Args, " "), c.stderr.String(), c.stdout.String())
+		return c.ProcessState.ExitCode()
+	case <-time.After(limit):
+		_ = c.Process.Kill()
+		t.Fatalf("%v did not end within %s\n%s", c.Args, limit, c.stderr.String())
+		return -1
+	}
+}
+
+func run(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	c := start(t, args...)
+	code = c.wait(t, runLimit)
+	return code, c.stdout.String(), c.stderr.String()
+}
+
+// drillRun runs a drill file and returns its report.
+func drillRun(t *testing.T, file string) (int, drill.Report) {
+	t.Helper()
+	path := filepath.Join(outDir(t), strings.ReplaceAll(t.Name(), "/", "-")+".json")
+	code, _, _ := run(t, "run", file, "--report", "json="+path)
+	raw, err := os.ReadFile(path)
+	require.NoError(t, err)
+	var rep drill.Report
+	require.NoError(t, json.Unmarshal(raw, &rep))
+	return code, rep
+}
+
+// outDir is where reports are kept as artifacts.
+func outDir(t *testing.T) string {
+	t.Helper()
+	if dir := os.Getenv("DRILL_OUT"); dir != "" {
+		require.NoError(t, os.MkdirAll(dir, 0o755))
+		return dir
+	}
+	return t.TempDir()
+}
+
+// patched writes a variant of a shipped drill.
+func patched(t *testing.T, file string, replace ...string) string {
+	t.Helper()
+	src, err := os.ReadFile(filepath.Join(root(t), file))
+	require.NoError(t, err)
+	text := string(src)
+	for i := 0; i < len(replace); i += 2 {
+		require.Contains(t, text, replace[i])
+		text = strings.ReplaceAll(text, replace[i], replace[i+1])
+	}
+	path := filepath.Join(t.TempDir(), filepath.Base(file))
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
+	return path
+}
+
+func eventually(t *testing.T, limit time.Duration, what string, ok func() (bool, string)) {
+	t.Helper()
+	end := time.Now().Add(limit)
+	for {
+		good, state := ok()
+		if good {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("not within %s: %s: %s", limit, what, state)
+		}
+		time.Sleep(500 * time.Millisecond)
+	}
+}
+
+// nothingLeft asserts what must hold after every run: all members are back with one primary, no node is cordoned, no
+// lock is held, no runner pod runs.
+func nothingLeft(t *testing.T, c *kube.Client) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
+	defer cancel()
+	nodes, err := c.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	require.NoError(t, err)
+	for _, n := range nodes.Items {
+		require.False(t, n.Spec.Unschedulable, "node %s is still cordoned", n.Name)
+	}
+	leases, err := c.CoordinationV1().Leases(kube.Namespace).List(ctx, metav1.ListOptions{LabelSelector: kube.LabelRun})
+	require.NoError(t, err)
+	require.Empty(t, leases.Items, "a lock is still held")
+	eventually(t, 30*time.Second, "no runner pod runs", func() (bool, string) {
+		pods, err := c.CoreV1().Pods(kube.Namespace).List(ctx, metav1.ListOptions{LabelSelector: kube.LabelRun})
+		require.NoError(t, err)
+		for _, p := range pods.Items {
+			if p.Status.Phase == corev1.PodRunning || p.Status.Phase == corev1.PodPending {
+				return false, p.Name + " is " + string(p.Status.Phase)
+			}
+		}
+		return true, ""
+	})
+	whole(t, c)
+}
+
+// whole waits until the database has one primary and two ready replicas.
+func whole(t *testing.T, c *kube.Client) {
+	t.Helper()
+	eventually(t, 3*time.Minute, "one primary and two replicas, all ready", func() (bool, string) {
+		pods, err := c.CoreV1().Pods(shop).List(context.Background(), metav1.ListOptions{LabelSelector: members})
+		require.NoError(t, err)
+		roles := map[string]int{}
+		for _, p := range pods.Items {
+			for _, cond := range p.Status.Conditions {
+				if cond.Type == corev1.PodReady && cond.Status == corev1.ConditionTrue && p.DeletionTimestamp == nil {
+					roles[p.Labels["role"]]++
+				}
+			}
+		}
+		primaries := roles["master"] + roles["primary"]
+		state, _ := json.Marshal(roles)
+		return primaries == 1 && roles["replica"] == 2, string(state)
+	})
+}
+
+func record(t *testing.T, c *kube.Client, name string) *kube.DrillRun {
+	t.Helper()
+	r, err := kube.NewRuns(c).Get(context.Background(), name)
+	require.NoError(t, err)
+	return r
+}
+
+// newest waits for the record of a run that began after since.
+func newest(t *testing.T, c *kube.Client, since time.Time) *kube.DrillRun {
+	t.Helper()
+	var found *kube.DrillRun
+	eventually(t, 30*time.Second, "a new run", func() (bool, string) {
+		runs, err := kube.NewRuns(c).List(context.Background())
+		require.NoError(t, err)
+		for i := range runs {
+			if !runs[i].CreationTimestamp.Time.Before(since.Truncate(time.Second)) && !runs[i].Finished() {
+				found = &runs[i]
+			}
+		}
+		return found != nil, "none"
+	})
+	return found
+}
+
+// injected waits until the run's fault is in.
+func injected(t *testing.T, c *kube.Client, name string) {
+	t.Helper()
+	eventually(t, 2*time.Minute, "the fault is injected", func() (bool, string) {
+		r := record(t, c, name)
+		return len(r.Status.Faults) > 0, string(r.Status.Phase) + " " + r.Status.Message
+	})
+	time.Sleep(3 * time.Second) // into the outage
+}
+
+func finished(t *testing.T, c *kube.Client, name string, limit time.Duration) *kube.DrillRun {
+	t.Helper()
+	eventually(t, limit, "the record is finished", func() (bool, string) {
+		r := record(t, c, name)
+		return r.Finished(), string(r.Status.Phase)
+	})
+	return record(t, c, name)
+}
+
+// TestKillPrimary is the main job. It goes red when the fault's Inject is emptied (the run is invalid) and when its
+// Revert is emptied (the node stays cordoned).
+func TestKillPrimary(t *testing.T) {
+	c := cluster(t)
+	whole(t, c)
+	code, rep := drillRun(t, "drills/kill-primary.hcl")
+	require.Equal(t, drill.VerdictPassed, rep.Run.Verdict, "%+v", rep.Run.Reasons)
+	require.Zero(t, code)
+
+	require.Len(t, rep.Faults, 1)
+	require.True(t, rep.Faults[0].Confirmed)
+	require.True(t, rep.Faults[0].Reverted)
+	require.Empty(t, rep.Faults[0].Residue)
+	require.Len(t, rep.Faults[0].Victims, 1)
+
+	rec := rep.Recovery
+	require.NotNil(t, rec)
+	require.Equal(t, drill.OutcomeFailedOver, rec.Outcome)
+	require.Positive(t, float64(rec.Estimate.Estimate))
+	require.LessOrEqual(t, float64(rec.Lower), float64(rec.Estimate.Estimate))
+	require.GreaterOrEqual(t, float64(rec.Upper), float64(rec.Estimate.Estimate))
+	require.NotNil(t, rec.FirstSuccess)
+	require.Positive(t, float64(rec.Unavailable))
+	require.NotNil(t, rec.Redundancy)
+	require.Greater(t, float64(*rec.Redundancy), float64(rec.Estimate.Estimate))
+	require.NotEmpty(t, rec.Phases)
+	total := 0.0
+	for _, p := range rec.Phases {
+		require.NotEmpty(t, p.Signal, p.Name)
+		total += float64(p.Seconds)
+	}
+	require.InDelta(t, float64(*rec.Redundancy), total, 0.02, "the phases sum to the total")
+
+	w := rep.Writes
+	require.NotNil(t, w)
+	require.NotNil(t, w.Lost)
+	require.Greater(t, w.Acked, 1000)
+	require.Equal(t, w.Sent, w.Acked+w.Failed+w.IndeterminatePresent+w.IndeterminateAbsent, "every write that was sent is accounted for")
+	require.Zero(t, w.Phantom+w.Fabricated+w.Duplicate)
+
+	require.NotNil(t, rep.ReplicationLag)
+	require.NotNil(t, rep.ReplicationLag.Before)
+	require.NotNil(t, rep.ReplicationLag.AtFault)
+	require.NotNil(t, rep.ReplicationLag.Peak)
+	require.NotNil(t, rep.Primaries)
+	require.Equal(t, 1, rep.Primaries.LeaderChanges)
+
+	nothingLeft(t, c)
+	victim, err := c.CoreV1().Pods(shop).Get(context.Background(), rep.Faults[0].Victims[0].Name, metav1.GetOptions{})
+	require.NoError(t, err)
+	require.Equal(t, "replica", victim.Labels["role"], "the old primary is back as a replica")
+	require.NotEqual(t, rep.Faults[0].Victims[0].UID, string(victim.UID))
+}
+
+// TestRestartPrimary kills without holding down: the report must say correctly which of the two happened.
+func TestRestartPrimary(t *testing.T) {
+	c := cluster(t)
+	whole(t, c)
+	_, rep := drillRun(t, "drills/restart-primary.hcl")
+	require.NotNil(t, rep.Recovery)
+	nothingLeft(t, c)
+	var leader string
+	pods, err := c.CoreV1().Pods(shop).List(context.Background(), metav1.ListOptions{LabelSelector: members})
+	require.NoError(t, err)
+	for _, p := range pods.Items {
+		if p.Labels["role"] != "replica" {
+			leader = p.Name
+		}
+	}
+	want := drill.OutcomeFailedOver
+	if leader == rep.Faults[0].Victims[0].Name {
+		want = drill.OutcomeRestartedInPlace
+	}
+	require.Equal(t, want, rep.Recovery.Outcome, "the leader is now %s", leader)
+}
+
+func TestCtrlCReverts(t *testing.T) {
+	c := cluster(t)
+	whole(t, c)
+	since := time.Now()
+	cmd := start(t, "run", "drills/kill-primary.hcl")
+	r := newest(t, c, since)
+	injected(t, c, r.Name)
+	require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
+	require.Equal(t, 13, cmd.wait(t, time.Minute))
+	require.Equal(t, drill.VerdictInterrupted, record(t, c, r.Name).Status.Verdict)
+	nothingLeft(t, c)
+}
+
+func TestCLIKilledChangesNothing(t *testing.T) {
+	c := cluster(t)
+	whole(t, c)
+	since := time.Now()
+	cmd := start(t, "run", "drills/kill-primary.hcl")
+	r := newest(t, c, since)
+	injected(t, c, r.Name)
+	require.NoError(t, cmd.Process.Kill())
+	done := finished(t, c, r.Name, runLimit)
+	require.Equal(t, drill.VerdictPassed, done.Status.Verdict, done.Status.Message)
+	nothingLeft(t, c)
+}
+
+// TestRunnerKilled kills the runner without a goodbye: the server reverts and the record says so.
+func TestRunnerKilled(t *testing.T) {
+	c := cluster(t)
+	whole(t, c)
+	since := time.Now()
+	cmd := start(t, "run", "drills/kill-primary.hcl")
+	r := newest(t, c, since)
+	injected(t, c, r.Name)
+	require.NoError(t, c.CoreV1().Pods(kube.Namespace).Delete(context.Background(), record(t, c, r.Name).Status.Runner.Pod,
+		metav1.DeleteOptions{GracePeriodSeconds: new(int64)}))
+	killed := time.Now()
+	require.Equal(t, 1, cmd.wait(t, time.Minute))
+	done := finished(t, c, r.Name, time.Minute)
+	t.Logf("swept %.1f s after the runner was killed: %s", time.Since(killed).Seconds(), done.Status.Message)
+	require.Equal(t, drill.VerdictError, done.Status.Verdict)
+	require.NotEmpty(t, done.Status.Message)
+	nothingLeft(t, c)
+}
+
+func TestBadInput(t *testing.T) {
+	c := cluster(t)
+	whole(t, c)
+	for name, tc := range map[string]struct {
+		replace []string
+		code    int
+		says    []string
+	}{
+		"unknown kind":        {[]string{`fault "kill_primary"`, `fault "kill_primaries"`}, 4, []string{"kill_primary"}},
+		"unknown argument":    {[]string{"hold_down", "hold_dwn"}, 4, []string{"hold_down"}},
+		"missing namespace":   {[]string{`"shop"`, `"shopp"`}, 11, []string{"shopp"}},
+		"selector of nothing": {[]string{"cluster-name=orders", "cluster-name=ordres"}, 11, []string{"cluster-name=ordres"}},
+		"missing secret":      {[]string{`"orders-app"`, `"orders-application"`}, 11, []string{"orders-application"}},
+		"login that fails":    {[]string{`secret("orders-app", "uri")`, `"postgres://app:wrong@orders.shop.svc.cluster.local/orders?sslmode=disable"`}, 11, []string{"app"}},
+	} {
+		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
+			before := time.Now()
+			code, _, stderr := run(t, "run", patched(t, "drills/kill-primary.hcl", tc.replace...))
+			require.Equal(t, tc.code, code)
+			for _, s := range tc.says {
+				require.Contains(t, stderr, s)
+			}
+			require.NotContains(t, stderr, "wrong@")
+			require.Less(t, time.Since(before), 45*time.Second)
+		})
+	}
+	nothingLeft(t, c)
+}
+
+func TestUnreachableCluster(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	require.NoError(t, os.WriteFile(path, []byte(`apiVersion: v1
+kind: Config
+current-context: gone
+contexts: [{name: gone, context: {cluster: gone, user: gone}}]
+clusters: [{name: gone, cluster: {server: "https://127.0.0.1:1"}}]
+users: [{name: gone, user: {}}]
+`), 0o600))
+	code, _, stderr := run(t, "run", "drills/kill-primary.hcl", "--kubeconfig", path)
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "127.0.0.1:1")
+}

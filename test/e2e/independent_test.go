@@ -1,0 +1,96 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/failoverdrill/drill/internal/kube"
+)
+
+// writerLoop is a client that is not ours: psql, one process per write, printing the time of every acknowledgement.
+const writerLoop = `until psql -qXc 'create table if not exists independent(n int)' "$URI" 2>/dev/null; do sleep 0.5; done
+while :; do timeout 1 psql -qXc 'insert into independent values (1)' "$URI" >/dev/null 2>&1 && date +%s.%N; sleep 0.02; done`
+
+// TestIndependentWriter compares drill's outage with the one that psql in a loop sees beside it. The writer is closed
+// loop with a timeout of 1 s, so it may see the outage longer by that and by one round of its own.
+func TestIndependentWriter(t *testing.T) {
+	c := cluster(t)
+	whole(t, c)
+	startWriter(t, c)
+	code, rep := drillRun(t, "drills/kill-primary.hcl")
+	require.Zero(t, code)
+	acks := writerAcks(t, c)
+	require.Greater(t, len(acks), 200)
+
+	injected := float64(rep.Run.Started.UnixNano())/1e9 + float64(*rep.Faults[0].InjectedOffset)
+	var gaps []float64 // between acknowledgements before the fault: the writer's own resolution
+	var begin, end float64
+	for i := 1; i < len(acks); i++ {
+		gap := acks[i] - acks[i-1]
+		switch {
+		case acks[i] < injected:
+			gaps = append(gaps, gap)
+		case gap > end-begin:
+			begin, end = acks[i-1], acks[i]
+		}
+	}
+	slices.Sort(gaps)
+	resolution := gaps[len(gaps)*99/100]
+	// drill: from the first client error to the recovery; the writer: from its last acknowledgement to its next.
+	impact := float64(rep.Recovery.Phases[0].Seconds)
+	lower, upper := float64(rep.Recovery.Lower), float64(rep.Recovery.Upper)
+	back := end - injected
+	t.Logf("drill: writes back %.3f s after the fault [%.3f, %.3f], first error after %.3f s", rep.Recovery.Estimate.Estimate, lower, upper, impact)
+	t.Logf("psql:  writes back %.3f s after the fault, gap %.3f s, own resolution %.3f s (p99 of its gaps before the fault), timeout 1 s", back, end-begin, resolution)
+	require.GreaterOrEqual(t, back, lower-resolution, "the other writer was back before drill says that anyone could be")
+	require.LessOrEqual(t, back, upper+resolution+1, "the other writer was back later than its own resolution explains")
+	require.False(t, math.IsInf(upper, 1))
+}
+
+func startWriter(t *testing.T, c *kube.Client) {
+	t.Helper()
+	ctx := context.Background()
+	pods := c.CoreV1().Pods(shop)
+	remove := func() { _ = pods.Delete(ctx, "independent", metav1.DeleteOptions{GracePeriodSeconds: new(int64)}) }
+	remove()
+	t.Cleanup(remove)
+	eventually(t, time.Minute, "the old writer is gone", func() (bool, string) {
+		_, err := pods.Get(ctx, "independent", metav1.GetOptions{})
+		return err != nil, "still there"
+	})
+	uri := &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "orders-app"}, Key: "uri"}}
+	_, err := pods.Create(ctx, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "independent"}, Spec: corev1.PodSpec{
+		TerminationGracePeriodSeconds: new(int64), RestartPolicy: corev1.RestartPolicyNever,
+		Containers: []corev1.Container{{Name: "writer", Image: "failoverdrill/patroni:demo", ImagePullPolicy: corev1.PullNever,
+			Command: []string{"bash", "-c", writerLoop}, Env: []corev1.EnvVar{{Name: "URI", ValueFrom: uri}, {Name: "PGCONNECT_TIMEOUT", Value: "1"}}}},
+	}}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	eventually(t, time.Minute, "the writer writes", func() (bool, string) {
+		raw, err := pods.GetLogs("independent", &corev1.PodLogOptions{}).DoRaw(ctx)
+		return err == nil && len(raw) > 0, "no acknowledgement yet"
+	})
+}
+
+func writerAcks(t *testing.T, c *kube.Client) []float64 {
+	t.Helper()
+	raw, err := c.CoreV1().Pods(shop).GetLogs("independent", &corev1.PodLogOptions{}).DoRaw(context.Background())
+	require.NoError(t, err)
+	var acks []float64
+	for line := range strings.Lines(string(raw)) {
+		at, err := strconv.ParseFloat(strings.TrimSpace(line), 64)
+		require.NoError(t, err, line)
+		acks = append(acks, at)
+	}
+	return acks
+}

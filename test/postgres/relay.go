@@ -1,0 +1,193 @@
+package postgres
+
+import (
+	"net"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Relay passes TCP connections on to one address at a time, like a Service. It can hold bytes back and drop them, so
+// a test can say how long they took.
+type Relay struct {
+	listener net.Listener
+	wg       sync.WaitGroup
+
+	mu     sync.Mutex
+	target string
+	delay  time.Duration
+	thawed chan struct{} // closed while bytes may pass
+	links  map[*link]struct{}
+	closed bool
+}
+
+// link is one connection through the relay.
+type link struct {
+	client net.Conn
+	once   sync.Once
+	done   chan struct{}
+}
+
+func (l *link) close() {
+	l.once.Do(func() {
+		close(l.done)
+		l.client.Close()
+	})
+}
+
+// NewRelay listens on the address until the end of the test. Until Route is called it closes every connection.
+func NewRelay(t testing.TB, address string) *Relay {
+	t.Helper()
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &Relay{listener: listener, links: map[*link]struct{}{}, thawed: make(chan struct{})}
+	close(r.thawed)
+	r.wg.Go(r.accept)
+	t.Cleanup(func() {
+		r.mu.Lock()
+		r.closed = true
+		r.mu.Unlock()
+		listener.Close()
+		r.Cut()
+		r.wg.Wait()
+	})
+	return r
+}
+
+// Addr is where the relay listens.
+func (r *Relay) Addr() string { return r.listener.Addr().String() }
+
+// Route sends new connections to the address; those that exist stay where they are, as with kube-proxy. An empty
+// address closes new ones.
+func (r *Relay) Route(address string) { r.mu.Lock(); defer r.mu.Unlock(); r.target = address }
+
+// Delay holds back every byte from the server for d.
+func (r *Relay) Delay(d time.Duration) { r.mu.Lock(); defer r.mu.Unlock(); r.delay = d }
+
+// Freeze lets nothing pass until Thaw, without closing anything: a black hole, after which everything is delivered as
+// TCP would retransmit it.
+func (r *Relay) Freeze() { r.mu.Lock(); defer r.mu.Unlock(); r.thawed = make(chan struct{}) }
+
+// Thaw undoes Freeze.
+func (r *Relay) Thaw() { r.mu.Lock(); defer r.mu.Unlock(); close(r.thawed) }
+
+// Cut closes every connection and drops what is on its way. New ones are taken again.
+func (r *Relay) Cut() {
+	r.mu.Lock()
+	links := r.links
+	r.links = map[*link]struct{}{}
+	r.mu.Unlock()
+	for l := range links {
+		l.close()
+	}
+}
+
+func (r *Relay) accept() {
+	for {
+		client, err := r.listener.Accept()
+		if err != nil {
+			return
+		}
+		r.wg.Go(func() { r.serve(client) })
+	}
+}
+
+func (r *Relay) serve(client net.Conn) {
+	l := &link{client: client, done: make(chan struct{})}
+	defer l.close()
+	r.mu.Lock()
+	target, thawed, closed := r.target, r.thawed, r.closed
+	if !closed {
+		r.links[l] = struct{}{}
+	}
+	r.mu.Unlock()
+	defer func() { r.mu.Lock(); delete(r.links, l); r.mu.Unlock() }()
+	if target == "" || closed {
+		return
+	}
+	select {
+	case <-thawed:
+	case <-l.done:
+		return
+	}
+	server, err := net.DialTimeout("tcp", target, time.Second)
+	if err != nil {
+		return
+	}
+
+	var pumps sync.WaitGroup
+	up, down := make(chan chunk, backlog), make(chan chunk, backlog)
+	pumps.Go(func() { r.read(l, client, up, false) })
+	pumps.Go(func() { r.read(l, server, down, true) })
+	pumps.Go(func() { defer l.close(); r.write(l, server, up) })
+	pumps.Go(func() { defer l.close(); r.write(l, client, down) })
+	<-l.done
+	server.Close()
+	pumps.Wait()
+}
+
+// backlog is how many reads may wait in a relay.
+const backlog = 4096
+
+type chunk struct {
+	due   time.Time
+	bytes []byte
+}
+
+// read goes on while earlier bytes wait. Its channel ends with the connection, so that what came before still passes.
+func (r *Relay) read(l *link, from net.Conn, chunks chan<- chunk, delayed bool) {
+	defer close(chunks)
+	for {
+		buf := make([]byte, 32<<10)
+		n, err := from.Read(buf)
+		if n > 0 {
+			c := chunk{due: time.Now(), bytes: buf[:n]}
+			if delayed {
+				r.mu.Lock()
+				c.due = c.due.Add(r.delay)
+				r.mu.Unlock()
+			}
+			select {
+			case chunks <- c:
+			case <-l.done:
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (r *Relay) write(l *link, to net.Conn, chunks <-chan chunk) {
+	for c := range chunks {
+		if !r.hold(l, c.due) {
+			return
+		}
+		if _, err := to.Write(c.bytes); err != nil {
+			return
+		}
+	}
+}
+
+// hold waits until the bytes are due and nothing is frozen; it is false when the link is gone.
+func (r *Relay) hold(l *link, due time.Time) bool {
+	if d := time.Until(due); d > 0 {
+		select {
+		case <-time.After(d):
+		case <-l.done:
+			return false
+		}
+	}
+	r.mu.Lock()
+	thawed := r.thawed
+	r.mu.Unlock()
+	select {
+	case <-thawed:
+		return true
+	case <-l.done:
+		return false
+	}
+}
