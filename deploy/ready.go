@@ -20,6 +20,7 @@ import (
 // until polls a condition. The condition says what it is still waiting for; an error ends the wait.
 func until(ctx context.Context, what string, done func(context.Context) (missing string, err error)) error {
 	missing := ""
+	var refusal *drill.Refusal
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
 	for {
@@ -29,14 +30,18 @@ func until(ctx context.Context, what string, done func(context.Context) (missing
 			return nil
 		case err == nil:
 			missing = now
-		case ctx.Err() == nil:
+		case errors.As(err, &refusal):
+			return err
+		case kube.Retriable(err): // the API server may be busy with what was just applied
+			missing = err.Error()
+		default:
 			return fmt.Errorf("wait for %s: %w", what, err)
 		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return fmt.Errorf("%s did not come in time: %s", what, missing)
+				return fmt.Errorf("%s did not come in time: %s", what, strings.TrimSuffix(missing, "."))
 			}
 			return context.Cause(ctx)
 		}

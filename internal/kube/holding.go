@@ -113,7 +113,7 @@ func (h *holding) delete(ctx context.Context) error {
 			if err == nil {
 				break
 			}
-			if !retriable(err) || !sleep(ctx, time.Second) {
+			if !Retriable(err) || !sleep(ctx, time.Second) {
 				all = append(all, err)
 				break
 			}

@@ -35,7 +35,7 @@ func Follow(ctx context.Context, client kubernetes.Interface, namespace, pod str
 			return context.Cause(ctx)
 		}
 		// While the container is being made the kubelet answers "bad request".
-		if err != nil && !retriable(err) && !apierrors.IsBadRequest(err) {
+		if err != nil && !Retriable(err) && !apierrors.IsBadRequest(err) {
 			return fmt.Errorf("follow the log of pod %s/%s: %w", namespace, pod, err)
 		}
 		if !sleep(ctx, 300*time.Millisecond) {

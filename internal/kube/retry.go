@@ -26,9 +26,9 @@ const (
 // maxConflicts bounds the compare-and-swaps that are lost in a row.
 const maxConflicts = 20
 
-// retriable reports whether the same request may succeed a moment later. A request that failed in this way may
+// Retriable reports whether the same request may succeed a moment later. A request that failed in this way may
 // nevertheless have been carried out.
-func retriable(err error) bool {
+func Retriable(err error) bool {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
 		return true // no answer at all
@@ -79,7 +79,7 @@ func (s *Runs) attempt(ctx context.Context, name string, edit edit, unsure *bool
 	defer cancel()
 	run, err := s.Get(ctx, name)
 	if err != nil {
-		if retriable(err) {
+		if Retriable(err) {
 			return nil, unanswered{err}
 		}
 		return nil, err
@@ -97,7 +97,7 @@ func (s *Runs) attempt(ctx context.Context, name string, edit edit, unsure *bool
 		return fromUnstructured(u)
 	}
 	err = fmt.Errorf("write run %s: %w", name, err)
-	if !apierrors.IsConflict(err) && retriable(err) {
+	if !apierrors.IsConflict(err) && Retriable(err) {
 		*unsure = true
 		return nil, unanswered{err}
 	}

@@ -180,7 +180,7 @@ func (s *Runs) Watch(ctx context.Context, name string, each func(*DrillRun) (mor
 			return nil
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case err != nil && !retriable(err):
+		case err != nil && !Retriable(err):
 			return err
 		}
 		if !sleep(ctx, time.Second) {

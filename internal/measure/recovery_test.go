@@ -267,6 +267,16 @@ func TestRedundancy(t *testing.T) {
 	require.InDelta(t, 40, float64(*sc.report().Recovery.Redundancy), 0.11)
 
 	sc = failover()
+	sc.cuts, sc.heirAt = nil, 0
+	require.Zero(t, *sc.report().Recovery.Redundancy, "nothing was ever missing")
+	sc.edit = func(s *drill.Sample) {
+		if s.Member == "c" && s.Scheduled > drill.Offset(80*sec) {
+			s.Reading.Streaming = false
+		}
+	}
+	require.Equal(t, drill.Never(), *sc.report().Recovery.Redundancy)
+
+	sc = failover()
 	sc.pinned = 0
 	rep := sc.report()
 	require.Nil(t, rep.Recovery.Redundancy)
@@ -308,6 +318,13 @@ func TestPhases(t *testing.T) {
 	require.InDelta(t, 1, float64(rec.Phases[1].Start+rec.Phases[1].Seconds), 0.001)
 	require.Equal(t, "the Service dropped a", rec.Phases[1].Signal)
 	require.InDelta(t, 7.95, float64(rec.Phases[2].Start+rec.Phases[2].Seconds), 0.1)
+
+	require.InDelta(t, float64(rec.Estimate.Estimate), float64(rec.Phases[5].Start+rec.Phases[5].Seconds), 1e-6, "a late watch does not delay it")
+
+	sc.cuts[0].from = 22 * sec // detected before a client noticed: clamped to order
+	rec = sc.report().Recovery
+	require.InDelta(t, 2, float64(rec.Phases[0].Seconds), 0.021)
+	require.Zero(t, rec.Phases[1].Seconds)
 
 	sc.events = nil // nothing was announced
 	rec = sc.report().Recovery

@@ -101,8 +101,10 @@ func TestKilledPrimary(t *testing.T) {
 	assert.Equal(t, "orders-0", victim.Name)
 	assert.True(t, target.Answers(t.Context(), victim))
 
+	const delay = 300 * time.Millisecond
+	l.pair.Stream.Delay(delay)
 	r := record(t, target)
-	time.Sleep(time.Second)
+	time.Sleep(1500 * time.Millisecond)
 	killed := r.clock.Now()
 	l.pair.Stream.Cut()
 	l.pair.First.Kill()
@@ -137,15 +139,25 @@ func TestKilledPrimary(t *testing.T) {
 	assert.Equal(t, drill.Views{Target: "orders", Label: []string{"orders-1"}, Service: []string{"orders-1"}, Member: []string{"orders-1"}},
 		r.lastViews())
 
-	rb, err := target.ReadBack(t.Context())
+	brief, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	rb, err := target.ReadBack(brief)
 	require.NoError(t, err)
 	assert.False(t, rb.Complete, "one member could not be read")
+	l.pair.Stream.Delay(0)
 	l.pair.Rejoin()
 	rb, err = target.ReadBack(t.Context())
 	require.NoError(t, err)
 	assert.True(t, rb.Complete)
 	assert.Equal(t, "orders-1", rb.Primary)
 	assert.Subset(t, rb.Streams["orders-0"]["orders"], acked(after))
+	lost := slices.DeleteFunc(acked(r.of("orders", 0, 0)), func(seq int64) bool {
+		return slices.Contains(rb.Streams["orders-1"]["orders"], seq)
+	})
+	require.NotEmpty(t, lost)
+	span := time.Duration(lost[len(lost)-1]-lost[0]) * 20 * time.Millisecond
+	t.Logf("with the stream %v late, %d acknowledged writes over %v are lost", delay, len(lost), span)
+	assert.InDelta(t, delay.Seconds(), span.Seconds(), 0.15, "the machine may be busy")
 	assert.False(t, target.Answers(t.Context(), victim), "the same address, but not the same server")
 	require.NoError(t, target.Close(t.Context()))
 }
@@ -190,6 +202,7 @@ func TestReplicaThatStopsShowing(t *testing.T) {
 }
 
 func TestCancelledSynchronousWaitIsIndeterminate(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	target := l.target()
 	l.open(target)
@@ -281,6 +294,7 @@ func TestFrozenPrimaryBlocksItsPinnedSession(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	refused := func(t *testing.T, target *postgreSQL, code string, words ...string) {
 		t.Helper()
@@ -369,6 +383,7 @@ func TestRefusals(t *testing.T) {
 
 // TestLedgerIsShared checks that one run does not take the ledger away from another.
 func TestLedgerIsShared(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	one, two := l.target(), l.target()
 	two.tables.run = "another"
