@@ -32,6 +32,7 @@ func until(ctx context.Context, what string, done func(context.Context) (missing
 			missing = now
 		case errors.As(err, &refusal):
 			return err
+		case ctx.Err() != nil: // what was missing before says more
 		case kube.Retriable(err): // the API server may be busy with what was just applied
 			missing = err.Error()
 		default:

@@ -5,6 +5,7 @@ package kube_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"os"
 	"strings"
@@ -90,12 +91,29 @@ func (l *line) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, errCut
 	}
 	answer, err := l.next.RoundTrip(r)
+	if err == nil && strings.HasSuffix(r.URL.Path, "/log") {
+		answer.Body = &stream{ReadCloser: answer.Body, line: l}
+	}
 	if err == nil && r.Method == http.MethodPut && l.loseAnswers.Load() > 0 {
 		l.loseAnswers.Add(-1)
 		_ = answer.Body.Close()
 		return nil, errCut
 	}
 	return answer, err
+}
+
+// stream is an answer that goes on until the line is cut.
+type stream struct {
+	io.ReadCloser
+	line *line
+}
+
+func (s *stream) Read(p []byte) (int, error) {
+	n, err := s.ReadCloser.Read(p[:min(len(p), 7)]) // cut in the middle of a line, too
+	if s.line.cut.Load() {
+		return n, errCut
+	}
+	return n, err
 }
 
 // overLine is a second client of the same cluster whose line can be cut.

@@ -188,7 +188,9 @@ func (r *run) revert(ctx context.Context, f *activeFault) {
 	}
 }
 
-// awaitRedundancy waits until the next fault would be survivable again. Not getting there is a result, not an error.
+// awaitRedundancy waits until the next fault would be survivable again, and once more for a window without a down slot:
+// one slow slot while a member rejoins would otherwise leave the run without one. Not getting there is a result, not an
+// error.
 func (r *run) awaitRedundancy(ctx context.Context) {
 	r.step(drill.StepRedundancy)
 	limit := redundancyTimeout
@@ -199,7 +201,7 @@ func (r *run) awaitRedundancy(ctx context.Context) {
 	_, _ = r.wait(ctx, limit, func(now drill.Offset) bool {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if !r.live.Redundant(r.Target.Name(), now) {
+		if !r.live.Redundant(r.Target.Name(), now) || r.live.UpFor(r.Target.Name(), now) < r.Settings.Window {
 			since = -1
 			return false
 		}

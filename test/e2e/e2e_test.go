@@ -190,7 +190,7 @@ func whole(t *testing.T, c *kube.Client) {
 
 func record(t *testing.T, c *kube.Client, name string) *kube.DrillRun {
 	t.Helper()
-	r, err := kube.NewRuns(c).Get(context.Background(), name)
+	r, err := kube.NewRuns(c.Dynamic, "").Get(context.Background(), name)
 	require.NoError(t, err)
 	return r
 }
@@ -200,11 +200,11 @@ func newest(t *testing.T, c *kube.Client, since time.Time) *kube.DrillRun {
 	t.Helper()
 	var found *kube.DrillRun
 	eventually(t, 30*time.Second, "a new run", func() (bool, string) {
-		runs, err := kube.NewRuns(c).List(context.Background())
+		runs, err := kube.NewRuns(c.Dynamic, "").List(context.Background())
 		require.NoError(t, err)
-		for i := range runs {
-			if !runs[i].CreationTimestamp.Time.Before(since.Truncate(time.Second)) && !runs[i].Finished() {
-				found = &runs[i]
+		for _, r := range runs {
+			if !r.CreationTimestamp.Time.Before(since.Truncate(time.Second)) && !r.Finished() {
+				found = r
 			}
 		}
 		return found != nil, "none"

@@ -1,0 +1,125 @@
+package deploy_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	dynamicfake "k8s.io/client-go/dynamic/fake"
+	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/failoverdrill/drill/deploy"
+	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/kube"
+)
+
+func manifests(t *testing.T) map[string]*unstructured.Unstructured {
+	t.Helper()
+	objects, err := deploy.Manifests("registry/drill:1", "shop")
+	require.NoError(t, err)
+	all := map[string]*unstructured.Unstructured{}
+	for _, o := range objects {
+		require.Equal(t, kube.ManagedBy, o.GetLabels()[kube.LabelManagedBy], o.GetName())
+		all[o.GetKind()+" "+o.GetNamespace()+"/"+o.GetName()] = o
+	}
+	require.Len(t, all, len(objects), "no name twice")
+	return all
+}
+
+func field[T any](t *testing.T, o *unstructured.Unstructured, path ...string) T {
+	t.Helper()
+	value, found, err := unstructured.NestedFieldNoCopy(o.Object, path...)
+	require.NoError(t, err)
+	require.True(t, found, path)
+	typed, ok := value.(T)
+	require.True(t, ok, "%v is %T", path, value)
+	return typed
+}
+
+func TestTheImageIsTheServersAndTheRunners(t *testing.T) {
+	server := manifests(t)["Deployment failoverdrill/drill-server"]
+	c := field[[]any](t, server, "spec", "template", "spec", "containers")[0].(map[string]any)
+	require.Equal(t, "registry/drill:1", c["image"])
+	require.Contains(t, c["env"], map[string]any{"name": "DRILL_IMAGE", "value": "registry/drill:1"})
+}
+
+func TestOnlyAllowedNamespacesAreBound(t *testing.T) {
+	for name, o := range manifests(t) {
+		switch {
+		case o.GetKind() == "RoleBinding" && o.GetNamespace() == "shop":
+			require.Equal(t, "drill-runner-target", field[string](t, o, "roleRef", "name"))
+		case o.GetKind() == "ClusterRoleBinding":
+			require.Contains(t, []string{"drill-server", "drill-runner"}, field[string](t, o, "roleRef", "name"), name)
+		}
+	}
+	for _, name := range []string{"drill-server", "drill-runner"} { // what is held in every namespace
+		for _, rule := range field[[]any](t, manifests(t)["ClusterRole /"+name], "rules") {
+			for _, resource := range rule.(map[string]any)["resources"].([]any) {
+				require.Contains(t, []string{"nodes", "subjectaccessreviews"}, resource)
+			}
+		}
+	}
+}
+
+func TestThePolicyNamesEveryPropertyOfTheSpec(t *testing.T) {
+	all := manifests(t)
+	version := field[[]any](t, all["CustomResourceDefinition /drillruns.failoverdrill.io"], "spec", "versions")[0].(map[string]any)
+	properties, found, err := unstructured.NestedMap(version, "schema", "openAPIV3Schema", "properties", "spec", "properties")
+	require.NoError(t, err)
+	require.True(t, found)
+	var text strings.Builder
+	for _, v := range field[[]any](t, all["ValidatingAdmissionPolicy /drillruns.failoverdrill.io"], "spec", "validations") {
+		text.WriteString(v.(map[string]any)["expression"].(string))
+	}
+	require.Len(t, properties, 6)
+	for name := range properties {
+		require.Contains(t, text.String(), "oldObject.spec."+name)
+	}
+}
+
+// cluster is one that exists in memory only.
+func cluster(t *testing.T, runs ...kube.Status) *kube.Client {
+	t.Helper()
+	dyn := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{kube.Resource: "DrillRunList"})
+	for i, status := range runs {
+		o := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "failoverdrill.io/v1alpha1", "kind": "DrillRun",
+			"metadata": map[string]any{"name": "run" + string(rune('a'+i)), "namespace": kube.Namespace, "finalizers": []any{kube.Finalizer}},
+			"status":   map[string]any{"phase": string(status.Phase)}}}
+		_, err := dyn.Resource(kube.Resource).Namespace(kube.Namespace).Create(t.Context(), o, metav1.CreateOptions{})
+		require.NoError(t, err)
+	}
+	return &kube.Client{Interface: fake.NewClientset(), Dynamic: dyn}
+}
+
+func TestUninstallRefusesWhileARunIsInProgress(t *testing.T) {
+	c := cluster(t, kube.Status{Phase: kube.PhaseFinished}, kube.Status{Phase: kube.PhaseRunning})
+	err := deploy.Delete(t.Context(), c, deploy.DeleteOptions{})
+	var refusal *drill.Refusal
+	require.ErrorAs(t, err, &refusal)
+	require.Equal(t, "run_in_progress", refusal.Code)
+	require.Contains(t, refusal.Text, "runb")
+	require.NotContains(t, refusal.Text, "runa")
+	require.NoError(t, deploy.Delete(t.Context(), c, deploy.DeleteOptions{Force: true, Timeout: 5 * time.Second}))
+	left, err := kube.NewRuns(c.Dynamic, "").List(t.Context())
+	require.NoError(t, err)
+	for _, run := range left {
+		require.Empty(t, run.Finalizers, "or the custom resource would never go")
+	}
+}
+
+func TestInstallNamesTheNamespaceThatIsNotThere(t *testing.T) {
+	c := cluster(t)
+	_, err := c.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	err = deploy.Apply(context.WithoutCancel(t.Context()), c, deploy.Options{Image: "i", Allow: []string{"shop", "sohp"}})
+	var refusal *drill.Refusal
+	require.ErrorAs(t, err, &refusal)
+	require.Contains(t, refusal.Text, "sohp")
+}
