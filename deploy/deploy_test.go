@@ -17,6 +17,7 @@ import (
 
 	"github.com/failoverdrill/drill/deploy"
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/faults"
 	"github.com/failoverdrill/drill/internal/kube"
 )
 
@@ -122,4 +123,30 @@ func TestInstallNamesTheNamespaceThatIsNotThere(t *testing.T) {
 	var refusal *drill.Refusal
 	require.ErrorAs(t, err, &refusal)
 	require.Contains(t, refusal.Text, "sohp")
+}
+
+func TestTheRunnerMayDoWhatEveryFaultNeeds(t *testing.T) {
+	all := manifests(t)
+	granted := map[string]bool{}
+	for _, role := range []string{"drill-runner", "drill-runner-target"} {
+		for _, r := range field[[]any](t, all["ClusterRole /"+role], "rules") {
+			rule := r.(map[string]any)
+			for _, group := range rule["apiGroups"].([]any) {
+				for _, resource := range rule["resources"].([]any) {
+					for _, verb := range rule["verbs"].([]any) {
+						p := drill.Permission{Verb: verb.(string), Group: group.(string), Resource: resource.(string)}
+						if role == "drill-runner-target" {
+							p.Namespace = "shop"
+						}
+						granted[p.String()] = true
+					}
+				}
+			}
+		}
+	}
+	for _, kind := range faults.Kinds() {
+		for _, p := range kind.Permissions("shop") {
+			require.True(t, granted[p.String()], "%s needs %s: add it to manifests/30-rbac.yaml", kind.Name, p)
+		}
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,20 +73,44 @@ func (x execution) cluster(ctx context.Context) drill.ClusterReport {
 
 // preflight refuses a run that would lack a right half-way, or whose namespace does not exist.
 func (x execution) preflight(ctx context.Context, need needs) error {
+	for _, ns := range need.namespaces {
+		if _, err := x.client.CoreV1().Namespaces().Get(ctx, ns, metav1.GetOptions{}); apierrors.IsNotFound(err) {
+			return &drill.Refusal{Code: "no_namespace", Text: fmt.Sprintf(
+				"There is no namespace %q in cluster %s. Check namespace in the drill file, and the context", ns, x.client.Context)}
+		}
+	}
 	missing, err := x.client.Missing(ctx, need.permissions)
 	if err != nil {
 		return err
 	}
 	if len(missing) > 0 {
-		var all []string
-		for _, p := range missing {
-			all = append(all, p.String())
-		}
-		return &drill.Refusal{Code: "missing_rights", Text: fmt.Sprintf(
-			"The runner may not: %s. To allow drills of that namespace, run: drill install --allow %s",
-			strings.Join(all, "; "), strings.Join(need.namespaces, " --allow "))}
+		return &drill.Refusal{Code: "missing_rights", Text: fmt.Sprintf("The runner may not %s. To let drills in there, run: drill install --allow %s",
+			rightsText(missing), strings.Join(need.namespaces, " --allow "))}
 	}
 	return nil
+}
+
+// rightsText lists rights with the verbs of one resource together.
+func rightsText(ps []drill.Permission) string {
+	var order []drill.Permission
+	verbs := map[drill.Permission][]string{}
+	for _, p := range ps {
+		key := p
+		key.Verb = ""
+		if !slices.Contains(order, key) {
+			order = append(order, key)
+		}
+		if !slices.Contains(verbs[key], p.Verb) {
+			verbs[key] = append(verbs[key], p.Verb)
+		}
+	}
+	var all []string
+	for _, key := range order {
+		p := key
+		p.Verb = strings.Join(verbs[key], ", ")
+		all = append(all, p.String())
+	}
+	return strings.Join(all, "; ")
 }
 
 // secret reads one value of a Secret. That it is missing is for the user to mend.

@@ -59,7 +59,9 @@ func needsOf(d *drill.Drill) needs {
 		n.namespaces = append(n.namespaces, kind.Namespaces(t.Spec)...)
 		n.secrets = append(n.secrets, kind.Secrets(t.Spec)...)
 		n.permissions = append(n.permissions, kind.Permissions(t.Spec)...)
-		if named, ok := t.Spec.(interface{ Pods() (namespace, selector string) }); ok {
+		if named, ok := t.Spec.(interface {
+			Pods() (namespace, selector string)
+		}); ok {
 			ns, selector := named.Pods()
 			n.pods = append(n.pods, podSet{ns, selector})
 		}

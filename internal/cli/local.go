@@ -11,11 +11,13 @@ import (
 	"github.com/failoverdrill/drill/internal/runner"
 )
 
-// runLocal executes the run in this process: same code and same record as in a runner pod. The server leaves it alone,
-// so that a local run that was killed must be reverted with drill recover.
+// runLocal executes the run in this process: same code and same record as in a runner pod. The server makes no pod for
+// it, and puts back what it left once its locks are no longer renewed.
 func runLocal(ctx context.Context, env *Env, client *kube.Client, runs *kube.Runs, run *kube.DrillRun, d *drill.Drill, v view) (drill.Report, error) {
 	ctx, stop := env.interruptible(ctx,
-		func() { env.status("\nEnding the run and reverting. A second Ctrl-C leaves at once, and leaves the fault where it is.") },
+		func() {
+			env.status("\nEnding the run and reverting. A second Ctrl-C leaves at once, and leaves the fault where it is.")
+		},
 		func() { env.status("\nLeft with the fault possibly in place. Put it back: drill recover %s", run.Name) })
 	defer stop()
 	me := fmt.Sprintf("local-%s", run.UID)

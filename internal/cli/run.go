@@ -121,7 +121,9 @@ func (f *following) follow(ctx context.Context) (drill.Report, error) {
 	all, stopAll := context.WithCancel(ctx)
 	defer stopAll()
 	interrupted, stop := f.env.interruptible(ctx,
-		func() { f.env.status("\nEnding the run and reverting. A second Ctrl-C leaves at once; the runner reverts by itself.") },
+		func() {
+			f.env.status("\nEnding the run and reverting. A second Ctrl-C leaves at once; the runner reverts by itself.")
+		},
 		func() {
 			f.env.status("\nLeft. The run goes on reverting in the cluster: kubectl -n %s get drillrun %s\nIf it does not end: drill recover %s",
 				f.runs.Namespace(), f.name, f.name)

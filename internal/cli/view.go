@@ -133,12 +133,7 @@ func lines(e drill.Event) []string {
 		return []string{text}
 	case drill.EventFinding:
 		return []string{e.Finding.Severity + ": " + e.Finding.Text}
-	case drill.EventEnd:
-		if e.Text == "" {
-			return nil
-		}
-		return []string{e.Text}
-	default:
+	default: // why the run ended is the report's to say
 		return nil
 	}
 }

@@ -150,6 +150,7 @@ func (r *run) sort(byName map[string]*probe, samples []drill.Sample) {
 			r.finish = max(r.finish, s.Scheduled)
 		}
 	}
+	late := stallsOf(samples)
 	for _, p := range r.probes {
 		slices.SortFunc(p.slots, func(a, b slot) int {
 			return cmp.Or(cmp.Compare(a.Scheduled, b.Scheduled), cmp.Compare(a.Slot, b.Slot))
@@ -157,6 +158,7 @@ func (r *run) sort(byName map[string]*probe, samples []drill.Sample) {
 		p.gauge = gaugeOf(p, r.baseline(p))
 		for i, s := range p.slots {
 			p.slots[i].state = p.gauge.state(s.Sample)
+			p.slots[i].state = late.excuse(p.slots[i], p.gauge)
 		}
 	}
 }

@@ -146,7 +146,9 @@ func (m *Metrics) report(r drill.Report) {
 		left += len(f.Residue)
 	}
 	m.residue.WithLabelValues(m.drill).Set(float64(left))
-	if rec := r.Recovery; rec != nil {
+	// A run that was cut short has measured no recovery.
+	whole := r.Run.Verdict == drill.VerdictPassed || r.Run.Verdict == drill.VerdictFailed || r.Run.Verdict == drill.VerdictAborted
+	if rec := r.Recovery; rec != nil && whole {
 		for bound, v := range map[string]drill.Seconds{"estimate": rec.Estimate.Estimate, "lower": rec.Lower, "upper": rec.Upper} {
 			m.lastRecovery.WithLabelValues(m.drill, "sustained", bound).Set(float64(v))
 		}

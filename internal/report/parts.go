@@ -177,7 +177,7 @@ func (p *page) findings(r drill.Report) {
 			p.item(mark, f.Text)
 		}
 	}
-	if len(r.Unknown) > 0 {
+	if len(r.Unknown) > 0 && r.Run.Verdict != drill.VerdictRefused {
 		p.section("Unknown")
 		for _, l := range wrap(strings.Join(r.Unknown, ", "), width-4) {
 			p.line("    ", l)

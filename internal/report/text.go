@@ -33,7 +33,9 @@ func Text(w io.Writer, r drill.Report, o Style) error {
 	if r.Primaries != nil || !refused {
 		p.primaries(r.Primaries)
 	}
-	p.objectives(r.Objectives)
+	if !refused {
+		p.objectives(r.Objectives)
+	}
 	p.probes(r.Probes)
 	p.findings(r)
 	if _, err := w.Write(p.Bytes()); err != nil {
@@ -128,11 +130,17 @@ func (p *page) headline(r drill.Report) {
 	case rec.Outcome == drill.OutcomeNoImpact:
 		p.line("  ", p.style.paint("No outage was seen", bold),
 			fmt.Sprintf("; one shorter than %s could have been missed", seconds(rec.Upper)))
+	case never(rec.Estimate.Estimate) && (r.Run.Verdict == drill.VerdictInterrupted || r.Run.Verdict == drill.VerdictError):
+		p.line("  ", p.style.paint("The run ended before writes were back for good", bold))
 	case never(rec.Estimate.Estimate):
 		p.line("  ", p.style.paint("Writes never came back", bold, red), fmt.Sprintf("; last seen failing %s after the fault", seconds(rec.Lower)))
 	default:
 		p.line("  Writes back after ", p.style.paint(seconds(rec.Estimate.Estimate), bold),
 			fmt.Sprintf("  [%s, %s]", number(rec.Lower), number(rec.Upper)), "   ", p.style.paint(outcome(rec.Outcome), bold))
+		if rec.Flaps > 0 && rec.FirstSuccess != nil {
+			p.line("  ", p.style.paint(fmt.Sprintf("The first write was accepted after %s; then there were %s.",
+				seconds(*rec.FirstSuccess), plural(rec.Flaps, "relapse")), dim))
+		}
 	}
 	if r.Run.Verdict == drill.VerdictInvalid {
 		p.line("  ", p.style.paint("These numbers cannot be vouched for.", yellow))

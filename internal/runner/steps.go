@@ -150,6 +150,9 @@ func (r *run) upFor(now drill.Offset) time.Duration {
 
 // revertAll reverts what is still active, the last one first.
 func (r *run) revertAll(ctx context.Context) {
+	if r.allReverted() {
+		return
+	}
 	r.step(drill.StepRevert)
 	for i := len(r.active) - 1; i >= 0; i-- {
 		if !r.active[i].reverted {

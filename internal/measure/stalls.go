@@ -1,0 +1,51 @@
+package measure
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/failoverdrill/drill/internal/drill"
+)
+
+// stalls are the times at which slots of any probe were sent, with how late they were: an independent witness of
+// whether this process had the processor. While it had not, an answer may have lain unread.
+type stalls []stall
+
+type stall struct {
+	turn, sent drill.Offset
+	lateness   time.Duration
+}
+
+func stallsOf(samples []drill.Sample) stalls {
+	var all stalls
+	for _, s := range samples {
+		if late := s.Lateness(); late > 0 {
+			all = append(all, stall{s.Scheduled, s.Sent, late})
+		}
+	}
+	slices.SortFunc(all, func(a, b stall) int { return cmp.Compare(a.sent, b.sent) })
+	return all
+}
+
+// during is the worst lateness of a slot whose turn came, or which was sent, while this one waited for its answer.
+func (st stalls) during(s drill.Sample) time.Duration {
+	i, _ := slices.BinarySearchFunc(st, s.Sent, func(x stall, t drill.Offset) int { return cmp.Compare(x.sent, t) })
+	var worst time.Duration
+	for _, x := range st[i:] {
+		if x.turn > s.Done {
+			break
+		}
+		worst = max(worst, x.lateness)
+	}
+	return worst
+}
+
+// excuse turns a slot that was answered, but too slowly, from down to unknown when our own stall explains it. It never
+// makes a slot up, and a slot that failed stays down.
+func (st stalls) excuse(s slot, g gauge) state {
+	if s.state == down && s.Outcome == drill.OutcomeOK && latency(s.Sample)-st.during(s.Sample) <= g.within {
+		return unknown
+	}
+	return s.state
+}
