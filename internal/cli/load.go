@@ -43,8 +43,7 @@ func drillFiles(paths []string) ([]string, error) {
 
 // cause drops the operation and path that an fs.PathError repeats.
 func cause(err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		return path.Err
 	}
 	return err

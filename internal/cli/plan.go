@@ -80,8 +80,7 @@ func (labelled) Answers(context.Context, drill.Member) bool { return false }
 func makePlan(ctx context.Context, client *kube.Client, d *drill.Drill) (*plan, error) {
 	p := &plan{Drill: d.Name, Cluster: client.Context, Members: []drill.Member{}, Faults: []drill.FaultPlan{}, Refused: []string{}}
 	refuse := func(err error) error {
-		var refusal *drill.Refusal
-		if errors.As(err, &refusal) {
+		if refusal, ok := errors.AsType[*drill.Refusal](err); ok {
 			p.Refused = append(p.Refused, refusal.Error())
 			return nil
 		}

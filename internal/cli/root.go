@@ -50,8 +50,7 @@ how long recovery took, how far replicas lagged, and which acknowledged writes w
 	}
 	err := root.ExecuteContext(context.Background())
 	if err != nil {
-		var quiet silent
-		if !errors.As(err, &quiet) {
+		if _, ok := errors.AsType[silent](err); !ok {
 			fmt.Fprintf(env.Stderr, "Error: %v\n", err)
 		}
 	}

@@ -270,7 +270,7 @@ func TestDisagreements(t *testing.T) {
 	ds := sc.report().Primaries.Disagreements
 	require.Len(t, ds, 2)
 	require.Equal(t, map[string]string{"label": "a", "service": "none", "member": "none"}, ds[0].Views)
-	require.Equal(t, drill.Seconds(2), ds[0].Start)
+	require.InDelta(t, 2, float64(ds[0].Start), 0)
 	require.Equal(t, drill.Seconds(6), ds[0].Seconds)
 	require.Equal(t, "a+b", ds[1].Views["member"])
 	require.InDelta(t, 30, float64(ds[1].Seconds), 0.1, "until the end of the observation")

@@ -51,16 +51,17 @@ func (p *page) lag(l *drill.LagReport) {
 	}
 	p.row("before", bounds(l.Before))
 	p.row("at the fault", bounds(l.AtFault))
-	peak := bounds(l.Peak)
+	var peak strings.Builder
+	peak.WriteString(bounds(l.Peak))
 	if l.Peak != nil {
 		for _, m := range slices.Sorted(maps.Keys(l.ByMember)) {
 			if l.ByMember[m] == *l.Peak && l.Peak.Lower > 0 {
-				peak += ", " + m
+				peak.WriteString(", " + m)
 				break
 			}
 		}
 	}
-	p.row("peak", peak)
+	p.row("peak", peak.String())
 	if l.Unknown > 0 {
 		p.row("unknown", fmt.Sprintf("for %s some replica could not be read", seconds(l.Unknown)), yellow)
 	}

@@ -73,7 +73,7 @@ func right(text string, n int) string {
 func wrap(text string, n int) []string {
 	var lines []string
 	line := ""
-	for _, word := range strings.Fields(clean(text)) {
+	for word := range strings.FieldsSeq(clean(text)) {
 		for columns(word) > n {
 			if line != "" {
 				lines, line = append(lines, line), ""

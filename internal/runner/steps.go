@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -154,9 +155,9 @@ func (r *run) revertAll(ctx context.Context) {
 		return
 	}
 	r.step(drill.StepRevert)
-	for i := len(r.active) - 1; i >= 0; i-- {
-		if !r.active[i].reverted {
-			r.revert(ctx, r.active[i])
+	for _, v := range slices.Backward(r.active) {
+		if !v.reverted {
+			r.revert(ctx, v)
 		}
 	}
 }

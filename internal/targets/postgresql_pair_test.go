@@ -2,7 +2,6 @@ package targets
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -112,7 +111,7 @@ func TestKilledPrimary(t *testing.T) {
 	time.Sleep(500 * time.Millisecond)
 	assert.Empty(t, r.lastViews().Member, "the dead member's word has run out")
 	_, err = target.Primary(t.Context())
-	assert.ErrorContains(t, err, "no member of target \"orders\" says that it is the primary")
+	require.ErrorContains(t, err, "no member of target \"orders\" says that it is the primary")
 	l.pair.FailOver()
 	promoted := r.clock.Now()
 	l.lead(l.pair.Second, l.pair.First, "uid-1", "uid-0")
@@ -300,7 +299,7 @@ func TestRefusals(t *testing.T) {
 		t.Helper()
 		_, err := target.Open(t.Context())
 		var r *drill.Refusal
-		require.True(t, errors.As(err, &r), "%v", err)
+		require.ErrorAs(t, err, &r, "%v", err)
 		assert.Equal(t, code, r.Code)
 		for _, w := range words {
 			assert.Contains(t, err.Error(), w)

@@ -41,7 +41,7 @@ func (s *sock) Close() error {
 func newDialer(dsn string) (*dialer, error) {
 	config, err := pgconn.ParseConfig(dsn)
 	if err != nil || strings.HasPrefix(config.Host, "/") {
-		return nil, errors.New(dsnShape) // the parser's own words may quote the password
+		return nil, errors.New(strings.TrimSuffix(dsnShape, ".")) // the parser's own words may quote the password
 	}
 	d := &dialer{config: config, socks: map[*sock]struct{}{}}
 	config.DialFunc = d.net
@@ -91,7 +91,7 @@ func (d *dialer) close(ctx context.Context) {
 		pause(moment, 10*time.Millisecond)
 	}
 	for _, s := range left() {
-		s.Close()
+		_ = s.Close()
 	}
 }
 
