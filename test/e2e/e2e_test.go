@@ -328,6 +328,15 @@ func TestCLIKilledChangesNothing(t *testing.T) {
 	r := newest(t, c, since)
 	injected(t, c, r.Name)
 	require.NoError(t, cmd.Process.Kill())
+	// The runner serves its metrics while the run goes on.
+	metrics, err := c.CoreV1().RESTClient().Get().Namespace(kube.Namespace).Resource("pods").
+		Name(record(t, c, r.Name).Status.Runner.Pod + ":9090").SubResource("proxy").Suffix("metrics").DoRaw(context.Background())
+	require.NoError(t, err)
+	for _, series := range []string{`drill_in_progress{drill="kill-primary"} 1`, `drill_fault_active{drill="kill-primary",fault="kill_primary"} 1`,
+		`drill_replication_lag_known{member="orders-0",target="orders"}`, `drill_replication_lag_seconds{member="orders-1",source="ledger",target="orders"}`,
+		`drill_probe_slots_total{class="pooled",drill="kill-primary",outcome="ok",probe="orders"}`} {
+		require.Contains(t, string(metrics), series)
+	}
 	done := finished(t, c, r.Name, runLimit)
 	require.Equal(t, drill.VerdictPassed, done.Status.Verdict, done.Status.Message)
 	nothingLeft(t, c)

@@ -201,14 +201,18 @@ status() {
 
 load() {
   [ $# -gt 0 ] || die "no image named" "lab.sh load IMAGE..."
+  load_to "$(kind get nodes --name "$CLUSTER" | grep -v control-plane | paste -sd,)" "$@"
+}
+
+# load_to NODES IMAGE...: kind skips the nodes that have the image already.
+load_to() {
+  local image nodes=$1
+  shift
   sealed
-  local image workers
   for image in "$@"; do
     docker image inspect "$image" >/dev/null 2>&1 || die "docker has no image $image" "build it first; nothing is pulled"
   done
-  workers=$(kind get nodes --name "$CLUSTER" | grep -v control-plane | paste -sd,)
-  # kind skips the nodes that have the image already
-  kind load docker-image --name "$CLUSTER" --nodes "$workers" "$@"
+  kind load docker-image --name "$CLUSTER" --nodes "$nodes" "$@"
 }
 
 build_and_load() {
@@ -220,7 +224,8 @@ build_and_load() {
   trap "rm -rf '$dir'" EXIT
   [ $# -eq 0 ] || cp "$@" "$dir"
   image "$name" "$dockerfile" "$dir"
-  step "$name to the workers" load "$name"
+  # also to the control plane: that is where a runner is farthest from what it breaks
+  step "$name to every node" load_to "$(kind get nodes --name "$CLUSTER" | paste -sd,)" "$name"
 }
 
 logs() { kind export logs --name "$CLUSTER" "${1:-$LAB/logs/export}"; }

@@ -67,8 +67,9 @@ stock_image() {
 
 # debian:bookworm-slim from Debian's own packages.
 base_image() {
-  local sources=/etc/apt/sources.list.d/debian.sources
-  [ -f $sources ] || sources="deb http://deb.debian.org/debian bookworm main"
+  local sources
+  for sources in /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list; do [ ! -s $sources ] || break; done
+  [ -s $sources ] || die "this machine has no apt sources to make a base image from" "name an image with DRILL_LAB_NODE_IMAGE, or use a Debian machine"
   # a machine whose clock is off must still accept the mirror's dates
   mmdebstrap --quiet --variant=minbase --components=main \
     --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Check-Date "false"' \

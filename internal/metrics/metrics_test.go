@@ -1,0 +1,117 @@
+package metrics
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/require"
+
+	"github.com/failoverdrill/drill/internal/drill"
+)
+
+func newMetrics() (*Metrics, *prometheus.Registry) {
+	registry := prometheus.NewRegistry()
+	d := &drill.Drill{Name: "kill", Faults: []drill.FaultSpec{{Kind: "kill_primary", Name: "orders"}}}
+	return New(registry, d, drill.Settings{Window: 10 * time.Second, RedundancyLag: 1}), registry
+}
+
+func ms(n int) drill.Offset { return drill.Offset(time.Duration(n) * time.Millisecond) }
+
+func TestNamesPassPromlint(t *testing.T) {
+	m, registry := newMetrics()
+	m.Observe(drill.Event{Type: drill.EventReport, Report: &drill.Report{Recovery: &drill.RecoveryReport{}, Run: drill.RunReport{Verdict: drill.VerdictPassed}}})
+	problems, err := testutil.GatherAndLint(registry)
+	require.NoError(t, err)
+	require.Empty(t, problems)
+}
+
+func TestSeriesExistBeforeTheFirstEvent(t *testing.T) {
+	_, registry := newMetrics()
+	n, err := testutil.GatherAndCount(registry, "drill_runs_total")
+	require.NoError(t, err)
+	require.Equal(t, len(verdicts), n, "increase() must see the first failure")
+}
+
+func TestReport(t *testing.T) {
+	lost := 3
+	m, registry := newMetrics()
+	m.Observe(drill.Event{Type: drill.EventReport, Report: &drill.Report{
+		Run:      drill.RunReport{Verdict: drill.VerdictFailed},
+		Recovery: &drill.RecoveryReport{Estimate: drill.Estimate{Estimate: 12.3, Lower: 12.2, Upper: 12.4}},
+		Writes:   &drill.WritesReport{Lost: &lost},
+		Faults:   []drill.FaultReport{{Residue: []string{"node n1 is cordoned"}}},
+	}})
+	require.NoError(t, testutil.GatherAndCompare(registry, strings.NewReader(`
+# HELP drill_last_recovery_seconds The newest run's recovery time with its bounds; +Inf when it never recovered.
+# TYPE drill_last_recovery_seconds gauge
+drill_last_recovery_seconds{bound="estimate",drill="kill",phase="sustained"} 12.3
+drill_last_recovery_seconds{bound="lower",drill="kill",phase="sustained"} 12.2
+drill_last_recovery_seconds{bound="upper",drill="kill",phase="sustained"} 12.4
+# HELP drill_fault_residue What the newest run's faults left behind; someone must act when it is not 0.
+# TYPE drill_fault_residue gauge
+drill_fault_residue{drill="kill"} 1
+`), "drill_last_recovery_seconds", "drill_fault_residue"))
+	require.InDelta(t, 3, testutil.ToFloat64(m.lastWrites.WithLabelValues("kill", "lost")), 0)
+	require.InDelta(t, 1, testutil.ToFloat64(m.runs.WithLabelValues("kill", "kill_primary", "failed")), 0)
+	require.InDelta(t, 0, testutil.ToFloat64(m.inProgress.WithLabelValues("kill")), 0)
+}
+
+func TestNeverRecoveredIsNoObservation(t *testing.T) {
+	m, registry := newMetrics()
+	never := drill.Never()
+	m.Observe(drill.Event{Type: drill.EventReport, Report: &drill.Report{Run: drill.RunReport{Verdict: drill.VerdictFailed},
+		Recovery: &drill.RecoveryReport{Estimate: drill.Estimate{Estimate: never, Lower: 3, Upper: never}}}})
+	n, err := testutil.GatherAndCount(registry, "drill_recovery_seconds")
+	require.NoError(t, err)
+	require.Zero(t, n, "+Inf would poison the histogram's sum")
+	require.InDelta(t, 1, testutil.ToFloat64(m.unrecovered.WithLabelValues("kill", "kill_primary")), 0)
+	require.True(t, math.IsInf(testutil.ToFloat64(m.lastRecovery.WithLabelValues("kill", "sustained", "upper")), 1))
+}
+
+func TestInterruptedRunCountsNoRecovery(t *testing.T) {
+	m, _ := newMetrics()
+	never := drill.Never()
+	m.Observe(drill.Event{Type: drill.EventReport, Report: &drill.Report{Run: drill.RunReport{Verdict: drill.VerdictInterrupted},
+		Recovery: &drill.RecoveryReport{Estimate: drill.Estimate{Estimate: never, Upper: never}}}})
+	require.InDelta(t, 0, testutil.ToFloat64(m.unrecovered.WithLabelValues("kill", "kill_primary")), 0)
+}
+
+// TestUnknownLagIsNaN: a replica that cannot be read has no lag of 0.
+func TestUnknownLagIsNaN(t *testing.T) {
+	m, _ := newMetrics()
+	probe := func(name string, class drill.Class, member string) {
+		m.Observe(drill.Event{Type: drill.EventProbe, Probe: &drill.ProbeInfo{Name: name, Target: "orders", Class: class, Member: member,
+			Interval: 20 * time.Millisecond, Deadline: time.Second, Sessions: 1}})
+	}
+	m.Observe(drill.Event{Type: drill.EventPlan, Members: []drill.Member{{Name: "a", Role: drill.RolePrimary}, {Name: "b", Role: drill.RoleReplica}}})
+	probe("orders", drill.ClassPooled, "")
+	probe("orders/a", drill.ClassPinned, "a")
+	probe("orders/b", drill.ClassPinned, "b")
+	slot := func(n int, probe string, class drill.Class, member string, role drill.Role, reading *drill.Reading) drill.Sample {
+		s := drill.Sample{Probe: probe, Class: class, Member: member, Slot: int64(n), Scheduled: ms(20 * n), Sent: ms(20 * n), Done: ms(20*n + 1),
+			Outcome: drill.OutcomeOK, By: member, Role: role, Reading: reading, Write: class == drill.ClassPooled}
+		if class == drill.ClassPooled {
+			s.By = "a"
+		}
+		return s
+	}
+	m.Observe(drill.Event{At: ms(60), Type: drill.EventSamples, Samples: []drill.Sample{
+		slot(1, "orders", drill.ClassPooled, "", drill.RolePrimary, nil),
+		slot(2, "orders/a", drill.ClassPinned, "a", drill.RolePrimary, &drill.Reading{UID: "a", Seen: []int64{1}}),
+		slot(2, "orders/b", drill.ClassPinned, "b", drill.RoleReplica, &drill.Reading{UID: "b", Streaming: true, Seen: []int64{1}}),
+	}})
+	known := func() float64 { return testutil.ToFloat64(m.lagKnown.WithLabelValues("orders", "b")) }
+	lag := func() float64 { return testutil.ToFloat64(m.lag.WithLabelValues("orders", "b", "ledger")) }
+	require.InDelta(t, 1, known(), 0)
+	require.Less(t, lag(), 0.1)
+
+	failed := slot(5, "orders/b", drill.ClassPinned, "b", "", nil)
+	failed.Outcome, failed.Signal, failed.By = drill.OutcomeFail, drill.SignalTimeout, ""
+	m.Observe(drill.Event{At: ms(200), Type: drill.EventSamples, Samples: []drill.Sample{failed}})
+	require.InDelta(t, 0, known(), 0)
+	require.True(t, math.IsNaN(lag()), "got %v", lag())
+}
