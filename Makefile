@@ -4,7 +4,8 @@ SHELL         := /bin/bash
 .DEFAULT_GOAL := help
 
 VERSION       ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-IMAGE         ?= failoverdrill/drill:dev
+# Named by its content, and only when it is built: the server restarts when drill changed, and only then.
+IMAGE          = failoverdrill/drill:dev-$(shell sha256sum bin/drill | cut -c1-12)
 GOLANGCI      := v2.15.0
 LAB           := test/lab/lab.sh
 DEMO          := deploy/demo/demo.sh

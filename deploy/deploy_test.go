@@ -62,8 +62,14 @@ func TestOnlyAllowedNamespacesAreBound(t *testing.T) {
 	}
 	for _, name := range []string{"drill-server", "drill-runner"} { // what is held in every namespace
 		for _, rule := range field[[]any](t, manifests(t)["ClusterRole /"+name], "rules") {
+			verbs := rule.(map[string]any)["verbs"].([]any)
 			for _, resource := range rule.(map[string]any)["resources"].([]any) {
-				require.Contains(t, []string{"nodes", "subjectaccessreviews"}, resource)
+				switch resource {
+				case "namespaces":
+					require.Equal(t, []any{"get"}, verbs)
+				default:
+					require.Contains(t, []string{"nodes", "subjectaccessreviews"}, resource)
+				}
 			}
 		}
 	}

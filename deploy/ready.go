@@ -127,7 +127,7 @@ func (i *installer) serving(ctx context.Context) error {
 		if s.ObservedGeneration >= d.Generation && s.UpdatedReplicas == want && s.Replicas == want && s.AvailableReplicas == want {
 			return "", nil
 		}
-		missing := fmt.Sprintf("%d of %d pods are ready", min(s.AvailableReplicas, s.UpdatedReplicas), want)
+		seen := []string{fmt.Sprintf("%d of %d pods are ready", min(s.AvailableReplicas, s.UpdatedReplicas), want)}
 		for _, c := range s.Conditions {
 			if c.Type == appsv1.DeploymentReplicaFailure && c.Status == corev1.ConditionTrue {
 				if err := trouble.see(&kube.Trouble{Code: "create", Patience: 10 * time.Second, Text: "its pods cannot be made: " + c.Message}); err != nil {
@@ -147,13 +147,13 @@ func (i *installer) serving(ctx context.Context) error {
 			}
 			if t := kube.PodTrouble(pod); t != nil {
 				t.Text = "pod " + pod.Name + ": " + t.Text
-				missing += "; " + t.Text
+				seen = append(seen, t.Text)
 				if err := trouble.see(t); err != nil {
 					return "", err
 				}
 			}
 		}
-		return missing, nil
+		return strings.Join(seen, "; "), nil
 	})
 	if err == nil {
 		i.say("the server runs: %s/%s, image %s", namespace, serverName, i.image)

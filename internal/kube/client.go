@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -109,23 +108,20 @@ func load(kubeconfig, contextName string) (*rest.Config, string, error) {
 		}
 	case kubeconfig != "" || contextName != "":
 		return nil, "", errors.New("the kubeconfig has no contexts. Name another with --kubeconfig or KUBECONFIG")
-	case inPod():
-		if config, err = rest.InClusterConfig(); err != nil {
+	default:
+		config, err = rest.InClusterConfig()
+		if errors.Is(err, rest.ErrNotInCluster) {
+			return nil, "", errors.New("there is no kubeconfig: neither --kubeconfig nor KUBECONFIG is set, and ~/.kube/config has no contexts. Name one")
+		}
+		if err != nil {
 			return nil, "", fmt.Errorf("use the pod's service account: %w", err)
 		}
 		contextName = "in-cluster"
-	default:
-		return nil, "", errors.New("there is no kubeconfig: neither --kubeconfig nor KUBECONFIG is set, and ~/.kube/config has no contexts. Name one")
 	}
 	config.UserAgent = "drill"
 	// The default of 5 requests a second would make a run wait for itself.
 	config.QPS, config.Burst = 50, 100
 	return config, contextName, nil
-}
-
-func inPod() bool {
-	_, err := os.Stat("/var/run/secrets/kubernetes.io/serviceaccount/token")
-	return err == nil && os.Getenv("KUBERNETES_SERVICE_HOST") != ""
 }
 
 // unreachable says what failed, where, and what to do about it.

@@ -160,7 +160,7 @@ func (r *DrillRun) fault(kind, name string) *FaultRecord {
 }
 
 func (r *DrillRun) unstructured() (*unstructured.Unstructured, error) {
-	r.APIVersion, r.TypeMeta.Kind = Resource.GroupVersion().String(), Kind
+	r.APIVersion, r.Kind = Resource.GroupVersion().String(), Kind
 	raw, err := json.Marshal(r)
 	if err != nil {
 		return nil, fmt.Errorf("encode run %s: %w", r.Name, err)

@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -28,7 +27,7 @@ func TestRunIDsAreNamesOfPods(t *testing.T) {
 		"a-very-long-name-that-goes-on-and-on-and-on-for-ever": `^2026-11-21t10-04-05z-a-very-long-name-that-goes-on-an-[0-9a-f]{4}$`,
 	} {
 		id := kube.RunID(now, name)
-		require.Regexp(t, regexp.MustCompile(want), id)
+		require.Regexp(t, want, id)
 		require.Empty(t, validation.IsDNS1123Label(kube.RunnerPod(id)))
 	}
 }

@@ -124,7 +124,7 @@ func TestOfTwoInjectionsAtTheSameGenerationOneWins(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		require.True(t, (errs[0] == nil) != (errs[1] == nil), "%v", errs)
+		require.NotEqual(t, errs[0] == nil, errs[1] == nil, "%v", errs)
 		require.ErrorIs(t, errors.Join(errs...), kube.ErrSuperseded)
 	}
 }

@@ -30,9 +30,10 @@ func (s *Runs) Admit(ctx context.Context, name, pod string) (*DrillRun, error) {
 			run.Status.Phase, run.Status.Runner.Pod = PhaseAdmitted, pod
 			return true, nil
 		case PhaseFinished:
-			return false, ErrFinished
+			return false, fmt.Errorf("admit run %s: %w", name, ErrFinished)
+		default:
+			return false, nil
 		}
-		return false, nil
 	})
 }
 

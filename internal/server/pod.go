@@ -7,7 +7,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 
 	"github.com/failoverdrill/drill/internal/kube"
 )
@@ -45,20 +44,20 @@ func runnerPod(o Options, run *kube.DrillRun, request Request) (*corev1.Pod, err
 			Labels: map[string]string{"app.kubernetes.io/name": "drill", kube.LabelManagedBy: kube.ManagedBy,
 				kube.LabelComponent: componentRunner, kube.LabelRun: run.Name},
 			OwnerReferences: []metav1.OwnerReference{{APIVersion: kube.Resource.GroupVersion().String(), Kind: kube.Kind,
-				Name: run.Name, UID: run.UID, Controller: ptr.To(true)}},
+				Name: run.Name, UID: run.UID, Controller: new(true)}},
 		},
 		Spec: corev1.PodSpec{
 			ServiceAccountName: "drill-runner",
 			RestartPolicy:      corev1.RestartPolicyNever,
 			// A runner that hangs is ended by its kubelet; then the server puts back what it left.
-			ActiveDeadlineSeconds:         ptr.To(int64((request.Timeout + deadlineMargin).Seconds())),
-			TerminationGracePeriodSeconds: ptr.To(int64(revertGrace.Seconds())),
-			EnableServiceLinks:            ptr.To(false),
+			ActiveDeadlineSeconds:         new(int64((request.Timeout + deadlineMargin).Seconds())),
+			TerminationGracePeriodSeconds: new(int64(revertGrace.Seconds())),
+			EnableServiceLinks:            new(false),
 			Affinity:                      affinity,
 			// The control plane's nodes are the ones that seldom hold a victim.
 			Tolerations: []corev1.Toleration{{Key: "node-role.kubernetes.io/control-plane", Operator: corev1.TolerationOpExists,
 				Effect: corev1.TaintEffectNoSchedule}},
-			SecurityContext: &corev1.PodSecurityContext{RunAsNonRoot: ptr.To(true), RunAsUser: ptr.To(int64(65532)), RunAsGroup: ptr.To(int64(65532)),
+			SecurityContext: &corev1.PodSecurityContext{RunAsNonRoot: new(true), RunAsUser: new(int64(65532)), RunAsGroup: new(int64(65532)),
 				SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}},
 			Containers: []corev1.Container{runnerContainer(o, run)},
 		},
@@ -89,7 +88,7 @@ func runnerContainer(o Options, run *kube.DrillRun) corev1.Container {
 		},
 		// What it says last is why it died.
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
-		SecurityContext: &corev1.SecurityContext{AllowPrivilegeEscalation: ptr.To(false), ReadOnlyRootFilesystem: ptr.To(true),
+		SecurityContext: &corev1.SecurityContext{AllowPrivilegeEscalation: new(false), ReadOnlyRootFilesystem: new(true),
 			Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -146,9 +147,7 @@ func withoutOperators(s *metav1.LabelSelector) map[string]string {
 			all[e.Key] = e.Values[0]
 		}
 	}
-	for k, v := range s.MatchLabels {
-		all[k] = v
-	}
+	maps.Copy(all, s.MatchLabels)
 	return all
 }
 

@@ -21,7 +21,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 
 	"github.com/failoverdrill/drill/deploy"
 	"github.com/failoverdrill/drill/internal/drill"
@@ -158,7 +157,7 @@ func (l *lab) begin(run *kube.DrillRun) (*corev1.Pod, *kube.Journal) {
 
 func (l *lab) kill(pod *corev1.Pod) {
 	l.Helper()
-	require.NoError(l, l.client.CoreV1().Pods(pod.Namespace).Delete(l.Context(), pod.Name, metav1.DeleteOptions{GracePeriodSeconds: ptr.To(int64(0))}))
+	require.NoError(l, l.client.CoreV1().Pods(pod.Namespace).Delete(l.Context(), pod.Name, metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))}))
 }
 
 func (l *lab) locks() int {
@@ -210,7 +209,7 @@ func TestADeadRunnerIsSweptUp(t *testing.T) {
 	l := newLab(t)
 	l.serve("one")
 	pod, journal := l.begin(l.create("ok"))
-	require.NotEqual(t, "", pod.Spec.NodeName)
+	require.NotEmpty(t, pod.Spec.NodeName)
 	run := l.await(pod.Labels[kube.LabelRun], time.Second, phase(kube.PhaseRunning))
 	require.Contains(t, run.Finalizers, kube.Finalizer)
 	require.Equal(t, 1, l.locks())
@@ -290,7 +289,7 @@ func TestARunnerThatCannotStartEndsItsRunSoon(t *testing.T) {
 	})
 	t.Run("exits at once", func(t *testing.T) {
 		l := newLab(t)
-		l.image = "failoverdrill/patroni:demo" // has no command exec
+		l.image = "registry.k8s.io/coredns/coredns:v1.14.2" // is on every node, and has no command exec
 		l.serve("one")
 		got := l.await(l.create("ok").Name, 90*time.Second, finished)
 		t.Log(got.Status.Message)

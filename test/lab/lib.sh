@@ -54,7 +54,7 @@ built() { [ "$(docker image inspect -f '{{index .Config.Labels "failoverdrill.in
 # image NAME DOCKERFILE DIR: build it from what is in DIR, unless it is there already.
 image() {
   local hash
-  hash=$( (cd "$3" && inputs .; cat "$2") | sha256sum | cut -c1-16)
+  hash=$({ (cd "$3" && inputs .); cat "$2"; } | sha256sum | cut -c1-16)
   built "$1" "$hash" || step "image $1" docker build -q --label "failoverdrill.inputs=$hash" -t "$1" -f "$2" "$3"
 }
 
