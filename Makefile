@@ -43,7 +43,8 @@ smoke: ## The kill-primary drill in kind, asserted on its report
 	$(MAKE) --no-print-directory lab
 	$(DEMO) up fast
 	$(MAKE) --no-print-directory install
-	go test -tags e2e -count 1 -timeout 30m -v ./test/e2e/... ./internal/kube/...
+	go test -tags e2e -count 1 -p 1 -timeout 10m ./internal/kube ./internal/server
+	go test -tags e2e -count 1 -timeout 30m -v ./test/e2e
 
 lint: .tools/golangci-lint-$(GOLANGCI) ## golangci-lint, with depguard holding the import arrows
 	$< run ./...

@@ -81,6 +81,7 @@ type line struct {
 	next http.RoundTripper
 	// loseAnswers is how many answers to writes get lost although the write was carried out.
 	loseAnswers atomic.Int32
+	cutAfter    atomic.Bool // the line is cut together with the answer
 	cut         atomic.Bool
 }
 
@@ -96,6 +97,7 @@ func (l *line) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	if err == nil && r.Method == http.MethodPut && l.loseAnswers.Load() > 0 {
 		l.loseAnswers.Add(-1)
+		l.cut.Store(l.cutAfter.Load())
 		_ = answer.Body.Close()
 		return nil, errCut
 	}

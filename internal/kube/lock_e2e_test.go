@@ -170,9 +170,6 @@ func TestALeaseThatSomebodyTouchedIsStillOurs(t *testing.T) {
 }
 
 func TestThePulseOfARunner(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes a real lease's 15 s")
-	}
 	c, runs, create := store(t)
 	cuttable, line := overLine(t, c)
 	ctx := t.Context()

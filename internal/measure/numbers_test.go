@@ -271,7 +271,7 @@ func TestDisagreements(t *testing.T) {
 	require.Len(t, ds, 2)
 	require.Equal(t, map[string]string{"label": "a", "service": "none", "member": "none"}, ds[0].Views)
 	require.InDelta(t, 2, float64(ds[0].Start), 0)
-	require.Equal(t, drill.Seconds(6), ds[0].Seconds)
+	require.InDelta(t, 6, float64(ds[0].Seconds), 0)
 	require.Equal(t, "a+b", ds[1].Views["member"])
 	require.InDelta(t, 30, float64(ds[1].Seconds), 0.1, "until the end of the observation")
 }
@@ -281,11 +281,11 @@ func TestProbes(t *testing.T) {
 	sc.fresh = 100 * ms
 	ps := sc.report().Probes
 	require.Len(t, ps, 5)
-	require.Equal(t, 50.0, ps[0].RateHz)
+	require.InDelta(t, 50, ps[0].RateHz, 0)
 	require.Equal(t, 4500, ps[0].Slots)
 	require.Equal(t, 400, ps[0].Failed)
 	require.Equal(t, map[string]int{drill.SignalRefused: 400}, ps[0].FailuresBySignal)
-	require.Equal(t, drill.Seconds(8), *ps[0].Outage)
+	require.InDelta(t, 8, float64(*ps[0].Outage), 0)
 	require.Equal(t, drill.Seconds(0), *ps[0].LatenessMax)
 	require.InDelta(t, 0.0014, float64(*ps[0].LatencyP99), 1e-9)
 	require.Nil(t, ps[2].Outage, "pinned probes have no outage")
