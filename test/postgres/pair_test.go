@@ -14,7 +14,8 @@ func TestPairStreamsFailsOverAndRejoins(t *testing.T) {
 	p := Start(t)
 	t.Logf("started in %v", time.Since(began))
 	p.First.Query(Database, "CREATE TABLE t AS SELECT 7 AS n")
-	p.Second.waitFor("SELECT pg_last_wal_replay_lsn() > '0/0'")
+	written := p.First.Query(Database, "SELECT pg_current_wal_lsn()")[0][0]
+	p.Second.waitFor("SELECT pg_last_wal_replay_lsn() >= '" + written + "'")
 
 	p.First.Kill()
 	p.FailOver()
