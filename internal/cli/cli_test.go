@@ -51,9 +51,10 @@ func TestUsageAndFileErrors(t *testing.T) {
 		code int
 		says string
 	}{
-		"no such command":             {[]string{"rnu"}, 1, "unknown command"},
+		"no such command":             {[]string{"rnu"}, 2, "unknown command"},
 		"no such flag":                {[]string{"run", "--fast", fine}, 2, "--fast"},
 		"run without a file":          {[]string{"run"}, 2, "one drill file"},
+		"recover of two runs":         {[]string{"recover", "a", "b"}, 2, "at most one"},
 		"run of a missing file":       {[]string{"run", filepath.Join(dir, "none.hcl")}, 2, "none.hcl"},
 		"run of an invalid file":      {[]string{"run", wrong}, 4, `Did you mean "hold_down"?`},
 		"fault without its target":    {[]string{"validate", orphan}, 4, `"ordres"`},

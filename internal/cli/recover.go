@@ -18,8 +18,10 @@ func recoverCommand(env *Env) *cobra.Command {
 		Use: "recover [RUN]", Short: "Put back what a run left, when neither it nor the server does",
 		Long: `Take over a run and revert its faults from its record. Without RUN, every run that left something or has not ended.
 A run that is alive loses its right to inject; it does not matter how often this is called.`,
-		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return withCode(exitUsage, "drill recover takes at most one run, got %d. See 'drill recover --help'", len(args))
+			}
 			client, err := cluster.connect()
 			if err != nil {
 				return err

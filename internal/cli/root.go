@@ -48,7 +48,10 @@ how long recovery took, how far replicas lagged, and which acknowledged writes w
 	for _, command := range commands() {
 		root.AddCommand(command(env))
 	}
-	err := root.ExecuteContext(context.Background())
+	ran, err := root.ExecuteContextC(context.Background())
+	if err != nil && ran == root {
+		err = withCode(exitUsage, "%w", err) // no command was found
+	}
 	if err != nil {
 		if _, ok := errors.AsType[silent](err); !ok {
 			fmt.Fprintf(env.Stderr, "Error: %v\n", err)

@@ -82,18 +82,19 @@ func (c *command) wait(t *testing.T, limit time.Duration) int {
 	}
 }
 
-func run(t *testing.T, args ...string) (code int, stdout, stderr string) {
+// run runs drill to its end and returns the exit code and all that it said, without the line breaks.
+func run(t *testing.T, args ...string) (code int, said string) {
 	t.Helper()
 	c := start(t, args...)
 	code = c.wait(t, runLimit)
-	return code, c.stdout.String(), c.stderr.String()
+	return code, strings.Join(strings.Fields(c.stdout.String()+c.stderr.String()), " ")
 }
 
 // drillRun runs a drill file and returns its report.
 func drillRun(t *testing.T, file string) (int, drill.Report) {
 	t.Helper()
 	path := filepath.Join(outDir(t), strings.ReplaceAll(t.Name(), "/", "-")+".json")
-	code, _, _ := run(t, "run", file, "--report", "json="+path)
+	code, _ := run(t, "run", file, "--report", "json="+path)
 	raw, err := os.ReadFile(path)
 	require.NoError(t, err)
 	var rep drill.Report
@@ -378,12 +379,12 @@ func TestBadInput(t *testing.T) {
 	} {
 		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
 			before := time.Now()
-			code, _, stderr := run(t, "run", patched(t, "drills/kill-primary.hcl", tc.replace...))
+			code, said := run(t, "run", patched(t, "drills/kill-primary.hcl", tc.replace...))
 			require.Equal(t, tc.code, code)
 			for _, s := range tc.says {
-				require.Contains(t, stderr, s)
+				require.Contains(t, said, s)
 			}
-			require.NotContains(t, stderr, "wrong@")
+			require.NotContains(t, said, "wrong@")
 			require.Less(t, time.Since(before), 45*time.Second)
 		})
 	}
@@ -399,7 +400,7 @@ contexts: [{name: gone, context: {cluster: gone, user: gone}}]
 clusters: [{name: gone, cluster: {server: "https://127.0.0.1:1"}}]
 users: [{name: gone, user: {}}]
 `), 0o600))
-	code, _, stderr := run(t, "run", "drills/kill-primary.hcl", "--kubeconfig", path)
+	code, said := run(t, "run", "drills/kill-primary.hcl", "--kubeconfig", path)
 	require.Equal(t, 1, code)
-	require.Contains(t, stderr, "127.0.0.1:1")
+	require.Contains(t, said, "127.0.0.1:1")
 }
