@@ -47,7 +47,7 @@ func TestInstall(t *testing.T) {
 	code, _ = run(t, "uninstall")
 	require.Zero(t, code, "twice does no harm")
 	code, said := run(t, "run", "drills/kill-primary.hcl")
-	require.Equal(t, 1, code)
+	require.Equal(t, 11, code)
 	require.Contains(t, said, "drill install")
 
 	code, said = run(t, "install", "--image", "failoverdrill/no-such-image:1", "--timeout", "60s")
