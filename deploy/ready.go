@@ -13,14 +13,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/kube"
 )
 
 // until polls a condition. The condition says what it is still waiting for; an error ends the wait.
 func until(ctx context.Context, what string, done func(context.Context) (missing string, err error)) error {
 	missing := ""
-	var refusal *drill.Refusal
+	var hopeless *hopeless
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
 	for {
@@ -30,7 +29,7 @@ func until(ctx context.Context, what string, done func(context.Context) (missing
 			return nil
 		case err == nil:
 			missing = now
-		case errors.As(err, &refusal):
+		case errors.As(err, &hopeless):
 			return err
 		case ctx.Err() != nil: // what was missing before says more
 		case kube.Retriable(err): // the API server may be busy with what was just applied
@@ -161,6 +160,11 @@ func (i *installer) serving(ctx context.Context) error {
 	return err
 }
 
+// hopeless is an error that waiting does not mend.
+type hopeless struct{ text string }
+
+func (e *hopeless) Error() string { return e.text }
+
 // troubles tells lasting trouble from passing trouble.
 type troubles struct{ since map[string]time.Time }
 
@@ -175,7 +179,7 @@ func (t *troubles) see(now *kube.Trouble) error {
 	if time.Since(since) < max(now.Patience, 10*time.Second) {
 		return nil
 	}
-	return &drill.Refusal{Code: "server_not_ready", Text: "the server does not start: " + now.Text + ". " + remedy(now.Code)}
+	return &hopeless{"the server does not start: " + now.Text + ". " + remedy(now.Code)}
 }
 
 func remedy(code string) string {
