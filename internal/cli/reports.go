@@ -14,8 +14,9 @@ import (
 
 // reportFormats write a report in each form that --report knows.
 var reportFormats = map[string]func(io.Writer, drill.Report) error{
-	"json": report.JSON,
-	"text": func(w io.Writer, r drill.Report) error { return report.Text(w, r, report.Style{}) },
+	"json":  report.JSON,
+	"junit": func(w io.Writer, r drill.Report) error { return report.JUnit(w, r) },
+	"text":  func(w io.Writer, r drill.Report) error { return report.Text(w, r, report.Style{}) },
 }
 
 // reportFile is one --report FORMAT=PATH.

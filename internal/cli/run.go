@@ -44,7 +44,7 @@ The exit code tells the verdict: 0 passed, 10 failed, 11 refused (nothing touche
 	o.cluster.add(c)
 	outputFlag(c, &o.output)
 	c.Flags().StringVar(&o.name, "drill", "", "the drill to run, when the file holds several")
-	c.Flags().StringArrayVar(&o.reports, "report", nil, "write the report as FORMAT=PATH, with FORMAT json or text (repeatable)")
+	c.Flags().StringArrayVar(&o.reports, "report", nil, "write the report as FORMAT=PATH, with FORMAT json, junit or text (repeatable)")
 	c.Flags().StringVar(&o.runner, "runner", runnerCluster, "where to execute the run: cluster (a runner pod) or local (this process, which must reach the pods)")
 	return c
 }

@@ -110,19 +110,7 @@ func (p *page) objectives(os []drill.ObjectiveReport) {
 		if !o.Met {
 			mark, color = "✗", red
 		}
-		value, limit := "unknown", "unknown"
-		switch {
-		case o.ValueSeconds != nil:
-			value = precise(*o.ValueSeconds)
-		case o.ValueCount != nil:
-			value = fmt.Sprint(*o.ValueCount)
-		}
-		switch {
-		case o.LimitSeconds != nil:
-			limit = precise(*o.LimitSeconds)
-		case o.LimitCount != nil:
-			limit = fmt.Sprint(*o.LimitCount)
-		}
+		value, limit := objectiveValue(o), objectiveLimit(o)
 		by := ""
 		if strings.HasSuffix(strings.TrimSuffix(o.JudgedBy, "_seconds"), "upper") && value != "never" {
 			by = "by its worse bound"

@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"encoding/json"
+	"encoding/xml"
 	"flag"
 	"os"
 	"path/filepath"
@@ -169,6 +170,107 @@ func TestJSON(t *testing.T) {
 		var back drill.Report
 		require.NoError(t, json.Unmarshal(b.Bytes(), &back))
 	}
+}
+
+func TestJUnit(t *testing.T) {
+	all := reports()
+	for name, r := range all {
+		t.Run(name, func(t *testing.T) {
+			var b bytes.Buffer
+			require.NoError(t, JUnit(&b, r))
+			golden(t, name+".xml", b.Bytes())
+			counted(t, b.Bytes())
+		})
+	}
+	second := passed()
+	second.Run.ID = "2026-11-21t11-04-05z-kill-primary-0000"
+	other := all["refused"]
+	other.Run.Drill = "other"
+	var b bytes.Buffer
+	require.NoError(t, JUnit(&b, passed(), other, second))
+	got := counted(t, b.Bytes())
+	require.Len(t, got.Suites, 2, "one for each drill")
+	require.Len(t, got.Suites[0].Cases, 8)
+	names := map[string]bool{}
+	for _, s := range got.Suites {
+		for _, c := range s.Cases {
+			require.False(t, names[c.Class+c.Name], "%s twice", c.Name)
+			names[c.Class+c.Name] = true
+		}
+	}
+	b.Reset()
+	require.NoError(t, JUnit(&b))
+	require.Empty(t, counted(t, b.Bytes()).Suites)
+}
+
+// counted reads the XML as a CI system does, and checks its sums.
+func counted(t *testing.T, raw []byte) junitSuites {
+	t.Helper()
+	var got junitSuites
+	require.NoError(t, xml.Unmarshal(raw, &got), "%s", raw)
+	var all [4]int
+	for _, s := range got.Suites {
+		var sums [4]int
+		for _, c := range s.Cases {
+			sums[0]++
+			for i, bad := range []bool{c.Failure != nil, c.Error != nil, c.Skipped != nil} {
+				if bad {
+					sums[i+1]++
+				}
+			}
+		}
+		require.Equal(t, sums, [4]int{s.Tests, s.Failures, s.Errors, s.Skipped})
+		for i := range sums {
+			all[i] += sums[i]
+		}
+	}
+	require.Equal(t, all, [4]int{got.Tests, got.Failures, got.Errors, got.Skipped})
+	return got
+}
+
+// TestJUnitVerdicts: no verdict but passed may be all green, and a failure is told once for each objective.
+func TestJUnitVerdicts(t *testing.T) {
+	for verdict, want := range map[drill.Verdict]string{drill.VerdictPassed: "", drill.VerdictFailed: "failure", drill.VerdictAborted: "failure",
+		drill.VerdictRefused: "error", drill.VerdictInvalid: "error", drill.VerdictError: "error", drill.VerdictInterrupted: "skipped"} {
+		r := passed()
+		r.Run.Verdict = verdict
+		r.Run.Reasons = []drill.Reason{{Code: "some_reason"}}
+		kind := func(c junitCase) string {
+			switch {
+			case c.Failure != nil:
+				return "failure"
+			case c.Error != nil:
+				return "error"
+			case c.Skipped != nil:
+				return "skipped"
+			}
+			return ""
+		}
+		require.Equal(t, want, kind(junitVerdict(r)), verdict)
+		o := kind(junitObjective(r, r.Objectives[0]))
+		if want == "error" || want == "skipped" {
+			require.Equal(t, "skipped", o, verdict)
+		} else {
+			require.Empty(t, o, verdict)
+		}
+		r.Faults[0].Residue = []string{"node n1 is cordoned"}
+		require.Equal(t, "error", kind(junitVerdict(r)), "residue is the loudest: %s", verdict)
+	}
+	missed := reports()["failed"]
+	missed.Faults, missed.Run.Reasons = nil, missed.Run.Reasons[:1]
+	require.Nil(t, junitVerdict(missed).Failure, "the objective says it")
+	require.NotNil(t, junitObjective(missed, missed.Objectives[0]).Failure)
+}
+
+func TestJUnitIsWellFormedWhateverTheClusterSays(t *testing.T) {
+	r := passed()
+	nasty := "]]></system-out> <b a=\"'&\x00\x1b[31m\xff\ufffe\n"
+	r.Run.Drill, r.Run.Verdict, r.Run.ID = nasty, drill.VerdictFailed, nasty
+	r.Run.Reasons = []drill.Reason{{Text: nasty}}
+	r.Objectives[0].Name, r.Objectives[0].Met = nasty, false
+	var b bytes.Buffer
+	require.NoError(t, JUnit(&b, r, r))
+	counted(t, b.Bytes())
 }
 
 func TestLongNamesStayWithinThePage(t *testing.T) {

@@ -113,8 +113,9 @@ func run(t *testing.T, args ...string) (code int, said string) {
 // drillRun runs a drill file and returns its report.
 func drillRun(t *testing.T, file string) (int, drill.Report) {
 	t.Helper()
-	path := filepath.Join(outDir(t), strings.ReplaceAll(t.Name(), "/", "-")+".json")
-	code, _ := run(t, "run", file, "--report", "json="+path)
+	base := filepath.Join(outDir(t), strings.ReplaceAll(t.Name(), "/", "-"))
+	path := base + ".json"
+	code, _ := run(t, "run", file, "--report", "json="+path, "--report", "junit="+base+".xml")
 	raw, err := os.ReadFile(path)
 	require.NoError(t, err)
 	var rep drill.Report
