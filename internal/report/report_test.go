@@ -219,12 +219,12 @@ func counted(t *testing.T, raw []byte) junitSuites {
 				}
 			}
 		}
-		require.Equal(t, sums, [4]int{s.Tests, s.Failures, s.Errors, s.Skipped})
+		require.Equal(t, [4]int{s.Tests, s.Failures, s.Errors, s.Skipped}, sums)
 		for i := range sums {
 			all[i] += sums[i]
 		}
 	}
-	require.Equal(t, all, [4]int{got.Tests, got.Failures, got.Errors, got.Skipped})
+	require.Equal(t, [4]int{got.Tests, got.Failures, got.Errors, got.Skipped}, all)
 	return got
 }
 
