@@ -89,6 +89,7 @@ func (v *textView) clear() {
 // stepTexts says what a step does.
 var stepTexts = map[drill.Step]string{
 	drill.StepPlan:       "Planning: finding the members and the victim",
+	drill.StepPrepare:    "Preparing the fault; nothing is touched yet",
 	drill.StepProbes:     "Starting probes",
 	drill.StepSteady:     "Waiting for the steady state",
 	drill.StepInject:     "Injecting",

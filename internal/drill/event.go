@@ -29,6 +29,7 @@ type Step string
 const (
 	StepPlan       Step = "plan"
 	StepLock       Step = "lock"
+	StepPrepare    Step = "prepare" // only when a fault needs something made before it
 	StepProbes     Step = "probes"
 	StepSteady     Step = "steady_state"
 	StepInject     Step = "inject"

@@ -42,6 +42,8 @@ type FaultPlan struct {
 	Undo     string        `json:"undo"`           // what puts it back, and what cannot be put back
 	Hold     time.Duration `json:"hold,omitempty"` // how long after the injection it is reverted
 	Nodes    []string      `json:"nodes,omitempty"`
+	// Prepares says that something is made for the fault before the steady state is waited for, which reverting removes.
+	Prepares bool `json:"prepares,omitempty"`
 }
 
 // FaultState is how far a fault has come.
@@ -49,6 +51,8 @@ type FaultState string
 
 // The states of a fault.
 const (
+	FaultPreparing   FaultState = "preparing" // what it needs is being made; the target is not touched
+	FaultPrepared    FaultState = "prepared"
 	FaultInjecting   FaultState = "injecting"
 	FaultInjected    FaultState = "injected"
 	FaultConfirmed   FaultState = "confirmed"

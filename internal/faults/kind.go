@@ -43,6 +43,18 @@ type Impl[Spec, State any] interface {
 	Revert(ctx context.Context, d Deps, st State) error
 }
 
+// preparer is an Impl that makes something before the injection, such as agents on nodes. Its plans say Prepares.
+type preparer[State any] interface {
+	// Prepare touches no victim. Whatever it makes, Revert takes away, by any process.
+	Prepare(ctx context.Context, d Deps, st State) error
+}
+
+// holder is an Impl whose fault lasts and could break meanwhile.
+type holder[State any] interface {
+	// Held proves, when the fault's time is up, that it lasted without a break; else drill.ErrNotConfirmed.
+	Held(ctx context.Context, d Deps, st State) error
+}
+
 // Kind is one row of the table of faults.
 type Kind struct {
 	Name        string
@@ -62,15 +74,22 @@ func (k Kind) Restore(d Deps) *Fault { return k.restore(d) }
 // Fault is one configured fault. Its state is JSON, so that another process can revert it.
 type Fault struct {
 	plan    func(context.Context) (json.RawMessage, drill.FaultPlan, error)
+	prepare func(context.Context, json.RawMessage) error
 	recheck func(context.Context, json.RawMessage) error
 	inject  func(context.Context, json.RawMessage) error
 	confirm func(context.Context, json.RawMessage) (string, error)
+	held    func(context.Context, json.RawMessage) error
 	revert  func(context.Context, json.RawMessage) error
 }
 
 // Plan finds the victims. It only reads.
 func (f *Fault) Plan(ctx context.Context) (json.RawMessage, drill.FaultPlan, error) {
 	return f.plan(ctx)
+}
+
+// Prepare makes what the fault needs, and touches no victim. The state must be stored before.
+func (f *Fault) Prepare(ctx context.Context, state json.RawMessage) error {
+	return f.prepare(ctx, state)
 }
 
 // Recheck makes sure that the victim is still what was planned. It only reads.
@@ -85,6 +104,9 @@ func (f *Fault) Inject(ctx context.Context, state json.RawMessage) error { retur
 func (f *Fault) Confirm(ctx context.Context, state json.RawMessage) (string, error) {
 	return f.confirm(ctx, state)
 }
+
+// Held proves that a fault that was to last did so.
+func (f *Fault) Held(ctx context.Context, state json.RawMessage) error { return f.held(ctx, state) }
 
 // Revert puts everything back; it may be called any number of times.
 func (f *Fault) Revert(ctx context.Context, state json.RawMessage) error { return f.revert(ctx, state) }
@@ -132,7 +154,17 @@ func erase[Spec, State any](d Deps, impl Impl[Spec, State]) *Fault {
 			return f(ctx, d, st)
 		}
 	}
+	none := func(context.Context, Deps, State) error { return nil }
+	prepare, held := none, none
+	if p, ok := impl.(preparer[State]); ok {
+		prepare = p.Prepare
+	}
+	if h, ok := impl.(holder[State]); ok {
+		held = h.Held
+	}
 	return &Fault{
+		prepare: step(prepare),
+		held:    step(held),
 		recheck: step(impl.Recheck),
 		inject:  step(impl.Inject),
 		confirm: func(ctx context.Context, raw json.RawMessage) (string, error) {

@@ -92,6 +92,7 @@ type FaultPhase string
 
 // The phases of a recorded fault.
 const (
+	FaultPreparing FaultPhase = "preparing" // what it needs may be there, the fault is not: revert it
 	FaultInjecting FaultPhase = "injecting" // it may be there: revert it
 	FaultReverted  FaultPhase = "reverted"
 	FaultResidue   FaultPhase = "residue" // reverting failed: someone must act

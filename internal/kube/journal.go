@@ -24,15 +24,32 @@ func (s *Runs) Journal(name string, generation int64) *Journal {
 	return &Journal{runs: s, name: name, generation: generation}
 }
 
+// Generation is the newest generation of the run that this process holds.
+func (j *Journal) Generation() int64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.generation
+}
+
+// Preparing stores how to take away what is made for a fault before it is injected, and raises the run's generation.
+// Nothing may be made unless it returns nil.
+func (j *Journal) Preparing(ctx context.Context, kind, name string, state json.RawMessage) error {
+	return j.record(ctx, FaultRecord{Kind: kind, Name: name, State: state, Phase: FaultPreparing})
+}
+
 // Injecting stores how to revert a fault and raises the run's generation. It fails when somebody else is in charge by
 // now. Nothing may be injected unless it returns nil.
 func (j *Journal) Injecting(ctx context.Context, kind, name string, state json.RawMessage) error {
+	return j.record(ctx, FaultRecord{Kind: kind, Name: name, State: state, Phase: FaultInjecting})
+}
+
+func (j *Journal) record(ctx context.Context, record FaultRecord) error {
+	kind, name, state := record.Kind, record.Name, record.State
 	if !json.Valid(state) || !bytes.HasPrefix(bytes.TrimSpace(state), []byte("{")) {
 		return fmt.Errorf("record fault %q %q: its state is not a JSON object", kind, name)
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	record := FaultRecord{Kind: kind, Name: name, State: state, Phase: FaultInjecting}
 	run, err := j.runs.change(ctx, j.name, brief, func(run *DrillRun, _ bool) (bool, error) {
 		before := j.generation
 		if err := j.inCharge(run); err != nil {
@@ -48,7 +65,7 @@ func (j *Journal) Injecting(ctx context.Context, kind, name string, state json.R
 		switch {
 		case known == nil:
 			run.Status.Faults = append(run.Status.Faults, record)
-		case known.Phase != FaultReverted:
+		case known.Phase != FaultReverted && (known.Phase != FaultPreparing || record.Phase != FaultInjecting):
 			// Its state is the only way back from the first injection.
 			return false, fmt.Errorf("record %s of run %s: it is recorded as %s and not reverted yet", record, j.name, known.Phase)
 		default:
@@ -97,7 +114,7 @@ func (j *Journal) Finish(ctx context.Context, o Outcome) error {
 // generation that is one ahead, with the record that we tried to write, is our own work whose answer got lost.
 func (j *Journal) inCharge(run *DrillRun) error {
 	if j.tried != nil && run.Status.Generation == j.generation+1 {
-		if known := run.fault(j.tried.Kind, j.tried.Name); known != nil && known.Phase == FaultInjecting {
+		if known := run.fault(j.tried.Kind, j.tried.Name); known != nil && known.Phase == j.tried.Phase {
 			j.generation, j.tried = run.Status.Generation, nil
 		}
 	}

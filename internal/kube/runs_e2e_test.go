@@ -112,6 +112,26 @@ func TestTheJournalRaisesTheGenerationAndLosesToWhoeverElseDoes(t *testing.T) {
 	require.ErrorIs(t, sweeper.Finish(ctx, kube.Outcome{Verdict: drill.VerdictPassed}), kube.ErrFinished)
 }
 
+func TestAPreparationIsReplacedByItsInjectionAndByNothingElse(t *testing.T) {
+	_, runs, create := store(t)
+	run := claimed(t, runs, create())
+	journal := runs.Journal(run.Name, run.Status.Generation)
+	ctx := t.Context()
+	require.NoError(t, journal.Preparing(ctx, "network_partition", "a", state))
+	require.Equal(t, run.Status.Generation+1, journal.Generation())
+	got, err := runs.Get(ctx, run.Name)
+	require.NoError(t, err)
+	require.Equal(t, kube.FaultPreparing, got.Status.Faults[0].Phase, "the schema admits the phase")
+	require.Len(t, got.Unreverted(), 1)
+	require.ErrorContains(t, journal.Preparing(ctx, "network_partition", "a", state), "not reverted yet")
+	require.NoError(t, journal.Injecting(ctx, "network_partition", "a", state))
+	require.ErrorContains(t, journal.Preparing(ctx, "network_partition", "a", state), "not reverted yet")
+	got, err = runs.Get(ctx, run.Name)
+	require.NoError(t, err)
+	require.Len(t, got.Status.Faults, 1)
+	require.Equal(t, kube.FaultInjecting, got.Status.Faults[0].Phase)
+}
+
 func TestOfTwoInjectionsAtTheSameGenerationOneWins(t *testing.T) {
 	_, runs, create := store(t)
 	for range 5 {

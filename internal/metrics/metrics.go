@@ -103,8 +103,12 @@ func (m *Metrics) Observe(e drill.Event) {
 		m.primaries.WithLabelValues(e.Views.Target, "service").Set(float64(len(e.Views.Service)))
 		m.primaries.WithLabelValues(e.Views.Target, "member").Set(float64(len(e.Views.Member)))
 	case drill.EventFault:
-		active := e.Fault.State != drill.FaultReverted && e.Fault.State != drill.FaultUnconfirmed
-		m.faultActive.WithLabelValues(m.drill, e.Fault.Kind).Set(boolValue(active))
+		switch e.Fault.State {
+		case drill.FaultInjecting, drill.FaultInjected, drill.FaultConfirmed, drill.FaultResidue:
+			m.faultActive.WithLabelValues(m.drill, e.Fault.Kind).Set(1)
+		case drill.FaultReverted, drill.FaultUnconfirmed:
+			m.faultActive.WithLabelValues(m.drill, e.Fault.Kind).Set(0)
+		}
 	case drill.EventReport:
 		m.report(*e.Report)
 	}

@@ -27,15 +27,23 @@ type Target interface {
 // Fault is one configured fault; its state is JSON, so that another process can revert it.
 type Fault interface {
 	Plan(ctx context.Context) (state json.RawMessage, plan drill.FaultPlan, err error)
+	// Prepare makes what the fault needs and touches no victim; it is called for plans with Prepares alone. Revert
+	// takes everything away again.
+	Prepare(ctx context.Context, state json.RawMessage) error
 	// Recheck returns drill.ErrVictimChanged when the victim is no longer what was planned.
 	Recheck(ctx context.Context, state json.RawMessage) error
 	Inject(ctx context.Context, state json.RawMessage) error
 	Confirm(ctx context.Context, state json.RawMessage) (by string, err error)
+	// Held returns drill.ErrNotConfirmed when a fault that was to last cannot be shown to have done so without a break.
+	// It is called when its time is up, right before it is reverted.
+	Held(ctx context.Context, state json.RawMessage) error
 	Revert(ctx context.Context, state json.RawMessage) error
 }
 
 // Journal makes what a later process must know durable, before the deed.
 type Journal interface {
+	// Preparing stores how to take away what a fault's preparation makes. Nothing is made unless it returns nil.
+	Preparing(ctx context.Context, kind, name string, state json.RawMessage) error
 	// Injecting stores how to revert a fault. Nothing is injected unless it returns nil.
 	Injecting(ctx context.Context, kind, name string, state json.RawMessage) error
 	// Reverted notes that nothing is left of the fault, or what is.

@@ -152,6 +152,9 @@ func (r *run) steps(ctx context.Context, probing *probing) error {
 	if err != nil {
 		return err
 	}
+	if err := r.prepare(ctx, plans); err != nil {
+		return err
+	}
 	r.step(drill.StepProbes)
 	probing.start()
 	if err := r.steady(ctx); err != nil {

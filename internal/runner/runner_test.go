@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -27,6 +28,8 @@ type world struct {
 	seen      map[string]map[int64]bool
 	acked     []int64
 	active    bool // the fault's node is cordoned
+	prepared  bool // what the fault needs is there
+	stored    bool // how to take that away is journaled
 	journaled bool
 	noted     []string // residue noted in the journal
 	locks     int
@@ -126,9 +129,20 @@ type worldFault struct{ w *world }
 
 func (f worldFault) Plan(ctx context.Context) (json.RawMessage, drill.FaultPlan, error) {
 	victim := drill.Member{Namespace: "shop", Name: "orders-0", UID: "uid-orders-0", Role: drill.RolePrimary}
-	return json.RawMessage(`{}`), drill.FaultPlan{Kind: "kill", Name: "orders", Hold: 45 * time.Second,
+	return json.RawMessage(`{}`), drill.FaultPlan{Kind: "kill", Name: "orders", Hold: 45 * time.Second, Prepares: true,
 		Victims: []drill.Member{victim}, Nodes: []string{"n1"}}, f.w.hook(ctx, "plan")
 }
+func (f worldFault) Prepare(ctx context.Context, _ json.RawMessage) error {
+	f.w.mu.Lock()
+	stored := f.w.stored
+	f.w.prepared = true
+	f.w.mu.Unlock()
+	if !stored {
+		return errors.New("TEST: prepared before its undo was stored")
+	}
+	return f.w.hook(ctx, "prepare")
+}
+func (f worldFault) Held(ctx context.Context, _ json.RawMessage) error { return f.w.hook(ctx, "held") }
 func (f worldFault) Recheck(ctx context.Context, _ json.RawMessage) error {
 	return f.w.hook(ctx, "recheck")
 }
@@ -154,11 +168,21 @@ func (f worldFault) Revert(ctx context.Context, _ json.RawMessage) error {
 	}
 	f.w.mu.Lock()
 	defer f.w.mu.Unlock()
-	f.w.active = false
+	f.w.active, f.w.prepared = false, false
 	return nil
 }
 
 // Journal and Lock.
+
+func (w *world) Preparing(ctx context.Context, _, _ string, _ json.RawMessage) error {
+	if err := w.hook(ctx, "journal of the preparation"); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stored = true
+	return nil
+}
 
 func (w *world) Injecting(ctx context.Context, _, _ string, _ json.RawMessage) error {
 	if err := w.hook(ctx, "journal"); err != nil {
@@ -290,6 +314,7 @@ func newWorld() *world {
 func (w *world) checkClean(t *testing.T) {
 	t.Helper()
 	require.False(t, w.active, "the fault outlived the run")
+	require.False(t, w.prepared, "what was made for the fault outlived the run")
 	require.Zero(t, w.locks, "a lock is still held")
 	require.True(t, w.closed, "the target was not closed")
 }
@@ -310,10 +335,10 @@ func TestRunPasses(t *testing.T) {
 // TestEveryPhase goes through every hook of a run's life, and lets each fail, panic, be interrupted or be aborted there.
 func TestEveryPhase(t *testing.T) {
 	boom := errors.New("boom")
-	before := []string{"preflight", "lock", "open", "plan", "recheck", "journal"}
-	after := []string{"inject", "confirm"}
+	before := []string{"preflight", "lock", "open", "plan", "journal of the preparation", "prepare", "recheck", "journal"}
+	after := []string{"inject", "confirm", "held"}
 	for _, phase := range append(append([]string{}, before...), after...) {
-		injected := phase == "inject" || phase == "confirm"
+		injected := slices.Contains(after, phase)
 		run := func(name string, want drill.Verdict, hook func(cancel context.CancelCauseFunc) func(context.Context) error) {
 			t.Run(phase+"/"+name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -365,6 +390,40 @@ func TestUnconfirmedIsInvalid(t *testing.T) {
 		require.Equal(t, drill.VerdictInvalid, rep.Run.Verdict)
 		w.checkClean(t)
 	})
+}
+
+func TestAFaultThatBrokeOffIsInvalid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.hooks["held"] = func(context.Context) error { return drill.ErrNotConfirmed }
+		rep := Run(t.Context(), w.config())
+		require.Equal(t, drill.VerdictInvalid, rep.Run.Verdict)
+		require.False(t, rep.Faults[0].Confirmed)
+		require.True(t, rep.Faults[0].Reverted)
+		w.checkClean(t)
+	})
+}
+
+func TestAFaultThatPreparesNothingIsJournaledOnlyAtItsInjection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		c := w.config()
+		c.Faults[0].Fault = unprepared{worldFault{w}}
+		rep := Run(t.Context(), c)
+		require.Equal(t, drill.VerdictPassed, rep.Run.Verdict, "%+v", rep.Run.Reasons)
+		require.NotContains(t, w.calls, "prepare")
+		require.NotContains(t, w.calls, "journal of the preparation")
+		w.checkClean(t)
+	})
+}
+
+// unprepared is a fault that needs nothing made before it.
+type unprepared struct{ worldFault }
+
+func (f unprepared) Plan(ctx context.Context) (json.RawMessage, drill.FaultPlan, error) {
+	state, plan, err := f.worldFault.Plan(ctx)
+	plan.Prepares = false
+	return state, plan, err
 }
 
 func TestAbortConditionEndsAndReverts(t *testing.T) {

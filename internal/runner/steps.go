@@ -88,6 +88,32 @@ func (r *run) steadyNow(now drill.Offset) (holds bool, why string) {
 	return true, ""
 }
 
+// prepare makes what the faults need, before the steady state is waited for: it may take long and disturb. How to take
+// it away again is stored first.
+func (r *run) prepare(ctx context.Context, faults []*activeFault) error {
+	said := false
+	for _, f := range faults {
+		if !f.plan.Prepares {
+			continue
+		}
+		if !said {
+			r.step(drill.StepPrepare)
+			said = true
+		}
+		if err := r.Journal.Preparing(ctx, f.Kind, f.Name, f.state); err != nil {
+			return fmt.Errorf("store how to revert %s %q: %w", f.Kind, f.Name, err)
+		}
+		r.active = append(r.active, f)
+		from := r.clock.Now()
+		r.fault(f, drill.FaultPreparing, from, "", nil)
+		if err := f.Fault.Prepare(ctx, f.state); err != nil {
+			return fmt.Errorf("prepare %s %q: %w", f.Kind, f.Name, err)
+		}
+		r.fault(f, drill.FaultPrepared, from, "", nil)
+	}
+	return nil
+}
+
 // inject breaks one thing after the other, each only after its undo is stored.
 func (r *run) inject(ctx context.Context, faults []*activeFault) error {
 	r.step(drill.StepInject)
@@ -98,7 +124,9 @@ func (r *run) inject(ctx context.Context, faults []*activeFault) error {
 		if err := r.Journal.Injecting(ctx, f.Kind, f.Name, f.state); err != nil {
 			return fmt.Errorf("store how to revert %s %q: %w", f.Kind, f.Name, err)
 		}
-		r.active = append(r.active, f)
+		if !slices.Contains(r.active, f) {
+			r.active = append(r.active, f)
+		}
 		from := r.clock.Now()
 		r.fault(f, drill.FaultInjecting, from, "", nil)
 		r.mu.Lock()
@@ -123,14 +151,24 @@ func (r *run) inject(ctx context.Context, faults []*activeFault) error {
 // come. A fault that is to last a while is reverted on the way.
 func (r *run) observe(ctx context.Context) error {
 	r.step(drill.StepObserve)
+	var broken error
 	_, err := r.wait(ctx, 0, func(now drill.Offset) bool {
 		for _, f := range r.active {
-			if !f.reverted && now.Sub(f.injected) >= f.plan.Hold {
-				r.revert(context.WithoutCancel(ctx), f)
+			if f.reverted || now.Sub(f.injected) < f.plan.Hold {
+				continue
 			}
+			if err := f.Fault.Held(ctx, f.state); err != nil {
+				r.fault(f, drill.FaultUnconfirmed, now, "", nil)
+				broken = fmt.Errorf("%s %q did not last: %w", f.Kind, f.Name, err)
+				return true // the clean-up reverts it
+			}
+			r.revert(context.WithoutCancel(ctx), f)
 		}
 		return r.allReverted() && now.Sub(r.lastInjected) >= r.Settings.ImpactTimeout && r.upFor(now) >= r.Settings.Window
 	})
+	if broken != nil {
+		return broken
+	}
 	return err
 }
 

@@ -202,7 +202,7 @@ func (r *reconciler) revertOne(ctx context.Context, record kube.FaultRecord, run
 // settle lets go of a finished run's record, after putting back what its runner could not note as reverted.
 func (r *reconciler) settle(ctx context.Context, run *kube.DrillRun) error {
 	for _, record := range run.Status.Faults {
-		if record.Phase != kube.FaultInjecting {
+		if record.Phase != kube.FaultInjecting && record.Phase != kube.FaultPreparing {
 			continue
 		}
 		_, journal, err := r.runs.TakeOver(ctx, run.Name)

@@ -239,7 +239,12 @@ func injected(t *testing.T, c *kube.Client, name string) {
 	t.Helper()
 	eventually(t, 2*time.Minute, "the fault is injected", func() (bool, string) {
 		r := record(t, c, name)
-		return len(r.Status.Faults) > 0, string(r.Status.Phase) + " " + r.Status.Message
+		for _, f := range r.Status.Faults {
+			if f.Phase == kube.FaultInjecting {
+				return true, ""
+			}
+		}
+		return false, string(r.Status.Phase) + " " + r.Status.Message
 	})
 	time.Sleep(3 * time.Second) // into the outage
 }
