@@ -13,6 +13,7 @@ import (
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/faults"
 	"github.com/failoverdrill/drill/internal/kube"
+	"github.com/failoverdrill/drill/internal/probes"
 	"github.com/failoverdrill/drill/internal/targets"
 )
 
@@ -122,6 +123,16 @@ func TestEveryKindIsWhole(t *testing.T) {
 		require.NotEmpty(t, k.Permissions("ns"), "%s declares the rights that it needs", k.Name)
 		require.Contains(t, shipped, `fault "`+k.Name+`"`, "a drill that uses it")
 		require.Contains(t, string(page), "# `"+k.Name+"`")
+	}
+	values, err := os.ReadFile("../../docs/probes/README.md")
+	require.NoError(t, err)
+	for _, k := range probes.Kinds() {
+		page, err := os.ReadFile("../../docs/probes/" + k.Name + ".md")
+		require.NoError(t, err, "a page for the probe")
+		require.Contains(t, string(page), "# `"+k.Name+"`")
+		for attribute := range k.Attributes {
+			require.Contains(t, string(values), "`"+attribute+"`", "what conditions may use of %s", k.Name)
+		}
 	}
 	for _, k := range targets.Kinds() {
 		_, err := os.ReadFile("../../docs/targets/" + k.Name + ".md")

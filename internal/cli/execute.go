@@ -51,16 +51,36 @@ func (x execution) execute(ctx context.Context) drill.Report {
 		kind, _ := faults.Find(f.Kind)
 		bound = append(bound, runner.BoundFault{Kind: f.Kind, Name: f.Name, Fault: kind.Bind(deps, f.Name, f.Spec)})
 	}
+	bindings, unbound := x.probes()
 	need := needsOf(x.drill)
 	return runner.Run(ctx, runner.Config{
 		Info: drill.RunReport{ID: x.id, Drill: x.drill.Name, Description: x.drill.Description, File: x.drill.File,
 			Trial: 1, Trials: 1, DrillVersion: version, Cluster: x.cluster(ctx)},
 		Drill: x.drill, Settings: settings(x.drill),
-		Preflight:  func(ctx context.Context) error { return x.preflight(ctx, need) },
-		Namespaces: need.namespaces, Target: target, Faults: bound,
+		Preflight: func(ctx context.Context) error {
+			if unbound != nil {
+				return unbound
+			}
+			return x.preflight(ctx, need)
+		},
+		Namespaces: need.namespaces, Target: target, Probes: bindings, Faults: bound,
 		Sampler: probes.Sample, Journal: x.journal, Lock: kube.NewLock(x.client, x.runs, x.id),
 		Observers: x.observers, Log: x.log,
 	})
+}
+
+// probes binds the drill's own probes. What keeps one from being bound refuses the run.
+func (x execution) probes() ([]drill.Probe, error) {
+	var all []drill.Probe
+	for _, p := range x.drill.Probes {
+		kind, _ := probes.Find(p.Kind)
+		probe, err := kind.Bind(probes.Deps{Kube: x.client, Log: x.log.Named("probe")}, p.Name, p.Spec)
+		if err != nil {
+			return nil, fmt.Errorf("probe %q: %w", p.Name, err)
+		}
+		all = append(all, probe)
+	}
+	return all, nil
 }
 
 func (x execution) cluster(ctx context.Context) drill.ClusterReport {

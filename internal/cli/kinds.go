@@ -7,6 +7,7 @@ import (
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/drillfile"
 	"github.com/failoverdrill/drill/internal/faults"
+	"github.com/failoverdrill/drill/internal/probes"
 	"github.com/failoverdrill/drill/internal/targets"
 )
 
@@ -14,7 +15,10 @@ import (
 func fileKinds() drillfile.Kinds {
 	var kinds drillfile.Kinds
 	for _, k := range targets.Kinds() {
-		kinds.Targets = append(kinds.Targets, drillfile.Kind{Name: k.Name, Doc: k.Doc, Decode: k.Decode, Attributes: k.Attributes})
+		kinds.Targets = append(kinds.Targets, drillfile.Kind{Name: k.Name, Doc: k.Doc, Decode: k.Decode, Attributes: k.Attributes, Probed: k.Probed})
+	}
+	for _, k := range probes.Kinds() {
+		kinds.Probes = append(kinds.Probes, drillfile.Kind{Name: k.Name, Doc: k.Doc, Decode: k.Decode, Attributes: k.Attributes})
 	}
 	for _, k := range faults.Kinds() {
 		kinds.Faults = append(kinds.Faults, drillfile.Kind{Name: k.Name, Doc: k.Doc, Decode: k.Decode, Check: faultHasTarget})
@@ -65,6 +69,10 @@ func needsOf(d *drill.Drill) needs {
 			ns, selector := named.Pods()
 			n.pods = append(n.pods, podSet{ns, selector})
 		}
+	}
+	for _, p := range d.Probes {
+		kind, _ := probes.Find(p.Kind)
+		n.permissions = append(n.permissions, kind.Permissions(p.Spec)...)
 	}
 	for _, f := range d.Faults {
 		kind, _ := faults.Find(f.Kind)

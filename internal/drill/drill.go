@@ -10,6 +10,7 @@ type Drill struct {
 	File        string        // the file's path as the user gave it
 	Timeout     time.Duration // of the whole run
 	Targets     []TargetSpec
+	Probes      []ProbeSpec // beside those of the targets, in the order of the file
 	SteadyState SteadyState
 	Faults      []FaultSpec // in the order of injection
 	Aborts      []Rule
@@ -18,6 +19,13 @@ type Drill struct {
 
 // TargetSpec is a target block: a system under test of some kind.
 type TargetSpec struct {
+	Kind string
+	Name string
+	Spec any // the kind's own arguments, decoded by it
+}
+
+// ProbeSpec is a probe block: something that is sampled beside the targets.
+type ProbeSpec struct {
 	Kind string
 	Name string
 	Spec any // the kind's own arguments, decoded by it

@@ -2,6 +2,7 @@ package drill
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -62,8 +63,13 @@ const (
 	SignalReadOnly   = "read_only"
 	SignalDNS        = "dns"
 	SignalTerminated = "terminated" // the server said that it is shutting down or starting up
+	SignalTLS        = "tls"        // the server's certificate was not accepted, or no handshake was possible
+	SignalBody       = "body"       // the answer does not hold the text that was expected
 	SignalError      = "error"
 )
+
+// SignalHTTP names an answer with a status that was not expected.
+func SignalHTTP(status int) string { return fmt.Sprintf("http_%d", status) }
 
 // Sample is one slot of a probe.
 type Sample struct {
@@ -81,6 +87,8 @@ type Sample struct {
 	Role      Role   // that member's own word
 	Epoch     int64
 	Reading   *Reading // of a pinned slot that a replica or primary answered
+	Value     float64  // what a numeric probe read
+	Valued    bool     // there is a Value; an answer without one says that there is nothing to read
 }
 
 // Lateness is how much later than scheduled the slot was sent.
@@ -101,7 +109,13 @@ type ProbeInfo struct {
 	Interval time.Duration `json:"interval"` // Δ, the time between two slots
 	Deadline time.Duration `json:"deadline"` // of one slot; never delays the next
 	Sessions int           `json:"sessions"` // the most slots in flight; 1 for a pinned session
+	// Value names the live value that the slots of a numeric probe read; empty for every other probe. A numeric probe
+	// says nothing of anyone's availability.
+	Value string `json:"value,omitempty"`
 }
+
+// Numeric reports whether the probe reads a number, instead of whether something answers.
+func (p ProbeInfo) Numeric() bool { return p.Value != "" }
 
 // Probe is something that is sampled at a fixed rate. The sampler owns time: the schedule, deadlines, lateness.
 type Probe interface {

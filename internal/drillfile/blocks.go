@@ -18,6 +18,7 @@ type drillBlock struct {
 	Timeout      *string          `hcl:"timeout,optional"`
 	TimeoutRange hcl.Range        `hcl:"timeout,attr_value_range"`
 	Targets      []kindBlock      `hcl:"target,block"`
+	Probes       []kindBlock      `hcl:"probe,block"`
 	SteadyState  *steadyBlock     `hcl:"steady_state,block"`
 	Faults       []kindBlock      `hcl:"fault,block"`
 	Aborts       []abortBlock     `hcl:"abort,block"`
@@ -25,7 +26,7 @@ type drillBlock struct {
 	Body         hcl.Body         `hcl:",body"`
 }
 
-// kindBlock is a target or a fault: two labels, and a body that its kind reads.
+// kindBlock is a target, a probe or a fault: two labels, and a body that its kind reads.
 type kindBlock struct {
 	Kind      string    `hcl:"kind,label"`
 	KindRange hcl.Range `hcl:"kind,label_range"`

@@ -70,8 +70,8 @@ func (l *loader) drill(b *drillBlock) *drill.Drill {
 	if b.Description != nil {
 		d.Description = strings.TrimSpace(*b.Description)
 	}
-	targets := l.kindBlocks(d, b)
-	d.SteadyState = l.steadyState(b.SteadyState, targets)
+	live := l.kindBlocks(d, b)
+	d.SteadyState = l.steadyState(b.SteadyState, live)
 	if d.Timeout <= d.SteadyState.Hold {
 		at := b.TimeoutRange
 		if b.Timeout == nil {
@@ -85,7 +85,7 @@ func (l *loader) drill(b *drillBlock) *drill.Drill {
 		a := &b.Aborts[i]
 		l.checkName("abort block", a.Name, a.NameRange, seen)
 		r := drill.Rule{Name: a.Name, For: l.duration(a.For, a.ForRange, 0)}
-		if c := l.rule(a.Condition, a.ErrorMessage, a.DefRange, targets); c != nil {
+		if c := l.rule(a.Condition, a.ErrorMessage, a.DefRange, live); c != nil {
 			r.Condition = c
 		}
 		d.Aborts = append(d.Aborts, r)
@@ -94,7 +94,7 @@ func (l *loader) drill(b *drillBlock) *drill.Drill {
 	return d
 }
 
-func (l *loader) steadyState(b *steadyBlock, targets map[string]*Kind) drill.SteadyState {
+func (l *loader) steadyState(b *steadyBlock, live scope) drill.SteadyState {
 	s := drill.SteadyState{Hold: defaultSteadyHold, Timeout: defaultSteadyTimeout}
 	if b == nil {
 		return s
@@ -111,7 +111,7 @@ func (l *loader) steadyState(b *steadyBlock, targets map[string]*Kind) drill.Ste
 	}
 	for i, a := range b.Asserts {
 		r := drill.Rule{Name: fmt.Sprintf("assert_%d", i+1)}
-		if c := l.rule(a.Condition, a.ErrorMessage, a.DefRange, targets); c != nil {
+		if c := l.rule(a.Condition, a.ErrorMessage, a.DefRange, live); c != nil {
 			r.Condition = c
 		}
 		s.Asserts = append(s.Asserts, r)
@@ -149,29 +149,37 @@ func (l *loader) objectives(b *objectivesBlock) []drill.Objective {
 	return list
 }
 
-// kindBlocks reads the targets and faults into d, and returns the kind of each target by name; nil when unknown.
-func (l *loader) kindBlocks(d *drill.Drill, b *drillBlock) map[string]*Kind {
+// kindBlocks reads the targets, probes and faults into d, and returns what conditions may refer to.
+func (l *loader) kindBlocks(d *drill.Drill, b *drillBlock) scope {
 	before := len(l.diags)
-	targets, seen := map[string]*Kind{}, names{}
+	live := scope{"target": {}, "probe": {}}
 	var checks []func()
-	for i := range b.Targets {
-		t := &b.Targets[i]
-		l.checkName("target", t.Name, t.NameRange, seen)
-		kind, spec := l.kindBlock("target", t, l.kinds.Targets)
-		if _, taken := targets[t.Name]; !taken {
-			targets[t.Name] = kind
+	read := func(block string, blocks []kindBlock, kinds []Kind, keep func(b *kindBlock, spec any)) {
+		seen := names{}
+		for i := range blocks {
+			k := &blocks[i]
+			l.checkName(block, k.Name, k.NameRange, seen)
+			kind, spec := l.kindBlock(block, k, kinds)
+			if _, taken := live[block][k.Name]; !taken && live[block] != nil {
+				live[block][k.Name] = kind
+			}
+			keep(k, spec)
+			checks = append(checks, func() { l.checkKind(block, kind, spec, k, d.Targets) })
 		}
-		d.Targets = append(d.Targets, drill.TargetSpec{Kind: t.Kind, Name: t.Name, Spec: spec})
-		checks = append(checks, func() { l.checkKind("target", kind, spec, t, d.Targets) })
 	}
-	seen = names{}
-	for i := range b.Faults {
-		f := &b.Faults[i]
-		l.checkName("fault", f.Name, f.NameRange, seen)
-		kind, spec := l.kindBlock("fault", f, l.kinds.Faults)
-		d.Faults = append(d.Faults, drill.FaultSpec{Kind: f.Kind, Name: f.Name, Spec: spec})
-		checks = append(checks, func() { l.checkKind("fault", kind, spec, f, d.Targets) })
-	}
+	read("target", b.Targets, l.kinds.Targets, func(k *kindBlock, spec any) {
+		d.Targets = append(d.Targets, drill.TargetSpec{Kind: k.Kind, Name: k.Name, Spec: spec})
+	})
+	read("probe", b.Probes, l.kinds.Probes, func(k *kindBlock, spec any) {
+		if t := live["target"][k.Name]; t != nil && t.Probed {
+			l.report(k.NameRange, "Duplicate name",
+				fmt.Sprintf("The target %q is probed under its own name already. Give this probe another name, such as %q.", k.Name, k.Name+"-"+k.Kind))
+		}
+		d.Probes = append(d.Probes, drill.ProbeSpec{Kind: k.Kind, Name: k.Name, Spec: spec})
+	})
+	read("fault", b.Faults, l.kinds.Faults, func(k *kindBlock, spec any) {
+		d.Faults = append(d.Faults, drill.FaultSpec{Kind: k.Kind, Name: k.Name, Spec: spec})
+	})
 	complete := l.checkNumber("target", b, b.Targets, "which names the system under test")
 	complete = l.checkNumber("fault", b, b.Faults, "which says what to break") && complete
 	if complete && len(l.diags) == before {
@@ -179,7 +187,7 @@ func (l *loader) kindBlocks(d *drill.Drill, b *drillBlock) map[string]*Kind {
 			check()
 		}
 	}
-	return targets
+	return live
 }
 
 // checkNumber holds a drill to exactly one target and one fault. It returns false when blocks are missing, or were
@@ -204,7 +212,11 @@ func (l *loader) kindBlock(block string, b *kindBlock, kinds []Kind) (*Kind, any
 		if kinds[i].Name != b.Kind {
 			continue
 		}
-		spec, diags := kinds[i].Decode(b.Body, l.inKind)
+		ctx := l.inKind
+		if !mayCallSecret(block) {
+			ctx = l.static
+		}
+		spec, diags := kinds[i].Decode(b.Body, ctx)
 		body, ok := b.Body.(*hclsyntax.Body)
 		for _, d := range diags {
 			if !ok || !l.excused(d, body) {

@@ -32,7 +32,6 @@ func futureOf(block string) future {
 			blocks: map[string]string{
 				"schedule":     "Remove it, and start the drill by hand or from a CronJob.",
 				"guard":        removeIt,
-				"probe":        "Remove it: the target is probed without it.",
 				"precondition": "Remove it, and write what must hold as an assert in steady_state.",
 				"notify":       removeIt,
 			},

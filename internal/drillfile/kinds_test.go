@@ -20,6 +20,11 @@ type postgresqlSpec struct {
 	WriteRate int             `hcl:"write_rate,optional"`
 }
 
+type httpSpec struct {
+	URL  string `hcl:"url"`
+	Rate int    `hcl:"rate,optional"`
+}
+
 type killPrimarySpec struct {
 	Method   string `hcl:"method,optional"`
 	HoldDown string `hcl:"hold_down,optional"`
@@ -47,9 +52,15 @@ func decodePostgreSQL(body hcl.Body, ctx *hcl.EvalContext) (any, hcl.Diagnostics
 func kinds() drillfile.Kinds {
 	return drillfile.Kinds{
 		Targets: []drillfile.Kind{{
-			Name: "postgresql", Doc: "A PostgreSQL cluster.", Decode: decodePostgreSQL,
+			Name: "postgresql", Doc: "A PostgreSQL cluster.", Decode: decodePostgreSQL, Probed: true,
 			Attributes: map[string]cty.Type{
 				"outage_seconds": cty.Number, "lag_seconds": cty.Number, "success_ratio": cty.Number, "primaries": cty.Number,
+			},
+		}},
+		Probes: []drillfile.Kind{{
+			Name: "http", Doc: "An HTTP server.", Decode: decode[httpSpec],
+			Attributes: map[string]cty.Type{
+				"outage_seconds": cty.Number, "success_ratio": cty.Number, "latency_seconds": cty.Number,
 			},
 		}},
 		Faults: []drillfile.Kind{{

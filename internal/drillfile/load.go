@@ -14,7 +14,7 @@ import (
 	"github.com/failoverdrill/drill/internal/drill"
 )
 
-// Kind is one sort of target or fault that a drill file may name.
+// Kind is one sort of target, probe or fault that a drill file may name.
 type Kind struct {
 	Name string
 	Doc  string
@@ -24,12 +24,14 @@ type Kind struct {
 	// Check, when there is one, says what is wrong with the decoded block among the drill's targets: a sentence that
 	// is shown at the block's name, or "" when all is well. It is called only when every kind's block was decoded.
 	Check func(spec any, name string, targets []drill.TargetSpec) string
-	// Attributes are the live values of a target, numbers or bools, by name.
+	// Attributes are the live values of a target or a probe, numbers or bools, by name.
 	Attributes map[string]cty.Type
+	// Probed says that a target of this kind is itself the name of a probe.
+	Probed bool
 }
 
 // Kinds are the tables of kinds, by block type.
-type Kinds struct{ Targets, Faults []Kind }
+type Kinds struct{ Targets, Probes, Faults []Kind }
 
 // File is what a drill file holds.
 type File struct {

@@ -113,10 +113,11 @@ func TestLoad(t *testing.T) {
 			Namespace: "shop", Selector: "application=patroni,cluster-name=orders", Preset: "patroni", Service: "orders", WriteRate: 50,
 			DSN: drill.Sensitive(drill.SecretRef(drill.SecretKey{Name: "orders-app", Key: "uri"}) + "?application_name=drill"),
 		}}},
+		Probes: []drill.ProbeSpec{{Kind: "http", Name: "checkout", Spec: httpSpec{URL: "http://checkout.shop/healthz", Rate: 20}}},
 		SteadyState: drill.SteadyState{Hold: 20 * time.Second, Timeout: 90 * time.Second,
 			Asserts: []drill.Rule{{Name: "assert_1"}, {Name: "assert_2"}}},
 		Faults: []drill.FaultSpec{{Kind: "kill_primary", Name: "orders", Spec: killPrimarySpec{Method: "force_delete", HoldDown: "90s"}}},
-		Aborts: []drill.Rule{{Name: "outage", For: 5 * time.Second}},
+		Aborts: []drill.Rule{{Name: "outage", For: 5 * time.Second}, {Name: "checkout"}},
 		Objectives: []drill.Objective{
 			{Name: "recovery_time", Limit: 30}, {Name: "redundancy_time", Limit: 300}, {Name: "lost_writes", Limit: 0},
 			{Name: "dual_primary", Limit: 0}, {Name: "replication_lag", Limit: 1.5}, {Name: "leader_changes", Limit: 1},

@@ -14,18 +14,21 @@ import (
 type reference struct {
 	root, name, attribute string
 	at                    hcl.Range
-	typ                   cty.Type // cty.NilType when the target's kind is not known
+	typ                   cty.Type // cty.NilType when the kind is not known
 }
+
+// scope is what conditions may refer to: root, then name. A kind is nil when it is not known.
+type scope map[string]map[string]*Kind
 
 // checkStatics reports what the arguments other than conditions refer to, because there is nothing yet that they may,
 // and the calls of secret() outside the bodies of kinds.
 func (l *loader) checkStatics(body *hclsyntax.Body, block string) {
-	inKind := block == "target" || block == "fault"
+	inKind := block == "target" || block == "probe" || block == "fault"
 	for name, a := range body.Attributes {
 		if isLive(block, name) {
 			continue // the rule's compilation checks it
 		}
-		if !inKind {
+		if !mayCallSecret(block) {
 			l.checkSecrets(a.Expr)
 		}
 		for _, t := range a.Expr.Variables() {
@@ -40,6 +43,9 @@ func (l *loader) checkStatics(body *hclsyntax.Body, block string) {
 		}
 	}
 }
+
+// mayCallSecret tells the blocks whose kinds know which namespace a secret is in, and keep its value to themselves.
+func mayCallSecret(block string) bool { return block == "target" || block == "fault" }
 
 // isLive tells the arguments that stay expressions.
 func isLive(block, argument string) bool {
@@ -87,38 +93,42 @@ func roots(body *hclsyntax.Body) []string {
 
 // live reads the references of a condition or a message, and reports those that lead nowhere. It returns false when
 // there is a bad one.
-func (l *loader) live(expr hclsyntax.Expression, targets map[string]*Kind) ([]reference, bool) {
+func (l *loader) live(expr hclsyntax.Expression, scope scope) ([]reference, bool) {
 	var refs []reference
 	ok := true
 	for _, t := range expr.Variables() {
-		r, good := l.liveReference(t, targets)
+		r, good := l.liveReference(t, scope)
 		refs, ok = append(refs, r), ok && good
 	}
 	return refs, ok
 }
 
-func (l *loader) liveReference(t hcl.Traversal, targets map[string]*Kind) (reference, bool) {
+func (l *loader) liveReference(t hcl.Traversal, scope scope) (reference, bool) {
 	r := reference{root: t.RootName(), at: t.SourceRange()}
 	switch r.root {
-	case "target":
-	case "probe", "run", "var", "local":
-		l.diags = append(l.diags, notYet(r.at, r.root+".…", "Conditions can refer to target.<name>.<attribute>."))
+	case "target", "probe":
+	case "run", "var", "local":
+		l.diags = append(l.diags, notYet(r.at, r.root+".…", "Conditions can refer to target.<name>.<attribute> and probe.<name>.<attribute>."))
 		return r, false
 	default:
 		l.report(t[0].SourceRange(), "Unknown reference",
-			fmt.Sprintf("There is nothing named %q to refer to here. Live values are written target.<name>.<attribute>.", r.root))
+			fmt.Sprintf("There is nothing named %q to refer to here. Live values are written target.<name>.<attribute> or probe.<name>.<attribute>.", r.root))
 		return r, false
 	}
 	name, hasName := step(t, 1)
 	attribute, hasAttribute := step(t, 2)
 	if !hasName || !hasAttribute {
-		l.report(r.at, "Incomplete reference", "Write the name of a target and one of its attributes, as in target.orders.lag_seconds.")
+		example := "target.orders.lag_seconds"
+		if r.root == "probe" {
+			example = "probe.checkout.success_ratio"
+		}
+		l.report(r.at, "Incomplete reference", fmt.Sprintf("Write the name of a %s and one of its attributes, as in %s.", r.root, example))
 		return r, false
 	}
 	r.name, r.attribute = name, attribute
-	kind, known := targets[name]
+	kind, known := scope[r.root][name]
 	if !known {
-		l.report(t[1].SourceRange(), "Unknown target", fmt.Sprintf("This drill has no target named %q.%s", name, didYouMean(name, keys(targets))))
+		l.report(t[1].SourceRange(), "Unknown "+r.root, fmt.Sprintf("This drill has no %s named %q.%s", r.root, name, didYouMean(name, keys(scope[r.root]))))
 		return r, false
 	}
 	if kind == nil {
@@ -126,7 +136,7 @@ func (l *loader) liveReference(t hcl.Traversal, targets map[string]*Kind) (refer
 	}
 	if r.typ, known = kind.Attributes[attribute]; !known {
 		l.report(t[2].SourceRange(), "Unknown attribute",
-			fmt.Sprintf("A target of kind %s has no attribute named %q.%s", kind.Name, attribute, didYouMean(attribute, keys(kind.Attributes))))
+			fmt.Sprintf("A %s of kind %s has no attribute named %q.%s", r.root, kind.Name, attribute, didYouMean(attribute, keys(kind.Attributes))))
 		return r, false
 	}
 	return r, true

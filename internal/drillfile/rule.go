@@ -14,14 +14,14 @@ import (
 
 // rule compiles a condition and its message, over values of which only the types are known. It returns nil when
 // something is wrong with them.
-func (l *loader) rule(condition, message *hcl.Attribute, block hcl.Range, targets map[string]*Kind) *Condition {
+func (l *loader) rule(condition, message *hcl.Attribute, block hcl.Range, scope scope) *Condition {
 	cond, okCondition := l.expression(condition, "condition", block)
 	msg, okMessage := l.expression(message, "error_message", block)
 	if !okCondition || !okMessage {
 		return nil
 	}
-	changing, okCondition := l.live(cond, targets)
-	mentioned, okMessage := l.live(msg, targets)
+	changing, okCondition := l.live(cond, scope)
+	mentioned, okMessage := l.live(msg, scope)
 	if !okCondition || !okMessage {
 		return nil
 	}

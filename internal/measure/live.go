@@ -93,14 +93,15 @@ func (l *Live) Sample(s drill.Sample) {
 		return
 	}
 	p.take(s, l.baseline)
+	p.note(s)
 	if t != nil && t.headline == p {
 		t.cluster.write(s)
 	}
 }
 
-// Values returns the newest values: target.<name>.outage_seconds, lag_seconds, success_ratio and primaries, and
-// probe.<name>.outage_seconds and success_ratio of probes that are not a target's own. A key is missing while there is
-// no reading.
+// Values returns the newest values: target.<name>.outage_seconds, lag_seconds, success_ratio and primaries, and of
+// probes that are not a target's own probe.<name>.outage_seconds, success_ratio and latency_seconds, or what a numeric
+// one reads. A key is missing while there is no reading.
 func (l *Live) Values(now drill.Offset) drill.Live {
 	v := drill.Live{"target": {}, "probe": {}}
 	for name, t := range l.targets {
@@ -118,9 +119,7 @@ func (l *Live) Values(now drill.Offset) drill.Live {
 	}
 	for name, p := range l.probes {
 		if p.Target == "" {
-			values := map[string]float64{}
-			p.values(now, values)
-			v["probe"][name] = values
+			v["probe"][name] = p.own(now)
 		}
 	}
 	return v
@@ -237,6 +236,9 @@ type liveProbe struct {
 	lastDown drill.Offset
 	isDown   bool // some slot was down
 	blind    int  // unknown slots since the last up slot
+	reader   reader
+	answer   turnaround
+	signal   string // of the newest slot that failed
 }
 
 // turn is a slot's scheduled time and what the slot says.

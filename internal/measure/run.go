@@ -167,7 +167,7 @@ func (r *run) sort(byName map[string]*probe, samples []drill.Sample) {
 func (r *run) chooseHeadline() *probe {
 	var first *probe
 	for _, p := range r.probes {
-		if p.Class != drill.ClassPooled {
+		if p.Class != drill.ClassPooled || p.Numeric() {
 			continue
 		}
 		if len(r.plans) > 0 && p.Target != "" && p.Target == r.plans[0].Name {

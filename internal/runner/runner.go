@@ -30,6 +30,7 @@ type Config struct {
 	Preflight  func(context.Context) error
 	Namespaces []string // the target's, to lock before anything is looked at
 	Target     Target
+	Probes     []drill.Probe // sampled beside the target's own
 	Faults     []BoundFault
 	Sampler    Sampler
 	Journal    Journal

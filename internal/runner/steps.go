@@ -64,11 +64,14 @@ func (r *run) steady(ctx context.Context) error {
 	return nil
 }
 
-// steadyNow evaluates what must hold before a fault: the target's own health, then the drill's assertions.
+// steadyNow evaluates what must hold before a fault: the target's own health, the drill's probes, then its assertions.
 func (r *run) steadyNow(now drill.Offset) (holds bool, why string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if ok, why := r.live.Steady(r.Target.Name(), now); !ok {
+		return false, why
+	}
+	if ok, why := r.live.Ready(now); !ok {
 		return false, why
 	}
 	if lag, limited := r.Drill.Limit(drill.ObjectiveReplicationLag); limited {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -105,7 +106,7 @@ func (r *run) newProbing(ctx context.Context) *probing {
 // start begins to sample every probe and to watch the views.
 func (p *probing) start() {
 	r := p.r
-	probes := r.Target.Probes()
+	probes := slices.Concat(r.Target.Probes(), r.Probes)
 	for _, probe := range probes {
 		info := probe.Info()
 		r.emit(drill.Event{Type: drill.EventProbe, Probe: &info})

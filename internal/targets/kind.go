@@ -53,6 +53,7 @@ type Kind struct {
 	Name        string
 	Doc         string
 	Attributes  map[string]cty.Type // what conditions may ask of target.<name>
+	Probed      bool                // it has a probe of its own, which is called like the target
 	Decode      func(hcl.Body, *hcl.EvalContext) (any, hcl.Diagnostics)
 	namespaces  func(spec any) []string
 	secrets     func(spec any) []SecretRef

@@ -55,8 +55,9 @@ const (
 
 func postgresql() Kind {
 	return define(Kind{
-		Name: "postgresql",
-		Doc:  "A replicated PostgreSQL whose members are pods.",
+		Name:   "postgresql",
+		Doc:    "A replicated PostgreSQL whose members are pods.",
+		Probed: true,
 		Attributes: map[string]cty.Type{
 			"outage_seconds": cty.Number,
 			"lag_seconds":    cty.Number,

@@ -3,12 +3,10 @@ package targets
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -200,26 +198,16 @@ func severity(pg *pgconn.PgError) string {
 // signal names the way in which something failed.
 func signal(err error) string {
 	var pg *pgconn.PgError
-	var dns *net.DNSError
-	var timeout interface{ Timeout() bool }
+	network := drill.NetworkSignal(err)
 	switch {
 	case errors.As(err, &pg):
 		return pgSignal(pg)
-	case errors.As(err, &dns):
-		return drill.SignalDNS
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return drill.SignalRefused
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return drill.SignalReset
-	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTDOWN):
-		return drill.SignalUnreach
-	case pgconn.Timeout(err), errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+	case pgconn.Timeout(err) && (network == drill.SignalError || network == drill.SignalClosed):
 		return drill.SignalTimeout
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
-		errors.Is(err, context.Canceled), errors.Is(err, pgconn.ErrConnClosed):
+	case errors.Is(err, pgconn.ErrConnClosed) && network == drill.SignalError:
 		return drill.SignalClosed
 	}
-	return drill.SignalError
+	return network
 }
 
 func pgSignal(pg *pgconn.PgError) string {

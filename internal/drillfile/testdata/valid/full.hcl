@@ -11,6 +11,11 @@ drill "kill-primary" {
     write_rate = 50
   }
 
+  probe "http" "checkout" {
+    url  = "http://checkout.shop/healthz"
+    rate = 20
+  }
+
   steady_state {
     hold    = "20s"
     timeout = "1m30s"
@@ -37,6 +42,11 @@ drill "kill-primary" {
     condition     = target.orders.outage_seconds > duration("90s")
     for           = "5s"
     error_message = "Writes have failed for ${target.orders.outage_seconds} s."
+  }
+
+  abort "checkout" {
+    condition     = probe.checkout.outage_seconds > 30 || target.orders.primaries > 1
+    error_message = "Checkout is down for ${probe["checkout"].outage_seconds} s."
   }
 
   objectives {

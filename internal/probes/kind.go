@@ -1,0 +1,136 @@
+package probes
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+	"go.uber.org/zap"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/failoverdrill/drill/internal/drill"
+)
+
+// Deps is what a probe works with.
+type Deps struct {
+	Kube kubernetes.Interface
+	Log  *zap.Logger
+}
+
+// Kind is one row of the table of probes.
+type Kind struct {
+	Name        string
+	Doc         string
+	Attributes  map[string]cty.Type // what conditions may ask of probe.<name>
+	Decode      func(hcl.Body, *hcl.EvalContext) (any, hcl.Diagnostics)
+	permissions func(spec any) []drill.Permission
+	bind        func(d Deps, name string, spec any) (drill.Probe, error)
+}
+
+// Bind makes a probe of this kind from its decoded block. It touches nothing before the first slot; what the user can
+// mend is a *drill.Refusal.
+func (k Kind) Bind(d Deps, name string, spec any) (drill.Probe, error) {
+	if d.Log == nil {
+		d.Log = zap.NewNop()
+	}
+	return k.bind(d, name, spec)
+}
+
+// Permissions are the rights in the cluster that the probe needs.
+func (k Kind) Permissions(spec any) []drill.Permission { return k.permissions(spec) }
+
+// impl is what the author of a kind writes, with a typed spec.
+type impl[Spec any] struct {
+	decode      func(hcl.Body, *hcl.EvalContext) (Spec, hcl.Diagnostics)
+	permissions func(Spec) []drill.Permission
+	bind        func(Deps, string, Spec) (drill.Probe, error)
+}
+
+// define erases an impl's types.
+func define[Spec any](k Kind, i impl[Spec]) Kind {
+	k.Decode = func(b hcl.Body, ctx *hcl.EvalContext) (any, hcl.Diagnostics) { return i.decode(b, ctx) }
+	k.permissions = func(spec any) []drill.Permission {
+		if i.permissions == nil {
+			return nil
+		}
+		return i.permissions(spec.(Spec))
+	}
+	k.bind = func(d Deps, name string, spec any) (drill.Probe, error) { return i.bind(d, name, spec.(Spec)) }
+	return k
+}
+
+// availability are the attributes of a probe that asks whether something answers.
+func availability() map[string]cty.Type {
+	return map[string]cty.Type{
+		"outage_seconds":  cty.Number,
+		"success_ratio":   cty.Number,
+		"latency_seconds": cty.Number,
+	}
+}
+
+// Rates and deadlines of the probes that ask whether something answers.
+const (
+	defaultRate    = 10 // Hz
+	maxRate        = 100
+	defaultTimeout = 500 * time.Millisecond
+	minTimeout     = time.Millisecond
+	maxTimeout     = time.Second
+)
+
+// pace is how often a probe asks, and how long it waits for an answer.
+type pace struct {
+	rate    int // Hz
+	timeout time.Duration
+}
+
+// problems gathers what is wrong with a block.
+type problems struct{ hcl.Diagnostics }
+
+func (p *problems) wrong(at hcl.Range, summary, detail string, args ...any) {
+	p.Diagnostics = append(p.Diagnostics, &hcl.Diagnostic{
+		Severity: hcl.DiagError, Summary: summary, Detail: fmt.Sprintf(detail, args...), Subject: &at,
+	})
+}
+
+// pace reads rate and timeout, or their defaults.
+func (p *problems) pace(rate *int, rateAt hcl.Range, timeout *string, timeoutAt hcl.Range) pace {
+	out := pace{rate: defaultRate}
+	if rate != nil {
+		out.rate = *rate
+		if out.rate < 1 || out.rate > maxRate {
+			p.wrong(rateAt, "Rate out of range", "rate is %d. Write a whole number of slots a second from 1 to %d.", out.rate, maxRate)
+		}
+	}
+	out.timeout = p.duration("timeout", timeout, timeoutAt, defaultTimeout, minTimeout, maxTimeout)
+	return out
+}
+
+// duration reads an argument that must lie between two bounds, or its default.
+func (p *problems) duration(name string, text *string, at hcl.Range, otherwise, least, most time.Duration) time.Duration {
+	if text == nil {
+		return otherwise
+	}
+	d, err := drill.ParseDuration(*text)
+	switch {
+	case err != nil:
+		p.wrong(at, "Invalid duration", "%s.", err)
+		return otherwise
+	case d < least || d > most:
+		p.wrong(at, "Duration out of range", "%s is %s. Write a duration from %s to %s.", name, d, least, most)
+	}
+	return d
+}
+
+// info describes a probe that asks whether something answers.
+func (p pace) info(kind, name string, class drill.Class) drill.ProbeInfo {
+	return drill.ProbeInfo{
+		Name: name, Kind: kind, Class: class, Interval: time.Second / time.Duration(p.rate), Deadline: p.timeout,
+		// As many as can be under way at once, and one that is ending at the very moment in which the next is due.
+		Sessions: max(2, int(math.Ceil(float64(p.rate)*p.timeout.Seconds()))+1),
+	}
+}
+
+// fail marks a slot as failed. A probe only asks, so nothing can have happened that would have to be looked for.
+func fail(s *drill.Sample, signal string) { s.Outcome, s.Signal = drill.OutcomeFail, signal }

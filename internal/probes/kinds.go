@@ -1,0 +1,14 @@
+package probes
+
+// Kinds lists every probe that a drill file may use.
+func Kinds() []Kind { return []Kind{httpKind(), tcpKind()} }
+
+// Find returns the kind of that name.
+func Find(name string) (Kind, bool) {
+	for _, k := range Kinds() {
+		if k.Name == name {
+			return k, true
+		}
+	}
+	return Kind{}, false
+}
