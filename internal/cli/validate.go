@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
 
+	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/drillfile"
 )
 
@@ -40,7 +42,7 @@ func validate(env *Env, paths []string, output string) error {
 	}
 	files := map[string]*hcl.File{}
 	var diags hcl.Diagnostics
-	drills := 0
+	var drills []*drill.Drill
 	for _, name := range names {
 		src, err := os.ReadFile(name)
 		if err != nil {
@@ -49,7 +51,7 @@ func validate(env *Env, paths []string, output string) error {
 		file, found := drillfile.Load(name, src, fileKinds())
 		maps.Copy(files, file.Files)
 		diags = append(diags, found...)
-		drills += len(file.Drills)
+		drills = append(drills, file.Drills...)
 	}
 	if output == outputJSON {
 		raw, err := drillfile.JSON(files, diags)
@@ -64,7 +66,10 @@ func validate(env *Env, paths []string, output string) error {
 		return silent{exitInvalidFile}
 	}
 	if output != outputJSON {
-		fmt.Fprintf(env.Stdout, "Valid: %s in %s.\n", count(drills, "drill"), count(len(names), "file"))
+		fmt.Fprintf(env.Stdout, "Valid: %s in %s.\n", count(len(drills), "drill"), count(len(names), "file"))
+		for _, d := range drills {
+			showTimes(env.Stdout, d, time.Now())
+		}
 	}
 	return nil
 }

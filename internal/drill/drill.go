@@ -15,6 +15,7 @@ type Drill struct {
 	Faults      []FaultSpec // in the order of injection
 	Aborts      []Rule
 	Objectives  []Objective
+	Schedule    *Schedule // nil: it runs by hand only
 }
 
 // TargetSpec is a target block: a system under test of some kind.

@@ -23,6 +23,7 @@ type drillBlock struct {
 	Faults       []kindBlock      `hcl:"fault,block"`
 	Aborts       []abortBlock     `hcl:"abort,block"`
 	Objectives   *objectivesBlock `hcl:"objectives,block"`
+	Schedule     *scheduleBlock   `hcl:"schedule,block"`
 	Body         hcl.Body         `hcl:",body"`
 }
 
@@ -75,6 +76,22 @@ type objectivesBlock struct {
 	ReplicationLagRange hcl.Range `hcl:"replication_lag,attr_value_range"`
 	LeaderChanges       *int      `hcl:"leader_changes,optional"`
 	LeaderChangesRange  hcl.Range `hcl:"leader_changes,attr_value_range"`
+}
+
+type scheduleBlock struct {
+	Cron          *string   `hcl:"cron,optional"` // its absence is reported where it is read
+	CronRange     hcl.Range `hcl:"cron,attr_value_range"`
+	Timezone      *string   `hcl:"timezone,optional"`
+	TimezoneRange hcl.Range `hcl:"timezone,attr_value_range"`
+	Missed        *string   `hcl:"missed,optional"`
+	MissedRange   hcl.Range `hcl:"missed,attr_value_range"`
+	Jitter        *string   `hcl:"jitter,optional"`
+	JitterRange   hcl.Range `hcl:"jitter,attr_value_range"`
+	Window        []string  `hcl:"window,optional"`
+	WindowRange   hcl.Range `hcl:"window,attr_value_range"`
+	Blackout      []string  `hcl:"blackout,optional"`
+	BlackoutRange hcl.Range `hcl:"blackout,attr_value_range"`
+	DefRange      hcl.Range `hcl:",def_range"`
 }
 
 // count is the number of blocks of a type, also of those with the wrong number of labels.

@@ -91,6 +91,7 @@ func (l *loader) drill(b *drillBlock) *drill.Drill {
 		d.Aborts = append(d.Aborts, r)
 	}
 	d.Objectives = l.objectives(b.Objectives)
+	d.Schedule = l.schedule(b.Schedule)
 	return d
 }
 

@@ -30,7 +30,6 @@ func futureOf(block string) future {
 	case "drill":
 		return future{
 			blocks: map[string]string{
-				"schedule":     "Remove it, and start the drill by hand or from a CronJob.",
 				"guard":        removeIt,
 				"precondition": "Remove it, and write what must hold as an assert in steady_state.",
 				"notify":       removeIt,

@@ -90,6 +90,7 @@ func TestRendered(t *testing.T) {
 	for _, name := range []string{
 		"misspelt-attribute", "unknown-target-kind", "duration-as-text", "duration-invalid", "duplicate-abort",
 		"not-yet-drill", "text-without-quotes", "secret-in-description", "kind-argument-misspelt",
+		"schedule-everything-wrong", "schedule-zone-in-cron", "schedule-outside-window",
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := "testdata/errors/" + name + ".hcl"
@@ -122,6 +123,8 @@ func TestLoad(t *testing.T) {
 			{Name: "recovery_time", Limit: 30}, {Name: "redundancy_time", Limit: 300}, {Name: "lost_writes", Limit: 0},
 			{Name: "dual_primary", Limit: 0}, {Name: "replication_lag", Limit: 1.5}, {Name: "leader_changes", Limit: 1},
 		},
+		Schedule: &drill.Schedule{Cron: "0 10 1 * *", Timezone: "Europe/Berlin", Missed: drill.MissedRunLate, Jitter: 10 * time.Minute,
+			Window: []string{"Mon-Fri 09:00-16:00", "Sat 09:00-12:00"}, Blackout: []string{"2026-12-20/2027-01-05"}},
 	}
 	require.Len(t, file.Drills, 1)
 	assert.Empty(t, cmp.Diff(want, file.Drills[0], cmpopts.IgnoreFields(drill.Rule{}, "Condition")))
@@ -138,6 +141,10 @@ func TestDefaults(t *testing.T) {
 	assert.Equal(t, drill.SteadyState{Hold: 10 * time.Second, Timeout: 2 * time.Minute}, d.SteadyState)
 	assert.Empty(t, d.Aborts)
 	assert.Empty(t, d.Objectives)
+	assert.Nil(t, d.Schedule)
+	file, diags = drillfile.Load("x.hcl", read(t, "testdata/valid/schedule-short.hcl"), kinds())
+	require.Empty(t, diags)
+	assert.Equal(t, &drill.Schedule{Cron: "0 10 1 * *", Timezone: "UTC", Missed: drill.MissedSkip}, file.Drills[0].Schedule)
 }
 
 // TestNoText gives what is no drill file at all: one clear problem, and none of it on the terminal.

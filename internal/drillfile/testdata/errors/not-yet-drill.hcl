@@ -10,10 +10,6 @@ drill "kill-primary" {
   repeat  = 9     # ERROR: Not available yet
   stagger = "30s" # ERROR: Not available yet
 
-  schedule { # ERROR: Not available yet
-    cron = "0 10 1 * *"
-  }
-
   guard { # ERROR: Not available yet
     max_targets = 1
   }

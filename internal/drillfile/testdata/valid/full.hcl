@@ -2,6 +2,15 @@ drill "kill-primary" {
   description = "The primary dies. A replica takes over within 30 s."
   timeout     = "15m"
 
+  schedule {
+    cron     = "0 10 1 * *"
+    timezone = "Europe/Berlin"
+    jitter   = "10m"
+    window   = ["Mon-Fri 09:00-16:00", "Sat 09:00-12:00"]
+    blackout = ["2026-12-20/2027-01-05"]
+    missed   = "run_late"
+  }
+
   target "postgresql" "orders" {
     namespace  = "shop"
     selector   = "application=patroni,cluster-name=orders"
