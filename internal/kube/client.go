@@ -24,10 +24,14 @@ const Namespace = "failoverdrill"
 // Labels of what drill makes in a cluster.
 const (
 	LabelRun       = "failoverdrill.io/run"
+	LabelSchedule  = "failoverdrill.io/schedule" // of a run that a schedule made: the drill's name
 	LabelManagedBy = "app.kubernetes.io/managed-by"
 	LabelComponent = "app.kubernetes.io/component"
 	ManagedBy      = "drill"
 )
+
+// AnnotationScheduledFor is the due time, RFC 3339, for which a schedule made a run.
+const AnnotationScheduledFor = "failoverdrill.io/scheduled-for"
 
 // connectTimeout bounds the first answer of the cluster: a person waits for it.
 const connectTimeout = 5 * time.Second

@@ -17,8 +17,8 @@ var weekdays = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
 
 // parseWindow reads "Mon-Fri 09:00-16:00"; without days, every day.
 func parseWindow(text string) (window, error) {
-	wrong := func(what string) (window, error) {
-		return window{}, fmt.Errorf("%q is no window: %s. Write days and a stretch of them, such as \"Mon-Fri 09:00-16:00\"", text, what)
+	wrong := func(what string) error {
+		return fmt.Errorf("%q is no window: %s. Write days and a stretch of them, such as \"Mon-Fri 09:00-16:00\"", text, what)
 	}
 	var w window
 	fields := strings.Fields(text)
@@ -33,7 +33,7 @@ func parseWindow(text string) (window, error) {
 			}
 			from, to := slices.Index(weekdays, strings.ToLower(first)), slices.Index(weekdays, strings.ToLower(last))
 			if from < 0 || to < 0 {
-				return wrong(fmt.Sprintf("%q names no days (Mon, Tue, Wed, Thu, Fri, Sat, Sun)", part))
+				return w, wrong(fmt.Sprintf("%q names no days (Mon, Tue, Wed, Thu, Fri, Sat, Sun)", part))
 			}
 			for day := from; ; day = (day + 1) % 7 {
 				w.days[day] = true
@@ -43,7 +43,7 @@ func parseWindow(text string) (window, error) {
 			}
 		}
 	default:
-		return wrong("it must have one or two parts")
+		return w, wrong("it must have one or two parts")
 	}
 	from, to, ok := strings.Cut(fields[len(fields)-1], "-")
 	var okFrom, okTo bool
@@ -51,9 +51,9 @@ func parseWindow(text string) (window, error) {
 	w.to, okTo = clock(to)
 	switch {
 	case !ok || !okFrom || !okTo:
-		return wrong(fmt.Sprintf("%q is no stretch of a day", fields[len(fields)-1]))
+		return w, wrong(fmt.Sprintf("%q is no stretch of a day", fields[len(fields)-1]))
 	case w.to <= w.from:
-		return wrong("it ends before it begins; write one window up to 24:00, and another from 00:00")
+		return w, wrong("it ends before it begins; write one window up to 24:00, and another from 00:00")
 	}
 	return w, nil
 }
