@@ -26,6 +26,10 @@ func settings(d *drill.Drill) drill.Settings {
 	if lag, ok := d.Limit(drill.ObjectiveReplicationLag); ok {
 		s.RedundancyLag = lag
 	}
+	for _, t := range d.Targets {
+		kind, _ := targets.Find(t.Kind)
+		s.NoLedger = s.NoLedger || kind.NoLedger
+	}
 	return s
 }
 

@@ -15,15 +15,30 @@ import (
 func fileKinds() drillfile.Kinds {
 	var kinds drillfile.Kinds
 	for _, k := range targets.Kinds() {
-		kinds.Targets = append(kinds.Targets, drillfile.Kind{Name: k.Name, Doc: k.Doc, Decode: k.Decode, Attributes: k.Attributes, Probed: k.Probed})
+		kinds.Targets = append(kinds.Targets, drillfile.Kind{Name: k.Name, Doc: k.Doc, Decode: k.Decode, Attributes: k.Attributes, Probed: k.Probed, NoLedger: k.NoLedger})
 	}
 	for _, k := range probes.Kinds() {
 		kinds.Probes = append(kinds.Probes, drillfile.Kind{Name: k.Name, Doc: k.Doc, Decode: k.Decode, Attributes: k.Attributes})
 	}
 	for _, k := range faults.Kinds() {
-		kinds.Faults = append(kinds.Faults, drillfile.Kind{Name: k.Name, Doc: k.Doc, Decode: k.Decode, Check: faultHasTarget})
+		kinds.Faults = append(kinds.Faults, drillfile.Kind{Name: k.Name, Doc: k.Doc, Decode: k.Decode, Check: suits(k)})
 	}
 	return kinds
+}
+
+// suits returns what says why a fault of the kind cannot be in its drill.
+func suits(kind faults.Kind) func(spec any, name string, all []drill.TargetSpec) string {
+	return func(spec any, name string, all []drill.TargetSpec) string {
+		if wrong := faultHasTarget(spec, name, all); wrong != "" || !kind.Led {
+			return wrong
+		}
+		for _, t := range all {
+			if k, ok := targets.Find(t.Kind); ok && k.NoLedger {
+				return fmt.Sprintf("A target of kind %s has no primary, and %s needs one. Use pod_kill for it.", t.Kind, kind.Name)
+			}
+		}
+		return ""
+	}
 }
 
 // faultHasTarget says what is wrong when a fault names no target of its drill.

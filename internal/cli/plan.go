@@ -54,7 +54,7 @@ type plan struct {
 	Drill   string            `json:"drill"`
 	Cluster string            `json:"cluster"`
 	Members []drill.Member    `json:"members"`
-	Views   drill.Views       `json:"views"`
+	Views   *drill.Views      `json:"views,omitempty"`
 	Faults  []drill.FaultPlan `json:"faults"`
 	Refused []string          `json:"refused"` // why a run would be refused now
 }
@@ -75,6 +75,8 @@ func (l labelled) Primary(context.Context) (drill.Member, error) {
 	return found[0], nil
 }
 
+func (l labelled) Members(context.Context) ([]drill.Member, error) { return l.members, nil }
+
 func (labelled) Answers(context.Context, drill.Member) bool { return false }
 
 func makePlan(ctx context.Context, client *kube.Client, d *drill.Drill) (*plan, error) {
@@ -94,8 +96,8 @@ func makePlan(ctx context.Context, client *kube.Client, d *drill.Drill) (*plan, 
 	if p.Members, p.Views, err = target.Look(ctx); err != nil {
 		return p, refuse(err)
 	}
-	if len(p.Views.Label) != 1 || len(p.Views.Service) != 1 || p.Views.Label[0] != p.Views.Service[0] {
-		p.Refused = append(p.Refused, fmt.Sprintf("the views do not agree on one primary: by label %s, by service %s", names(p.Views.Label), names(p.Views.Service)))
+	if v := p.Views; v != nil && (len(v.Label) != 1 || len(v.Service) != 1 || v.Label[0] != v.Service[0]) {
+		p.Refused = append(p.Refused, fmt.Sprintf("the views do not agree on one primary: by label %s, by service %s", names(v.Label), names(v.Service)))
 	}
 	for _, f := range d.Faults {
 		kind, _ := faults.Find(f.Kind)

@@ -123,6 +123,8 @@ func lines(e drill.Event) []string {
 	case drill.EventViews:
 		v := e.Views
 		return []string{fmt.Sprintf("Primary by label %s, by service %s, by its own word %s", names(v.Label), names(v.Service), names(v.Member))}
+	case drill.EventMembers:
+		return []string{readiness(*e.Readiness)}
 	case drill.EventRule:
 		if e.Rule.Truth != drill.True {
 			return nil
@@ -137,6 +139,17 @@ func lines(e drill.Event) []string {
 	default: // why the run ended is the report's to say
 		return nil
 	}
+}
+
+func readiness(r drill.Readiness) string {
+	of := func(ms []drill.Member) string {
+		var all []string
+		for _, m := range ms {
+			all = append(all, m.Name)
+		}
+		return names(all)
+	}
+	return fmt.Sprintf("%d of %d endpoints ready: %s; pods Ready: %s", len(r.Endpoints), r.Desired, of(r.Endpoints), of(r.Ready))
 }
 
 func names(members []string) string {

@@ -13,6 +13,7 @@ const (
 	EventProbe    EventType = "probe"    // a probe starts
 	EventSamples  EventType = "samples"  // a batch of slots
 	EventViews    EventType = "views"    // who is primary, by the three views; on change
+	EventMembers  EventType = "members"  // who can serve, of a target without roles; on change
 	EventFault    EventType = "fault"    // a fault changes its state
 	EventRule     EventType = "rule"     // a steady-state assertion or an abort condition changes its truth, or fires
 	EventFinding  EventType = "finding"  // something worth telling that is no verdict
@@ -46,18 +47,19 @@ type Event struct {
 	Type EventType `json:"type"`
 	Text string    `json:"text,omitempty"` // for people
 
-	Step     Step         `json:"step,omitempty"`
-	Plans    []FaultPlan  `json:"plans,omitempty"`
-	Probe    *ProbeInfo   `json:"probe,omitempty"`
-	Members  []Member     `json:"members,omitempty"` // with EventPlan: the target's members
-	Samples  []Sample     `json:"-"`
-	Views    *Views       `json:"views,omitempty"`
-	Fault    *FaultChange `json:"fault,omitempty"`
-	Rule     *RuleChange  `json:"rule,omitempty"`
-	Finding  *Finding     `json:"finding,omitempty"`
-	ReadBack *ReadBack    `json:"-"`
-	End      *End         `json:"end,omitempty"`
-	Report   *Report      `json:"report,omitempty"`
+	Step      Step         `json:"step,omitempty"`
+	Plans     []FaultPlan  `json:"plans,omitempty"`
+	Probe     *ProbeInfo   `json:"probe,omitempty"`
+	Members   []Member     `json:"members,omitempty"` // with EventPlan: the target's members
+	Samples   []Sample     `json:"-"`
+	Views     *Views       `json:"views,omitempty"`
+	Readiness *Readiness   `json:"readiness,omitempty"`
+	Fault     *FaultChange `json:"fault,omitempty"`
+	Rule      *RuleChange  `json:"rule,omitempty"`
+	Finding   *Finding     `json:"finding,omitempty"`
+	ReadBack  *ReadBack    `json:"-"`
+	End       *End         `json:"end,omitempty"`
+	Report    *Report      `json:"report,omitempty"`
 }
 
 // MarshalJSON writes the offset in seconds.
@@ -81,7 +83,8 @@ type FaultChange struct {
 	// From is when the call that led to the state began; the event's own time is when it returned. An injection
 	// happened somewhere between the two.
 	From    Offset   `json:"from_seconds"`
-	By      string   `json:"by,omitempty"` // how it was confirmed
+	By      string   `json:"by,omitempty"`     // how it was confirmed
+	Spared  []Member `json:"spared,omitempty"` // victims by plan that were not hurt
 	Residue []string `json:"residue,omitempty"`
 }
 

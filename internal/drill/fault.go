@@ -12,6 +12,16 @@ var ErrVictimChanged = errors.New("the victim changed since the plan")
 // ErrNotConfirmed is returned by a fault that was injected but cannot be shown to bite.
 var ErrNotConfirmed = errors.New("the fault is not confirmed")
 
+// Curtailed is returned by a fault that was injected and hurt fewer than it had planned to. The run goes on with those,
+// and the text is one of its findings.
+type Curtailed struct {
+	Code   string // machine-readable, snake_case
+	Text   string
+	Spared []Member // the victims that were not hurt
+}
+
+func (c *Curtailed) Error() string { return c.Text }
+
 // Permission is a right in the cluster that something needs.
 type Permission struct {
 	Verb      string `json:"verb"`

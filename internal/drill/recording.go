@@ -18,4 +18,7 @@ type Settings struct {
 	ImpactTimeout time.Duration
 	// RedundancyLag is the lag in seconds under which a replica counts as caught up.
 	RedundancyLag float64
+	// NoLedger says that the target takes no writes of drill's: clients are the drill's first probe, and there is no
+	// lag and no primary. Redundancy is as many ready endpoints as are desired.
+	NoLedger bool
 }

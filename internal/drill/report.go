@@ -61,6 +61,7 @@ type Report struct {
 	Writes         *WritesReport     `json:"writes,omitempty"`
 	ReplicationLag *LagReport        `json:"replication_lag,omitempty"`
 	Primaries      *PrimariesReport  `json:"primaries,omitempty"`
+	Endpoints      *EndpointsReport  `json:"endpoints,omitempty"` // of a target without a ledger, in place of the three above
 	Probes         []ProbeReport     `json:"probes"`
 	Objectives     []ObjectiveReport `json:"objectives"`
 	Findings       []Finding         `json:"findings"`
@@ -109,6 +110,7 @@ type FaultReport struct {
 	Confirmed      bool     `json:"confirmed"`
 	ConfirmedBy    string   `json:"confirmed_by,omitempty"`
 	Reverted       bool     `json:"reverted"`
+	Spared         []Member `json:"spared,omitempty"` // victims by plan that were not hurt
 	Residue        []string `json:"residue"`
 }
 
@@ -120,6 +122,7 @@ const (
 	OutcomeFailedOver       RecoveryOutcome = "failed_over"        // another member took over
 	OutcomeRestartedInPlace RecoveryOutcome = "restarted_in_place" // the victim came back and leads again
 	OutcomeNoImpact         RecoveryOutcome = "no_impact"          // no outage was seen at all
+	OutcomeReplaced         RecoveryOutcome = "replaced"           // of a target without roles: members that are no victims serve
 	OutcomeNotRecovered     RecoveryOutcome = "not_recovered"
 )
 
@@ -178,6 +181,29 @@ type PrimariesReport struct {
 	ZombieTail    Seconds        `json:"zombie_tail_seconds"`
 	LeaderChanges int            `json:"leader_changes"`
 	Disagreements []Disagreement `json:"disagreements"`
+}
+
+// EndpointsReport says whether the Service had somebody to lead to, from the injection on.
+type EndpointsReport struct {
+	Desired     *int           `json:"desired,omitempty"`
+	LeastReady  *int           `json:"least_ready,omitempty"`
+	NoEndpoints *Seconds       `json:"no_endpoints_seconds,omitempty"`
+	NewMember   *NewMember     `json:"new_member_ready_seconds,omitempty"`
+	Budgets     []BudgetReport `json:"pdb"`
+}
+
+// NewMember is how long after the injection pods that were not there before became Ready.
+type NewMember struct {
+	First Seconds `json:"first"`
+	All   Seconds `json:"all"` // as many as were hurt
+}
+
+// BudgetReport says whether a PodDisruptionBudget mattered.
+type BudgetReport struct {
+	Name          string `json:"name"`
+	AllowedBefore int    `json:"allowed_disruptions_before"`
+	Covers        int    `json:"covers"` // how many of the target's pods
+	Text          string `json:"text"`
 }
 
 // Disagreement is a stretch in which the three views of who is primary differed.

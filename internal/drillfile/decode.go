@@ -92,6 +92,7 @@ func (l *loader) drill(b *drillBlock) *drill.Drill {
 	}
 	d.Objectives = l.objectives(b.Objectives)
 	d.Schedule = l.schedule(b.Schedule)
+	l.checkLedger(b, live)
 	return d
 }
 

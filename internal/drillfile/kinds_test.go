@@ -25,6 +25,21 @@ type httpSpec struct {
 	Rate int    `hcl:"rate,optional"`
 }
 
+type deploymentSpec struct {
+	Namespace string `hcl:"namespace"`
+	Selector  string `hcl:"selector"`
+	Service   string `hcl:"service,optional"`
+}
+
+type podKillSpec struct {
+	Target  string `hcl:"target,optional"`
+	Count   *int   `hcl:"count,optional"`
+	Percent *int   `hcl:"percent,optional"`
+	All     *bool  `hcl:"all,optional"`
+	Method  string `hcl:"method,optional"`
+	Role    string `hcl:"role,optional"`
+}
+
 type killPrimarySpec struct {
 	Method   string `hcl:"method,optional"`
 	HoldDown string `hcl:"hold_down,optional"`
@@ -56,6 +71,11 @@ func kinds() drillfile.Kinds {
 			Attributes: map[string]cty.Type{
 				"outage_seconds": cty.Number, "lag_seconds": cty.Number, "success_ratio": cty.Number, "primaries": cty.Number,
 			},
+		}, {
+			Name: "deployment", Doc: "A stateless service.", Decode: decode[deploymentSpec], NoLedger: true,
+			Attributes: map[string]cty.Type{
+				"outage_seconds": cty.Number, "success_ratio": cty.Number, "ready": cty.Number, "desired": cty.Number,
+			},
 		}},
 		Probes: []drillfile.Kind{{
 			Name: "http", Doc: "An HTTP server.", Decode: decode[httpSpec],
@@ -73,6 +93,8 @@ func kinds() drillfile.Kinds {
 				}
 				return fmt.Sprintf("The name of a kill_primary fault is the target whose primary dies, and there is no target named %q.", name)
 			},
+		}, {
+			Name: "pod_kill", Doc: "Pods are removed.", Decode: decode[podKillSpec],
 		}},
 	}
 }

@@ -28,6 +28,8 @@ type Kind struct {
 	Attributes map[string]cty.Type
 	// Probed says that a target of this kind is itself the name of a probe.
 	Probed bool
+	// NoLedger says that a target takes no writes of drill's, so nothing can be asked about them.
+	NoLedger bool
 }
 
 // Kinds are the tables of kinds, by block type.

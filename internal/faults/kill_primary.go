@@ -34,6 +34,7 @@ func killPrimary() Kind {
 	return define(Kind{
 		Name: "kill_primary",
 		Doc:  "Kill the member that is primary, and optionally keep it from coming back for a while.",
+		Led:  true,
 		Permissions: func(namespace string) []drill.Permission {
 			return []drill.Permission{
 				{Verb: "get", Resource: "pods", Namespace: namespace},
@@ -103,12 +104,7 @@ type primaryKiller struct{}
 
 func (primaryKiller) Plan(ctx context.Context, d Deps, name string, spec killPrimarySpec) (killPrimaryState, drill.FaultPlan, error) {
 	st := killPrimaryState{Run: d.Run, Target: spec.TargetName(name)}
-	target, ok := d.Target(st.Target)
-	if !ok {
-		return st, drill.FaultPlan{}, &drill.Refusal{Code: "no_target", Text: fmt.Sprintf(
-			"fault %q: no target is called %q; name the fault after its target, or set target", name, st.Target)}
-	}
-	victim, err := target.Primary(ctx)
+	_, victim, err := d.primary(ctx, st.Target)
 	if err != nil {
 		return st, drill.FaultPlan{}, err
 	}
@@ -151,11 +147,7 @@ func (primaryKiller) Plan(ctx context.Context, d Deps, name string, spec killPri
 }
 
 func (primaryKiller) Recheck(ctx context.Context, d Deps, st killPrimaryState) error {
-	target, ok := d.Target(st.Target)
-	if !ok {
-		return fmt.Errorf("no target is called %q", st.Target)
-	}
-	now, err := target.Primary(ctx)
+	_, now, err := d.primary(ctx, st.Target)
 	if err != nil {
 		return fmt.Errorf("%w: %w", drill.ErrVictimChanged, err)
 	}

@@ -26,7 +26,10 @@ type victimOf struct {
 }
 
 func (v *victimOf) Primary(context.Context) (drill.Member, error) { return v.primary, v.err }
-func (v *victimOf) Answers(context.Context, drill.Member) bool    { return v.answers }
+func (v *victimOf) Members(context.Context) ([]drill.Member, error) {
+	return []drill.Member{v.primary}, v.err
+}
+func (v *victimOf) Answers(context.Context, drill.Member) bool { return v.answers }
 
 type lab struct {
 	kube   *fake.Clientset

@@ -15,10 +15,17 @@ import (
 
 // Target is what a fault may ask of the system under test.
 type Target interface {
-	// Primary asks every member and returns the only one that says it is the primary.
-	Primary(ctx context.Context) (drill.Member, error)
+	// Members are those that are there now, with their present roles.
+	Members(ctx context.Context) ([]drill.Member, error)
 	// Answers reports whether this very member still accepts connections at its address.
 	Answers(ctx context.Context, m drill.Member) bool
+}
+
+// Led is a target of whose members one is primary.
+type Led interface {
+	Target
+	// Primary asks every member and returns the only one that says it is the primary.
+	Primary(ctx context.Context) (drill.Member, error)
 }
 
 // Deps is what a fault works with. Revert must do with Kube and Run alone, because another process may call it.
@@ -35,7 +42,8 @@ type Impl[Spec, State any] interface {
 	// Recheck makes sure, right before the injection, that the victim is still what was planned, by asking it;
 	// else drill.ErrVictimChanged. It reads only.
 	Recheck(ctx context.Context, d Deps, st State) error
-	// Inject breaks the victim.
+	// Inject breaks the victim. A *drill.Refusal says that nothing was touched; a *drill.Curtailed that less was hurt
+	// than planned.
 	Inject(ctx context.Context, d Deps, st State) error
 	// Confirm proves that the fault bites and says how; else drill.ErrNotConfirmed.
 	Confirm(ctx context.Context, d Deps, st State) (by string, err error)
@@ -55,10 +63,25 @@ type holder[State any] interface {
 	Held(ctx context.Context, d Deps, st State) error
 }
 
+// primary is the target's primary now.
+func (d Deps) primary(ctx context.Context, name string) (Led, drill.Member, error) {
+	target, ok := d.Target(name)
+	if !ok {
+		return nil, drill.Member{}, fmt.Errorf("no target is called %q", name)
+	}
+	led, ok := target.(Led)
+	if !ok {
+		return nil, drill.Member{}, fmt.Errorf("target %q has no primary", name)
+	}
+	m, err := led.Primary(ctx)
+	return led, m, err
+}
+
 // Kind is one row of the table of faults.
 type Kind struct {
 	Name        string
 	Doc         string
+	Led         bool // its target must have a primary
 	Permissions func(namespace string) []drill.Permission
 	Decode      func(hcl.Body, *hcl.EvalContext) (any, hcl.Diagnostics)
 	bind        func(d Deps, name string, spec any) *Fault

@@ -17,6 +17,9 @@ type Live struct {
 	baseline span
 	steady   bool // the step has begun
 	planned  []drill.Member
+	clients  *liveProbe // the headline of a target without a ledger
+	standing standing   // of that target
+	plans    []drill.FaultPlan
 	targets  map[string]*liveTarget
 	probes   map[string]*liveProbe
 }
@@ -38,6 +41,7 @@ func (l *Live) Event(e drill.Event) {
 	switch e.Type {
 	case drill.EventPlan:
 		l.planned = append(l.planned, e.Members...)
+		l.plans = append(l.plans, e.Plans...)
 		for _, t := range l.targets {
 			t.cluster.plan(e.Members)
 		}
@@ -52,7 +56,12 @@ func (l *Live) Event(e drill.Event) {
 				p.forget()
 			}
 		}
+	case drill.EventMembers:
+		if e.Readiness != nil {
+			l.standing.see(e.At, *e.Readiness)
+		}
 	case drill.EventFault:
+		l.strike(e.Fault)
 		if e.Fault != nil && (e.Fault.State == drill.FaultInjecting || e.Fault.State == drill.FaultInjected) {
 			l.baseline.to = min(l.baseline.to, e.Fault.From)
 		}
@@ -62,6 +71,9 @@ func (l *Live) Event(e drill.Event) {
 func (l *Live) probe(info drill.ProbeInfo, at drill.Offset) {
 	p := &liveProbe{ProbeInfo: info, start: at, gauge: newGauge(info.Interval, 0), missing: map[int64]drill.Offset{}, highest: -1}
 	l.probes[info.Name] = p
+	if l.settings.NoLedger && l.clients == nil && clients(info) {
+		l.clients = p
+	}
 	if info.Target == "" {
 		return
 	}
@@ -117,6 +129,9 @@ func (l *Live) Values(now drill.Offset) drill.Live {
 		}
 		v["target"][name] = values
 	}
+	if l.standing.known {
+		v["target"][l.standing.Target] = l.service(now)
+	}
 	for name, p := range l.probes {
 		if p.Target == "" {
 			v["probe"][name] = p.own(now)
@@ -125,19 +140,34 @@ func (l *Live) Values(now drill.Offset) drill.Live {
 	return v
 }
 
+// headline is the probe that stands for the target's clients.
+func (l *Live) headline(target string) *liveProbe {
+	if l.settings.NoLedger {
+		return l.clients
+	}
+	if t := l.targets[target]; t != nil {
+		return t.headline
+	}
+	return nil
+}
+
 // UpFor is the length of the present stretch without a down slot, up to the last up slot's turn; 0 in an outage. A
 // recovery is believed once it has lasted Settings.Window.
 func (l *Live) UpFor(target string, now drill.Offset) time.Duration {
-	t := l.targets[target]
-	if t == nil || t.headline == nil {
+	p := l.headline(target)
+	if p == nil {
 		return 0
 	}
-	return t.headline.upFor(now)
+	return p.upFor(now)
 }
 
 // Redundant reports whether the target would survive the next fault: every member of the plan is known, one is
-// primary, and all others stream and have caught up.
+// primary, and all others stream and have caught up; without a ledger, as many endpoints are ready as are desired.
 func (l *Live) Redundant(target string, now drill.Offset) bool {
+	if l.settings.NoLedger {
+		ok, _ := l.standing.whole()
+		return ok
+	}
 	t := l.targets[target]
 	if t == nil {
 		return false
@@ -148,6 +178,9 @@ func (l *Live) Redundant(target string, now drill.Offset) bool {
 
 // Steady reports whether the target is healthy enough for a fault: redundant, and up. Else it says what is missing.
 func (l *Live) Steady(target string, now drill.Offset) (ok bool, why string) {
+	if l.settings.NoLedger {
+		return l.serviceSteady(now)
+	}
 	t := l.targets[target]
 	if t == nil || t.headline == nil {
 		return false, "the target " + target + " is not probed yet"

@@ -21,12 +21,15 @@ func Report(rec drill.Recording) drill.Report {
 	shown := r.replay()
 	rep.Recovery = r.recoveryReport(back, shown)
 	var found []drill.Finding
-	rep.Writes, found = r.ledger()
-	rep.Findings = append(rep.Findings, found...)
-	rep.ReplicationLag, found = r.lagReport(shown)
-	rep.Findings = append(rep.Findings, found...)
+	if !r.settings.NoLedger {
+		rep.Writes, found = r.ledger()
+		rep.Findings = append(rep.Findings, found...)
+		rep.ReplicationLag, found = r.lagReport(shown)
+		rep.Findings = append(rep.Findings, found...)
+		rep.Primaries = r.primaries()
+	}
+	rep.Endpoints = r.endpoints()
 	rep.Findings = append(rep.Findings, r.blindness(back)...)
-	rep.Primaries = r.primaries()
 	rep.Objectives = r.objectives(rep)
 	rep.Run.Verdict, rep.Run.Reasons = r.verdict(rep)
 	rep.Statistics = statistics(rep.Recovery)

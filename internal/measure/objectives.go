@@ -66,6 +66,14 @@ func judge(o drill.Objective, rep drill.Report) drill.ObjectiveReport {
 	return j
 }
 
+// subject is what clients lost and got back.
+func subject(rep drill.Report) string {
+	if rep.Endpoints != nil {
+		return "The service"
+	}
+	return "Writes"
+}
+
 // missed says in a sentence how an objective was missed.
 func missed(o drill.ObjectiveReport, rep drill.Report) string {
 	if o.JudgedBy == "unknown" {
@@ -74,9 +82,9 @@ func missed(o drill.ObjectiveReport, rep drill.Report) string {
 	switch o.Name {
 	case drill.ObjectiveRecoveryTime:
 		if *o.ValueSeconds == drill.Never() {
-			return fmt.Sprintf("Writes never came back, limit %s.", say(*o.LimitSeconds))
+			return fmt.Sprintf("%s never came back, limit %s.", subject(rep), say(*o.LimitSeconds))
 		}
-		return fmt.Sprintf("Writes came back after %s (at worst %s), limit %s.",
+		return fmt.Sprintf("%s came back after %s (at worst %s), limit %s.", subject(rep),
 			say(rep.Recovery.Estimate.Estimate), say(rep.Recovery.Upper), say(*o.LimitSeconds))
 	case drill.ObjectiveRedundancyTime:
 		if *o.ValueSeconds == drill.Never() {

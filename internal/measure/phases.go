@@ -10,6 +10,7 @@ import (
 const (
 	phaseImpact       = "impact"
 	phaseDetected     = "detected"
+	phaseReady        = "ready" // of a target without a ledger: a new pod is
 	phasePromoted     = "promoted"
 	phaseRouted       = "routed"
 	phaseFirstSuccess = "first_success"
@@ -31,11 +32,15 @@ func (r *run) phases(c *recovery, rep *drill.RecoveryReport) []drill.Phase {
 	phases := []drill.Phase{}
 	from := r.injection.from
 	limit := forever
-	if !c.never {
+	if !c.never && !r.settings.NoLedger {
 		limit = c.at
 	}
+	ms := r.milestones
+	if r.settings.NoLedger {
+		ms = r.passage
+	}
 	before := from
-	for _, m := range r.milestones(c, rep) {
+	for _, m := range ms(c, rep) {
 		if m.name == phaseRedundant {
 			limit = forever
 		}
@@ -49,24 +54,35 @@ func (r *run) phases(c *recovery, rep *drill.RecoveryReport) []drill.Phase {
 }
 
 func (r *run) milestones(c *recovery, rep *drill.RecoveryReport) []milestone {
-	var ms []milestone
-	first := c.firstDown()
-	if first != nil {
-		ms = append(ms, milestone{phaseImpact, first.Scheduled, symptom(*first)})
-		ms = append(ms, r.takeover(c, *first)...)
+	ms := r.clientMilestones(c)
+	if first := c.firstDown(); first != nil {
+		ms = slices.Insert(ms, 1, r.takeover(c, *first)...)
 	}
-	if s := c.firstSuccess(r.injection.from); s != nil && first != nil {
+	if red := rep.Redundancy; red != nil && *red != drill.Never() {
+		ms = append(ms, milestone{phaseRedundant, r.injection.from.Add(duration(*red)), "every member answers, streams and has caught up"})
+	}
+	return ms
+}
+
+// clientMilestones are those of an outage that clients themselves saw: the first is its impact.
+func (r *run) clientMilestones(c *recovery) []milestone {
+	first := c.firstDown()
+	if first == nil {
+		return nil
+	}
+	ms := []milestone{{phaseImpact, first.Scheduled, symptom(*first)}}
+	if s := c.firstSuccess(r.injection.from); s != nil {
 		signal := "first accepted write"
+		if r.settings.NoLedger {
+			signal = "first good answer"
+		}
 		if s.By != "" {
 			signal += ", by " + s.By
 		}
 		ms = append(ms, milestone{phaseFirstSuccess, s.Done, signal})
 	}
-	if first != nil && !c.never {
+	if !c.never {
 		ms = append(ms, milestone{phaseSustained, c.at, "no slot was down from here on"})
-	}
-	if red := rep.Redundancy; red != nil && *red != drill.Never() {
-		ms = append(ms, milestone{phaseRedundant, r.injection.from.Add(duration(*red)), "every member answers, streams and has caught up"})
 	}
 	return ms
 }

@@ -113,6 +113,8 @@ func (r *run) outcome(c *recovery) drill.RecoveryOutcome {
 		return drill.OutcomeNoImpact
 	case c.never:
 		return drill.OutcomeNotRecovered
+	case r.settings.NoLedger:
+		return drill.OutcomeReplaced
 	case heir == "":
 		return ""
 	case heir == r.former():
@@ -152,7 +154,11 @@ func (r *run) recoveryReport(c *recovery, shown *replay) *drill.RecoveryReport {
 			rep.ByClass[drill.ClassFresh] = other.estimate
 		}
 	}
-	rep.Redundancy = r.redundancy(c, shown)
+	if r.settings.NoLedger {
+		rep.Redundancy = r.replaced(c)
+	} else {
+		rep.Redundancy = r.redundancy(c, shown)
+	}
 	rep.Phases = r.phases(c, rep)
 	return rep
 }
@@ -225,6 +231,7 @@ func (r *run) faultReports() []drill.FaultReport {
 			switch c.State {
 			case drill.FaultInjected:
 				f.InjectedOffset = new(drill.Seconds(c.From.Seconds()))
+				f.Spared = c.Spared
 			case drill.FaultConfirmed:
 				f.Confirmed, f.ConfirmedBy = true, c.By
 			case drill.FaultUnconfirmed:

@@ -14,12 +14,13 @@ type run struct {
 	limits     []drill.Objective
 	probes     []*probe
 	target     string // the target that the report is about
-	headline   *probe // its pooled probe; nil when there is none
+	headline   *probe // what stands for its clients; nil when there is none
 	members    []drill.Member
 	plans      []drill.FaultPlan
 	faults     []change
 	rules      []drill.Event
 	views      []sighting // of the target, by time
+	presence   []presence // of a target without a ledger, by time
 	findings   []drill.Finding
 	readBack   *drill.ReadBack
 	end        *drill.End
@@ -82,6 +83,11 @@ func newRun(rec drill.Recording) *run {
 			if e.Views != nil {
 				views = append(views, sighting{e.At, *e.Views})
 			}
+		case drill.EventMembers:
+			if e.Readiness != nil {
+				r.presence = append(r.presence, presence{e.At, *e.Readiness})
+				r.target = e.Readiness.Target
+			}
 		case drill.EventFault:
 			r.fault(e)
 		case drill.EventRule:
@@ -98,9 +104,10 @@ func newRun(rec drill.Recording) *run {
 	}
 	r.sort(byName, samples)
 	r.headline = r.chooseHeadline()
-	if r.headline != nil {
+	if r.headline != nil && !r.settings.NoLedger {
 		r.target = r.headline.Target
 	}
+	slices.SortStableFunc(r.presence, func(a, b presence) int { return cmp.Compare(a.at, b.at) })
 	for _, v := range views {
 		if r.target == "" || v.Target == "" || v.Target == r.target {
 			r.views = append(r.views, v)
@@ -164,9 +171,16 @@ func (r *run) sort(byName map[string]*probe, samples []drill.Sample) {
 }
 
 // chooseHeadline is the pooled probe of the target that the first fault is named after, or else of the first target.
+// Without a ledger it is the first of the drill's own probes that stands for clients.
 func (r *run) chooseHeadline() *probe {
 	var first *probe
 	for _, p := range r.probes {
+		if r.settings.NoLedger {
+			if clients(p.ProbeInfo) {
+				return p
+			}
+			continue
+		}
 		if p.Class != drill.ClassPooled || p.Numeric() {
 			continue
 		}

@@ -66,7 +66,11 @@ func (r *run) doubts(rep drill.Report) []drill.Reason {
 		}
 	}
 	// A pinned session may be served while no client is: only writes through the Service show that clients were.
-	if rep.Writes == nil || r.headline == nil || !slices.ContainsFunc(r.headline.slots, acknowledged) {
+	switch {
+	case r.settings.NoLedger && (r.headline == nil || !slices.ContainsFunc(r.headline.slots, answered)):
+		doubt("no_successful_slot", "Not one request of a probe that stands for clients succeeded in the whole run, so nothing was measured.")
+	case r.settings.NoLedger:
+	case rep.Writes == nil || r.headline == nil || !slices.ContainsFunc(r.headline.slots, acknowledged):
 		doubt("no_acknowledged_write", "Not one write through the Service was acknowledged in the whole run, so nothing was measured.")
 	}
 	if r.headline == nil {
@@ -95,6 +99,9 @@ func (r *run) doubts(rep drill.Report) []drill.Reason {
 	return why
 }
 
+// answered reports whether the slot succeeded.
+func answered(s slot) bool { return s.Outcome == drill.OutcomeOK }
+
 // acknowledged reports whether the slot is an accepted write.
 func acknowledged(s slot) bool { return s.Write && s.Outcome == drill.OutcomeOK }
 
@@ -112,7 +119,7 @@ func (r *run) lastInjection() drill.Offset {
 // failures lists what the target did wrong.
 func (r *run) failures(rep drill.Report) []drill.Reason {
 	var why []drill.Reason
-	told := false // that writes never came back
+	told := false // that clients were never served again
 	for _, o := range rep.Objectives {
 		if o.Met {
 			continue
@@ -121,7 +128,10 @@ func (r *run) failures(rep drill.Report) []drill.Reason {
 		why = append(why, drill.Reason{Code: "objective_missed", Objective: o.Name, Text: missed(o, rep)})
 	}
 	if rep.Recovery.Outcome == drill.OutcomeNotRecovered && !told {
-		why = append(why, drill.Reason{Code: "not_recovered", Text: "Writes never came back for good while drill watched."})
+		why = append(why, drill.Reason{Code: "not_recovered", Text: subject(rep) + " never came back for good while drill watched."})
+	}
+	if rep.Writes == nil {
+		return why
 	}
 	for _, c := range []struct {
 		n                int
@@ -190,13 +200,28 @@ func (r *run) unknown(rep drill.Report) []string {
 			miss(!ok, "recovery.by_class.fresh")
 		}
 	}
+	if e := rep.Endpoints; e != nil {
+		miss(e.Desired == nil, "endpoints.desired")
+		miss(e.LeastReady == nil, "endpoints.least_ready")
+		miss(e.NoEndpoints == nil, "endpoints.no_endpoints_seconds")
+		miss(e.NewMember == nil, "endpoints.new_member_ready_seconds")
+	} else {
+		missWrites(rep, r.readBack == nil, miss)
+	}
+	miss(rep.Abort.Fired && rep.Abort.Latency == nil, "abort.latency_seconds")
+	miss(rep.Statistics == nil, "statistics")
+	return names
+}
+
+// missWrites names what is not known of a target with a ledger.
+func missWrites(rep drill.Report, noReadBack bool, miss func(absent bool, name string)) {
 	miss(rep.Writes == nil, "writes")
 	if w := rep.Writes; w != nil {
 		for _, name := range []string{"lost", "lost_span_seconds", "indeterminate_present", "indeterminate_absent"} {
 			miss(w.Lost == nil, "writes."+name)
 		}
 		for _, name := range []string{"phantom", "fabricated", "duplicate"} {
-			miss(r.readBack == nil, "writes."+name)
+			miss(noReadBack, "writes."+name)
 		}
 	}
 	miss(rep.ReplicationLag == nil, "replication_lag")
@@ -207,7 +232,4 @@ func (r *run) unknown(rep drill.Report) []string {
 		miss(l.EngineDisagreement == nil, "replication_lag.engine_disagreement_seconds")
 	}
 	miss(rep.Primaries == nil, "primaries")
-	miss(rep.Abort.Fired && rep.Abort.Latency == nil, "abort.latency_seconds")
-	miss(rep.Statistics == nil, "statistics")
-	return names
 }

@@ -24,14 +24,10 @@ func Text(w io.Writer, r drill.Report, o Style) error {
 	}
 	// A refused run has mostly measured nothing, which the list of what is unknown says once.
 	refused := r.Run.Verdict == drill.VerdictRefused
-	if r.Writes != nil || !refused {
-		p.writes(r.Writes)
-	}
-	if r.ReplicationLag != nil || !refused {
-		p.lag(r.ReplicationLag)
-	}
-	if r.Primaries != nil || !refused {
-		p.primaries(r.Primaries)
+	if r.Endpoints == nil {
+		p.ledger(r, refused)
+	} else if !refused {
+		p.endpoints(r.Endpoints)
 	}
 	if !refused {
 		p.objectives(r.Objectives)
@@ -42,6 +38,19 @@ func Text(w io.Writer, r drill.Report, o Style) error {
 		return fmt.Errorf("write the report: %w", err)
 	}
 	return nil
+}
+
+// ledger is what drill's own writes told, of a target that takes them.
+func (p *page) ledger(r drill.Report, refused bool) {
+	if r.Writes != nil || !refused {
+		p.writes(r.Writes)
+	}
+	if r.ReplicationLag != nil || !refused {
+		p.lag(r.ReplicationLag)
+	}
+	if r.Primaries != nil || !refused {
+		p.primaries(r.Primaries)
+	}
 }
 
 // page gathers the text.
@@ -126,20 +135,24 @@ func (p *page) headline(r drill.Report) {
 		p.line("  Recovery time: ", p.style.paint("unknown", bold))
 		return
 	}
+	subject, what, first := "Writes", "writes were", "write was accepted"
+	if r.Endpoints != nil {
+		subject, what, first = "The service", "the service was", "request was served"
+	}
 	switch {
 	case rec.Outcome == drill.OutcomeNoImpact:
 		p.line("  ", p.style.paint("No outage was seen", bold),
 			fmt.Sprintf("; one shorter than %s could have been missed", seconds(rec.Upper)))
 	case never(rec.Estimate.Estimate) && (r.Run.Verdict == drill.VerdictInterrupted || r.Run.Verdict == drill.VerdictError):
-		p.line("  ", p.style.paint("The run ended before writes were back for good", bold))
+		p.line("  ", p.style.paint("The run ended before "+what+" back for good", bold))
 	case never(rec.Estimate.Estimate):
-		p.line("  ", p.style.paint("Writes never came back", bold, red), fmt.Sprintf("; last seen failing %s after the fault", seconds(rec.Lower)))
+		p.line("  ", p.style.paint(subject+" never came back", bold, red), fmt.Sprintf("; last seen failing %s after the fault", seconds(rec.Lower)))
 	default:
-		p.line("  Writes back after ", p.style.paint(seconds(rec.Estimate.Estimate), bold),
+		p.line("  ", subject, " back after ", p.style.paint(seconds(rec.Estimate.Estimate), bold),
 			fmt.Sprintf("  [%s, %s]", number(rec.Lower), number(rec.Upper)), "   ", p.style.paint(outcome(rec.Outcome), bold))
 		if rec.Flaps > 0 && rec.FirstSuccess != nil {
-			p.line("  ", p.style.paint(fmt.Sprintf("The first write was accepted after %s; then there were %s.",
-				seconds(*rec.FirstSuccess), plural(rec.Flaps, "relapse")), dim))
+			p.line("  ", p.style.paint(fmt.Sprintf("The first %s after %s; then there were %s.",
+				first, seconds(*rec.FirstSuccess), plural(rec.Flaps, "relapse")), dim))
 		}
 	}
 	if r.Run.Verdict == drill.VerdictInvalid {
@@ -153,6 +166,8 @@ func outcome(o drill.RecoveryOutcome) string {
 		return "failed over to another member"
 	case drill.OutcomeRestartedInPlace:
 		return "the same member came back"
+	case drill.OutcomeReplaced:
+		return "others serve in the place of the victims"
 	case "":
 		return "who leads now is unknown"
 	}
@@ -200,6 +215,9 @@ func (p *page) faults(faults []drill.FaultReport) {
 			text += ", " + f.Method
 		}
 		text += ": " + strings.Join(victims, ", ")
+		if len(f.Spared) > 0 {
+			text += "; of these spared: " + strings.Join(memberNames(f.Spared), ", ")
+		}
 		if f.InjectedOffset == nil {
 			text += "; not injected"
 			p.row(f.Kind, text)
@@ -224,6 +242,14 @@ func (p *page) faults(faults []drill.FaultReport) {
 			p.row("residue", strings.Join(f.Residue, "; "), bold, red)
 		}
 	}
+}
+
+func memberNames(ms []drill.Member) []string {
+	var names []string
+	for _, m := range ms {
+		names = append(names, m.Name)
+	}
+	return names
 }
 
 // bar is the width of the longest possible phase.

@@ -11,17 +11,30 @@ import (
 type Target interface {
 	Name() string
 	// Open checks that the target can be drilled (members found, the login works, exactly one primary) and makes the
-	// ledger. It returns the members and the scopes that a run on it must lock. Problems that the user can mend are
-	// *drill.Refusal.
+	// ledger, if it keeps one. It returns the members. Problems that the user can mend are *drill.Refusal.
 	Open(ctx context.Context) ([]drill.Member, error)
-	// Probes are the target's own probes: the ledger writer and one pinned probe per member.
+	// Probes are the target's own probes, if it has any: the ledger writer and one pinned probe per member.
 	Probes() []drill.Probe
-	// Watch reports the three views of who is primary whenever one changes, until ctx ends.
-	Watch(ctx context.Context, changed func(drill.Views)) error
-	// ReadBack reads what every member holds of the ledger; it waits for replicas to catch up with the primary.
-	ReadBack(ctx context.Context) (drill.ReadBack, error)
 	// Close removes the ledger and every session. It may be called after a failed Open.
 	Close(ctx context.Context) error
+}
+
+// Ledger is a target that takes drill's writes.
+type Ledger interface {
+	// ReadBack reads what every member holds of the ledger; it waits for replicas to catch up with the primary.
+	ReadBack(ctx context.Context) (drill.ReadBack, error)
+}
+
+// Leadership is a target of whose members one is primary.
+type Leadership interface {
+	// Watch reports the three views of who is primary whenever one changes, until ctx ends.
+	Watch(ctx context.Context, changed func(drill.Views)) error
+}
+
+// Membership is a target whose members are all alike.
+type Membership interface {
+	// WatchMembers reports who can serve whenever that changes, until ctx ends.
+	WatchMembers(ctx context.Context, changed func(drill.Readiness)) error
 }
 
 // Fault is one configured fault; its state is JSON, so that another process can revert it.
@@ -32,6 +45,8 @@ type Fault interface {
 	Prepare(ctx context.Context, state json.RawMessage) error
 	// Recheck returns drill.ErrVictimChanged when the victim is no longer what was planned.
 	Recheck(ctx context.Context, state json.RawMessage) error
+	// Inject breaks what was planned. A *drill.Refusal says that nothing was touched; a *drill.Curtailed that less was
+	// hurt than planned.
 	Inject(ctx context.Context, state json.RawMessage) error
 	Confirm(ctx context.Context, state json.RawMessage) (by string, err error)
 	// Held returns drill.ErrNotConfirmed when a fault that was to last cannot be shown to have done so without a break.

@@ -78,6 +78,7 @@ type activeFault struct {
 	state    json.RawMessage
 	injected drill.Offset
 	reverted bool
+	spared   []drill.Member // victims by plan that the injection did not hurt
 }
 
 // ended is the cause with which a run's context is cancelled from inside.
@@ -256,7 +257,7 @@ func (r *run) endOf(ctx context.Context, err error) drill.End {
 		return inside.End
 	case errors.Is(cause, errTimeout) && r.touched:
 		return drill.End{Cause: drill.EndFinished, Code: "timeout",
-			Text: fmt.Sprintf("The drill's timeout of %s passed before writes were back for good.", r.Drill.Timeout)}
+			Text: fmt.Sprintf("The drill's timeout of %s passed before the target was back for good.", r.Drill.Timeout)}
 	case errors.Is(cause, errTimeout):
 		return r.untouched(drill.End{Cause: drill.EndRefused, Code: "timeout",
 			Text: fmt.Sprintf("The drill's timeout of %s passed before the fault: %v.", r.Drill.Timeout, err)})

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -133,9 +134,10 @@ func (r *run) inject(ctx context.Context, faults []*activeFault) error {
 		from := r.clock.Now()
 		r.fault(f, drill.FaultInjecting, from, "", nil)
 		r.mu.Lock()
+		before := r.touched
 		r.touched, r.lastInjected = true, from
 		r.mu.Unlock()
-		if err := f.Fault.Inject(ctx, f.state); err != nil {
+		if err := r.injectOne(ctx, f, before); err != nil {
 			return fmt.Errorf("inject %s %q: %w", f.Kind, f.Name, err)
 		}
 		f.injected = r.clock.Now()
@@ -148,6 +150,23 @@ func (r *run) inject(ctx context.Context, faults []*activeFault) error {
 		r.fault(f, drill.FaultConfirmed, from, by, nil)
 	}
 	return nil
+}
+
+// injectOne injects a fault. One that was refused has touched nothing; one that was curtailed is a finding.
+func (r *run) injectOne(ctx context.Context, f *activeFault, before bool) error {
+	err := f.Fault.Inject(ctx, f.state)
+	if _, refused := errors.AsType[*drill.Refusal](err); refused {
+		r.mu.Lock()
+		r.touched = before
+		r.mu.Unlock()
+		return err
+	}
+	if less, curtailed := errors.AsType[*drill.Curtailed](err); curtailed {
+		f.spared = less.Spared
+		r.find("warning", less.Code, less.Text)
+		return nil
+	}
+	return err
 }
 
 // observe watches until writes are back for good: no down slot for a window, and not before a late impact could have
@@ -257,12 +276,16 @@ func (r *run) awaitRedundancy(ctx context.Context) {
 	})
 }
 
-// readBack asks every member what it holds of the ledger.
+// readBack asks every member what it holds of the ledger, if the target keeps one.
 func (r *run) readBack(ctx context.Context) {
+	ledger, ok := r.Target.(Ledger)
+	if !ok {
+		return
+	}
 	r.step(drill.StepReadBack)
 	ctx, cancel := context.WithTimeout(ctx, readBackTimeout)
 	defer cancel()
-	back, err := r.Target.ReadBack(ctx)
+	back, err := ledger.ReadBack(ctx)
 	if err != nil {
 		r.find("warning", "no_read_back", fmt.Sprintf("The ledger could not be read back: %v.", err))
 		return

@@ -50,8 +50,11 @@ func (r *run) find(severity, code, text string) {
 }
 
 func (r *run) fault(f *activeFault, state drill.FaultState, from drill.Offset, by string, residue []string) {
-	r.emit(drill.Event{Type: drill.EventFault, Fault: &drill.FaultChange{
-		Kind: f.Kind, Name: f.Name, State: state, From: from, By: by, Residue: residue}})
+	change := &drill.FaultChange{Kind: f.Kind, Name: f.Name, State: state, From: from, By: by, Residue: residue}
+	if state == drill.FaultInjected {
+		change.Spared = f.spared
+	}
+	r.emit(drill.Event{Type: drill.EventFault, Fault: change})
 }
 
 // ruleState follows one abort condition.
@@ -112,13 +115,27 @@ func (p *probing) start() {
 		r.emit(drill.Event{Type: drill.EventProbe, Probe: &info})
 	}
 	p.work.Go(func() { r.Sampler(p.ctx, r.clock, probes, r.sample) })
+	if t, ok := r.Target.(Leadership); ok {
+		p.watch("who is primary", func(ctx context.Context) error {
+			return t.Watch(ctx, func(v drill.Views) { r.emit(drill.Event{Type: drill.EventViews, Views: &v}) })
+		})
+	}
+	if t, ok := r.Target.(Membership); ok {
+		p.watch("who can serve", func(ctx context.Context) error {
+			return t.WatchMembers(ctx, func(v drill.Readiness) { r.emit(drill.Event{Type: drill.EventMembers, Readiness: &v}) })
+		})
+	}
+	p.work.Go(p.tick)
+}
+
+// watch runs one of the target's watches until probing stops. That it ends early is told: the numbers that come of it
+// then stand still.
+func (p *probing) watch(of string, watch func(context.Context) error) {
 	p.work.Go(func() {
-		err := r.Target.Watch(p.ctx, func(v drill.Views) { r.emit(drill.Event{Type: drill.EventViews, Views: &v}) })
-		if err != nil && p.ctx.Err() == nil {
-			r.find("warning", "watch_ended", fmt.Sprintf("The watch of who is primary ended early: %v.", err))
+		if err := watch(p.ctx); err != nil && p.ctx.Err() == nil {
+			p.r.find("warning", "watch_ended", fmt.Sprintf("The watch of %s ended early: %v.", of, err))
 		}
 	})
-	p.work.Go(p.tick)
 }
 
 // stop ends probing and waits for the last slot.
@@ -165,6 +182,9 @@ func (p *probing) tick() {
 // progressLocked is the present state in a few words.
 func (r *run) progressLocked(now drill.Offset) string {
 	v := r.live.Values(now)["target"][r.Target.Name()]
+	if r.Settings.NoLedger {
+		return progressOfService(v)
+	}
 	writes := "writes ok"
 	if out, ok := v["outage_seconds"]; !ok {
 		writes = "no write yet"
@@ -176,4 +196,17 @@ func (r *run) progressLocked(now drill.Offset) string {
 		lag = fmt.Sprintf("lag %.1f s", l)
 	}
 	return fmt.Sprintf("%s · %s · %.0f primary", writes, lag, v["primaries"])
+}
+
+func progressOfService(v map[string]float64) string {
+	clients := "clients served"
+	if out, ok := v["outage_seconds"]; !ok {
+		clients = "no answer yet"
+	} else if out > 0 {
+		clients = fmt.Sprintf("clients not served for %.1f s", out)
+	}
+	if _, known := v["ready"]; !known {
+		return clients
+	}
+	return fmt.Sprintf("%s · %.0f of %.0f endpoints ready", clients, v["ready"], v["desired"])
 }

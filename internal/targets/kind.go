@@ -15,22 +15,38 @@ import (
 // Target is one system under test. It is what the runner runs and what the faults ask.
 type Target interface {
 	Name() string
-	// Look finds the members and whom the cluster calls primary, by reading the cluster alone; for plans.
-	Look(ctx context.Context) ([]drill.Member, drill.Views, error)
-	// Open checks that the target can be drilled and makes its ledger. What the user can mend is a *drill.Refusal.
+	// Look finds the members and whom the cluster calls primary, by reading the cluster alone; for plans. There are no
+	// views of a target whose members have no roles.
+	Look(ctx context.Context) ([]drill.Member, *drill.Views, error)
+	// Open checks that the target can be drilled and makes its ledger, if it keeps one. What the user can mend is a
+	// *drill.Refusal.
 	Open(ctx context.Context) ([]drill.Member, error)
-	// Probes are the target's own probes. They are there once Open has returned.
+	// Probes are the target's own probes, if it has any. They are there once Open has returned.
 	Probes() []drill.Probe
+	// Members are those that are there now, with their present roles.
+	Members(ctx context.Context) ([]drill.Member, error)
+	// Answers reports whether this very member still accepts connections at its address.
+	Answers(ctx context.Context, m drill.Member) bool
+	// Close removes the ledger and every session. It may be called after a failed Open.
+	Close(ctx context.Context) error
+}
+
+// Replicated is a target that keeps drill's ledger: one of its members is primary.
+type Replicated interface {
+	Target
 	// Watch reports the views of who is primary at once and whenever one changes, until ctx ends.
 	Watch(ctx context.Context, changed func(drill.Views)) error
 	// Primary asks every member and returns the only one that says it is the primary.
 	Primary(ctx context.Context) (drill.Member, error)
-	// Answers reports whether this very member still accepts connections at its address.
-	Answers(ctx context.Context, m drill.Member) bool
 	// ReadBack reads what every member holds of the ledger; it waits for replicas to catch up with the primary.
 	ReadBack(ctx context.Context) (drill.ReadBack, error)
-	// Close removes the ledger and every session. It may be called after a failed Open.
-	Close(ctx context.Context) error
+}
+
+// Stateless is a target whose members are all alike.
+type Stateless interface {
+	Target
+	// WatchMembers reports who can serve at once and whenever that changes, until ctx ends.
+	WatchMembers(ctx context.Context, changed func(drill.Readiness)) error
 }
 
 // Deps is what a target works with.
@@ -54,6 +70,7 @@ type Kind struct {
 	Doc         string
 	Attributes  map[string]cty.Type // what conditions may ask of target.<name>
 	Probed      bool                // it has a probe of its own, which is called like the target
+	NoLedger    bool                // its targets are Stateless; else they are Replicated
 	Decode      func(hcl.Body, *hcl.EvalContext) (any, hcl.Diagnostics)
 	namespaces  func(spec any) []string
 	secrets     func(spec any) []SecretRef

@@ -11,12 +11,12 @@ import (
 )
 
 // Look finds the members and whom the cluster calls primary, without logging in anywhere: roles are by label alone.
-func (t *postgreSQL) Look(ctx context.Context) ([]drill.Member, drill.Views, error) {
+func (t *postgreSQL) Look(ctx context.Context) ([]drill.Member, *drill.Views, error) {
 	if err := t.findPods(ctx); err != nil {
-		return nil, drill.Views{}, err
+		return nil, nil, err
 	}
 	if err := t.findService(ctx); err != nil {
-		return nil, drill.Views{}, err
+		return nil, nil, err
 	}
 	var all []drill.Member
 	views := t.cluster.views(nil)
@@ -27,7 +27,7 @@ func (t *postgreSQL) Look(ctx context.Context) ([]drill.Member, drill.Views, err
 		}
 		all = append(all, m)
 	}
-	return all, views, nil
+	return all, &views, nil
 }
 
 // Pods are the namespace and the label selector of the members.

@@ -26,6 +26,24 @@ func (t *postgreSQL) Primary(ctx context.Context) (drill.Member, error) {
 	return all[primary].member(), nil
 }
 
+// Members asks every pod that is a member now for its role. Those that do not answer are left out.
+func (t *postgreSQL) Members(ctx context.Context) ([]drill.Member, error) {
+	all, _, err := t.present(ctx)
+	defer hangUp(all)
+	var ms []drill.Member
+	for _, k := range all {
+		if k.sess == nil {
+			continue
+		}
+		t.remember(k)
+		ms = append(ms, k.member())
+	}
+	if len(ms) > 0 {
+		err = nil // that there is not one primary matters to those who ask for it
+	}
+	return ms, err
+}
+
 // present asks every pod that is a member now. Members that do not answer have no session; the error says that there
 // is not one primary.
 func (t *postgreSQL) present(ctx context.Context) (all []known, primary int, err error) {

@@ -1,0 +1,8 @@
+drill "pod-kill" {
+  target "deployment" "checkout" { # ERROR: Nothing to measure
+    namespace = "shop"
+    selector  = "app=checkout"
+  }
+
+  fault "pod_kill" "checkout" {}
+}
