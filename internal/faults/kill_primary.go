@@ -104,7 +104,7 @@ type primaryKiller struct{}
 
 func (primaryKiller) Plan(ctx context.Context, d Deps, name string, spec killPrimarySpec) (killPrimaryState, drill.FaultPlan, error) {
 	st := killPrimaryState{Run: d.Run, Target: spec.TargetName(name)}
-	_, victim, err := d.primary(ctx, st.Target)
+	victim, err := d.primary(ctx, st.Target)
 	if err != nil {
 		return st, drill.FaultPlan{}, err
 	}
@@ -147,7 +147,7 @@ func (primaryKiller) Plan(ctx context.Context, d Deps, name string, spec killPri
 }
 
 func (primaryKiller) Recheck(ctx context.Context, d Deps, st killPrimaryState) error {
-	_, now, err := d.primary(ctx, st.Target)
+	now, err := d.primary(ctx, st.Target)
 	if err != nil {
 		return fmt.Errorf("%w: %w", drill.ErrVictimChanged, err)
 	}

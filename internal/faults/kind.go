@@ -64,17 +64,16 @@ type holder[State any] interface {
 }
 
 // primary is the target's primary now.
-func (d Deps) primary(ctx context.Context, name string) (Led, drill.Member, error) {
+func (d Deps) primary(ctx context.Context, name string) (drill.Member, error) {
 	target, ok := d.Target(name)
 	if !ok {
-		return nil, drill.Member{}, fmt.Errorf("no target is called %q", name)
+		return drill.Member{}, fmt.Errorf("no target is called %q", name)
 	}
 	led, ok := target.(Led)
 	if !ok {
-		return nil, drill.Member{}, fmt.Errorf("target %q has no primary", name)
+		return drill.Member{}, fmt.Errorf("target %q has no primary", name)
 	}
-	m, err := led.Primary(ctx)
-	return led, m, err
+	return led.Primary(ctx)
 }
 
 // Kind is one row of the table of faults.

@@ -234,7 +234,7 @@ func (r *run) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
 	defer cancel()
 	if err := r.Target.Close(ctx); err != nil {
-		r.find("warning", "ledger_left", fmt.Sprintf("The ledger could not be removed from the target: %v.", err))
+		r.warn("ledger_left", fmt.Sprintf("The ledger could not be removed from the target: %v.", err))
 	}
 	for _, release := range r.releases {
 		if err := release(ctx); err != nil {

@@ -163,7 +163,7 @@ func (r *run) injectOne(ctx context.Context, f *activeFault, before bool) error 
 	}
 	if less, curtailed := errors.AsType[*drill.Curtailed](err); curtailed {
 		f.spared = less.Spared
-		r.find("warning", less.Code, less.Text)
+		r.warn(less.Code, less.Text)
 		return nil
 	}
 	return err
@@ -287,7 +287,7 @@ func (r *run) readBack(ctx context.Context) {
 	defer cancel()
 	back, err := ledger.ReadBack(ctx)
 	if err != nil {
-		r.find("warning", "no_read_back", fmt.Sprintf("The ledger could not be read back: %v.", err))
+		r.warn("no_read_back", fmt.Sprintf("The ledger could not be read back: %v.", err))
 		return
 	}
 	r.emit(drill.Event{Type: drill.EventReadBack, ReadBack: &back})

@@ -44,9 +44,10 @@ func (r *run) flushLocked() {
 
 func (r *run) step(s drill.Step) { r.emit(drill.Event{Type: drill.EventStep, Step: s}) }
 
-func (r *run) find(severity, code, text string) {
+// warn tells of something that is no verdict.
+func (r *run) warn(code, text string) {
 	r.emit(drill.Event{Type: drill.EventFinding, Text: text,
-		Finding: &drill.Finding{Severity: severity, Code: code, Text: text}})
+		Finding: &drill.Finding{Severity: "warning", Code: code, Text: text}})
 }
 
 func (r *run) fault(f *activeFault, state drill.FaultState, from drill.Offset, by string, residue []string) {
@@ -133,7 +134,7 @@ func (p *probing) start() {
 func (p *probing) watch(of string, watch func(context.Context) error) {
 	p.work.Go(func() {
 		if err := watch(p.ctx); err != nil && p.ctx.Err() == nil {
-			p.r.find("warning", "watch_ended", fmt.Sprintf("The watch of %s ended early: %v.", of, err))
+			p.r.warn("watch_ended", fmt.Sprintf("The watch of %s ended early: %v.", of, err))
 		}
 	})
 }
