@@ -24,7 +24,7 @@ type shop struct {
 
 func people(names string) []drill.Member {
 	ms := []drill.Member{}
-	for _, n := range strings.FieldsSeq(names) {
+	for n := range strings.FieldsSeq(names) {
 		ms = append(ms, drill.Member{Namespace: "shop", Name: "checkout-" + n, UID: "uid-" + n, Role: drill.RoleUnknown})
 	}
 	return ms

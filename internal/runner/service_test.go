@@ -109,7 +109,9 @@ func TestServiceWithoutClients(t *testing.T) {
 func TestInjectRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
-		w.hooks["inject"] = func(context.Context) error { return &drill.Refusal{Code: "evictions_refused", Text: "The budget allows none."} }
+		w.hooks["inject"] = func(context.Context) error {
+			return &drill.Refusal{Code: "evictions_refused", Text: "The budget allows none."}
+		}
 		rep := Run(t.Context(), w.config())
 		require.Equal(t, drill.VerdictRefused, rep.Run.Verdict, "%+v", rep.Run.Reasons)
 		require.Equal(t, []drill.Reason{{Code: "evictions_refused", Text: "The budget allows none."}}, rep.Run.Reasons)
