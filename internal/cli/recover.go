@@ -16,7 +16,7 @@ func recoverCommand(env *Env) *cobra.Command {
 	var cluster clusterFlags
 	c := &cobra.Command{
 		Use: "recover [RUN]", Short: "Put back what a run left, when neither it nor the server does",
-		Long: `Take over a run and revert its faults from its record. Without RUN, every run that left something or has not ended.
+		Long: `Take over a run, revert its faults from its record, and end it. Without RUN, every run that left something.
 A run that is alive loses its right to inject; it does not matter how often this is called.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) > 1 {
@@ -48,8 +48,11 @@ func recoverRuns(ctx context.Context, env *Env, client *kube.Client, names []str
 			return err
 		}
 		for _, r := range all {
-			if len(r.Unreverted()) > 0 {
+			switch {
+			case len(r.Unreverted()) > 0:
 				todo = append(todo, r)
+			case !r.Finished(): // it may be alive, and there is nothing to put back
+				env.status("Run %s has not ended. To end it without its runner: drill recover %s", r.Name, r.Name)
 			}
 		}
 	}

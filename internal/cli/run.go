@@ -115,6 +115,7 @@ const (
 	admitHint    = 15 * time.Second
 	admitTimeout = 90 * time.Second
 	drainTimeout = 10 * time.Second
+	sweepHint    = 20 * time.Second
 )
 
 func (f *following) follow(ctx context.Context) (drill.Report, error) {
@@ -165,6 +166,11 @@ func (f *following) until(ctx context.Context, records <-chan *kube.DrillRun, wa
 				drained = make(chan struct{})
 				go func() {
 					defer close(drained)
+					defer time.AfterFunc(sweepHint, func() {
+						if ctx.Err() == nil {
+							f.env.status("The runner is gone. Waiting for drill's server to put back what it left. If that does not come: drill recover %s", f.name)
+						}
+					})
 					_ = kube.Follow(ctx, f.client, f.runs.Namespace(), r.Status.Runner.Pod, f.line)
 				}()
 			}

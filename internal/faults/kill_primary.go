@@ -188,18 +188,21 @@ func (primaryKiller) Confirm(ctx context.Context, d Deps, st killPrimaryState) (
 	defer cancel()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
+	seen := "nothing could be asked"
 	for {
 		pod, err := d.Kube.CoreV1().Pods(victim.Namespace).Get(ctx, victim.Name, metav1.GetOptions{})
 		gone := apierrors.IsNotFound(err) || err == nil && string(pod.UID) != victim.UID
 		answers := target.Answers(ctx, victim)
-		if gone && !answers && ctx.Err() == nil {
-			return "pod gone; no answer at its address", nil
+		if ctx.Err() == nil { // else both were cut short and say nothing
+			seen = fmt.Sprintf("pod object gone: %t, still answering: %t", gone, answers)
+			if gone && !answers {
+				return "pod gone; no answer at its address", nil
+			}
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return "", fmt.Errorf("%w: after %.0f s, %s: pod object gone: %t, still answering: %t",
-				drill.ErrNotConfirmed, st.Wait, victim, gone, answers)
+			return "", fmt.Errorf("%w: after %.0f s, %s: %s", drill.ErrNotConfirmed, st.Wait, victim, seen)
 		}
 	}
 }
