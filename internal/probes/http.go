@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -77,12 +76,7 @@ func decodeHTTP(body hcl.Body, ctx *hcl.EvalContext) (httpSpec, hcl.Diagnostics)
 		URL: b.URL, Method: http.MethodGet, Class: drill.ClassFresh, pace: p.pace(b.Rate, b.RateRange, b.Timeout, b.TimeoutRange),
 	}
 	spec.Status = p.status(b.Status, ctx)
-	switch u, err := url.Parse(b.URL); {
-	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Hostname() == "":
-		p.wrong(b.URLRange, "Invalid url", "%q is not the URL of a web page. Write it as \"http://checkout.shop/healthz\".", b.URL)
-	case u.User != nil:
-		p.wrong(b.URLRange, "Password in url", "A probe's URL is printed, so it cannot hold a user or a password. Probe a page that needs none.")
-	}
+	p.url(b.URL, b.URLRange, "http://checkout.shop/healthz")
 	if b.Method != nil {
 		if spec.Method = *b.Method; spec.Method != http.MethodGet && spec.Method != http.MethodHead {
 			p.wrong(b.MethodRange, "Unsuitable method", "A probe only reads: method is \"GET\" or \"HEAD\", not %q.", spec.Method)

@@ -3,6 +3,7 @@ package probes
 import (
 	"fmt"
 	"math"
+	"net/url"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -121,6 +122,16 @@ func (p *problems) duration(name string, text *string, at hcl.Range, otherwise, 
 		p.wrong(at, "Duration out of range", "%s is %s. Write a duration from %s to %s.", name, d, least, most)
 	}
 	return d
+}
+
+// url checks an address that will be printed.
+func (p *problems) url(text string, at hcl.Range, example string) {
+	switch u, err := url.Parse(text); {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
+		p.wrong(at, "Invalid url", "%q is not a URL of http or https. Write it as %q.", text, example)
+	case u.User != nil:
+		p.wrong(at, "Password in url", "A probe's URL is printed, so it cannot hold a user or a password. Name one that needs none.")
+	}
 }
 
 // info describes a probe that asks whether something answers.

@@ -1,7 +1,7 @@
 package probes
 
 // Kinds lists every probe that a drill file may use.
-func Kinds() []Kind { return []Kind{httpKind(), tcpKind()} }
+func Kinds() []Kind { return []Kind{httpKind(), tcpKind(), promqlKind(), kubernetesKind()} }
 
 // Find returns the kind of that name.
 func Find(name string) (Kind, bool) {

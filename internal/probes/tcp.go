@@ -44,7 +44,7 @@ func decodeTCP(body hcl.Body, ctx *hcl.EvalContext) (tcpSpec, hcl.Diagnostics) {
 	if diags.HasErrors() {
 		return tcpSpec{}, diags
 	}
-	p := problems{diags}
+	p := &problems{diags}
 	spec := tcpSpec{Address: b.Address, pace: p.pace(b.Rate, b.RateRange, b.Timeout, b.TimeoutRange)}
 	host, port, err := net.SplitHostPort(b.Address)
 	number, bad := strconv.Atoi(port)

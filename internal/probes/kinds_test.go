@@ -1,0 +1,148 @@
+package probes
+
+import (
+	"os"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/failoverdrill/drill/internal/drill"
+)
+
+// decode reads the inside of a block of the kind.
+func decode(t *testing.T, kind, body string) (any, hcl.Diagnostics) {
+	t.Helper()
+	k, ok := Find(kind)
+	require.True(t, ok)
+	file, diags := hclsyntax.ParseConfig([]byte(body), "test.hcl", hcl.InitialPos)
+	require.Empty(t, diags)
+	return k.Decode(file.Body, &hcl.EvalContext{})
+}
+
+// bind makes a probe that nothing has to be said against.
+func bind(t *testing.T, d Deps, kind, body string) drill.Probe {
+	t.Helper()
+	spec, diags := decode(t, kind, body)
+	require.Empty(t, diags)
+	k, _ := Find(kind)
+	p, err := k.Bind(d, "checkout", spec)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		switch p := p.(type) {
+		case *httpProbe:
+			for _, tr := range p.transports {
+				tr.CloseIdleConnections()
+			}
+		case *promqlProbe:
+			p.idle.CloseIdleConnections()
+		}
+	})
+	return p
+}
+
+func TestWrongBlocks(t *testing.T) {
+	for _, c := range []struct{ kind, body, want string }{
+		{"http", `url = "ftp://checkout"`, "Invalid url"},
+		{"http", `url = "checkout/healthz"`, "Invalid url"},
+		{"http", `url = "http://:80/"`, "Invalid url"},
+		{"http", `url = "http://me:pw@checkout/"`, "Password in url"},
+		{"http", "url = \"http://checkout\"\nmethod = \"POST\"", "Unsuitable method"},
+		{"http", "url = \"http://checkout\"\nrate = 0", "Rate out of range"},
+		{"http", "url = \"http://checkout\"\nrate = 101", "Rate out of range"},
+		{"http", "url = \"http://checkout\"\ntimeout = \"2s\"", "Duration out of range"},
+		{"http", "url = \"http://checkout\"\ntimeout = \"soon\"", "Invalid duration"},
+		{"http", "url = \"http://checkout\"\nclass = \"pinned\"", "Unknown class"},
+		{"http", "url = \"http://checkout\"\nexpect_status = 99", "Invalid expect_status"},
+		{"http", "url = \"http://checkout\"\nexpect_status = [200, \"x\"]", "Invalid expect_status"},
+		{"http", "url = \"http://checkout\"\nexpect_status = []", "Invalid expect_status"},
+		{"http", "url = \"http://checkout\"\nexpect_status = 200.5", "Invalid expect_status"},
+		{"http", "url = \"http://checkout\"\nmethod = \"HEAD\"\nexpect_body = \"ok\"", "Body of a HEAD request"},
+		{"http", "url = \"http://checkout\"\nheaders = { \"a b\" = \"c\" }", "Invalid header"},
+		{"http", "", "Missing required argument"},
+		{"tcp", `address = "orders"`, "Invalid address"},
+		{"tcp", `address = ":5432"`, "Invalid address"},
+		{"tcp", `address = "orders:0"`, "Invalid address"},
+		{"tcp", `address = "orders:https"`, "Invalid address"},
+		{"promql", "url = \"prometheus:9090\"\nquery = \"up\"", "Invalid url"},
+		{"promql", "url = \"http://prometheus:9090\"\nquery = \"\"", "Empty query"},
+		{"promql", "url = \"http://prometheus:9090\"\nquery = \"up\"\ninterval = \"100ms\"", "Duration out of range"},
+		{"promql", "url = \"http://prometheus:9090\"\nquery = \"up\"\ntimeout = \"11s\"", "Duration out of range"},
+		{"kubernetes", "namespace = \"shop\"\nservice = \"checkout.shop\"", "Invalid service"},
+		{"kubernetes", "namespace = \"\"\nservice = \"checkout\"", "Invalid namespace"},
+		{"kubernetes", "namespace = \"shop\"\nservice = \"checkout\"\nrate = 11", "Rate out of range"},
+	} {
+		_, diags := decode(t, c.kind, c.body)
+		if assert.Len(t, diags, 1, c.body) {
+			assert.Equal(t, c.want, diags[0].Summary, c.body)
+			assert.NotEmpty(t, diags[0].Detail, c.body)
+			assert.NotNil(t, diags[0].Subject, c.body)
+		}
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	spec, diags := decode(t, "http", `url = "http://checkout"`)
+	require.Empty(t, diags)
+	assert.Equal(t, httpSpec{URL: "http://checkout", Method: "GET", Class: drill.ClassFresh, pace: pace{10, 500 * time.Millisecond}}, spec)
+	spec, diags = decode(t, "promql", "url = \"http://prometheus:9090\"\nquery = \"up\"")
+	require.Empty(t, diags)
+	assert.Equal(t, promqlSpec{URL: "http://prometheus:9090", Query: "up", Interval: 5 * time.Second, Timeout: 2 * time.Second}, spec)
+	spec, diags = decode(t, "kubernetes", "namespace = \"shop\"\nservice = \"checkout\"")
+	require.Empty(t, diags)
+	assert.Equal(t, kubernetesSpec{Namespace: "shop", Service: "checkout", Rate: 2}, spec)
+	k, _ := Find("kubernetes")
+	assert.Equal(t, []drill.Permission{{Verb: "list", Group: "discovery.k8s.io", Resource: "endpointslices", Namespace: "shop"}}, k.Permissions(spec))
+}
+
+// TestInfo: the names of numeric values are the attributes that conditions may use, and slots may overlap as far as
+// their deadlines do.
+func TestInfo(t *testing.T) {
+	for kind, body := range map[string]string{
+		"http": `url = "http://checkout"`, "tcp": `address = "orders:5432"`,
+		"promql":     "url = \"http://prometheus:9090\"\nquery = \"up\"\ninterval = \"1s\"\ntimeout = \"10s\"",
+		"kubernetes": "namespace = \"shop\"\nservice = \"checkout\"",
+	} {
+		k, _ := Find(kind)
+		info := bind(t, Deps{}, kind, body).Info()
+		assert.Equal(t, kind, info.Kind)
+		assert.Equal(t, "checkout", info.Name)
+		assert.Empty(t, info.Target)
+		assert.NotEqual(t, drill.ClassPinned, info.Class)
+		assert.Greater(t, time.Duration(info.Sessions)*info.Interval, info.Deadline, kind)
+		want := availability()
+		if info.Numeric() {
+			want = map[string]cty.Type{info.Value: cty.Number}
+		}
+		assert.Equal(t, want, k.Attributes, kind)
+	}
+}
+
+// TestPagesListEveryArgument: the page of a kind has a row for each of its arguments, and no other.
+func TestPagesListEveryArgument(t *testing.T) {
+	row := regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|")
+	for kind, block := range map[string]any{
+		"http": httpBlock{}, "tcp": tcpBlock{}, "promql": promqlBlock{}, "kubernetes": kubernetesBlock{},
+	} {
+		page, err := os.ReadFile("../../docs/probes/" + kind + ".md")
+		require.NoError(t, err)
+		var want, have []string
+		for field := range reflect.TypeOf(block).Fields() {
+			if name, what, _ := strings.Cut(field.Tag.Get("hcl"), ","); what == "" || what == "optional" {
+				want = append(want, name)
+			}
+		}
+		for _, m := range row.FindAllStringSubmatch(string(page), -1) {
+			have = append(have, m[1])
+		}
+		assert.ElementsMatch(t, want, have, kind)
+	}
+	assert.Len(t, Kinds(), 4, "list the new kind's block here")
+}
