@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+	"go.uber.org/zap"
 
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/faults"
@@ -55,6 +56,7 @@ type plan struct {
 	Cluster string            `json:"cluster"`
 	Members []drill.Member    `json:"members"`
 	Views   *drill.Views      `json:"views,omitempty"`
+	Probes  []drill.ProbeInfo `json:"probes"` // the drill's own
 	Faults  []drill.FaultPlan `json:"faults"`
 	Refused []string          `json:"refused"` // why a run would be refused now
 }
@@ -80,7 +82,7 @@ func (l labelled) Members(context.Context) ([]drill.Member, error) { return l.me
 func (labelled) Answers(context.Context, drill.Member) bool { return false }
 
 func makePlan(ctx context.Context, client *kube.Client, d *drill.Drill) (*plan, error) {
-	p := &plan{Drill: d.Name, Cluster: client.Context, Members: []drill.Member{}, Faults: []drill.FaultPlan{}, Refused: []string{}}
+	p := &plan{Drill: d.Name, Cluster: client.Context, Members: []drill.Member{}, Probes: []drill.ProbeInfo{}, Faults: []drill.FaultPlan{}, Refused: []string{}}
 	refuse := func(err error) error {
 		if refusal, ok := errors.AsType[*drill.Refusal](err); ok {
 			p.Refused = append(p.Refused, refusal.Error())
@@ -88,11 +90,17 @@ func makePlan(ctx context.Context, client *kube.Client, d *drill.Drill) (*plan, 
 		}
 		return err
 	}
-	x := execution{client: client}
+	x := execution{client: client, drill: d, log: zap.NewNop()}
+	probes, err := x.probes()
+	if err != nil {
+		return p, refuse(err)
+	}
+	for _, probe := range probes {
+		p.Probes = append(p.Probes, probe.Info())
+	}
 	spec := d.Targets[0]
 	kind, _ := targets.Find(spec.Kind)
 	target := kind.Bind(targets.Deps{Run: "plan", Kube: client, Secret: x.secret}, spec.Name, spec.Spec)
-	var err error
 	if p.Members, p.Views, err = target.Look(ctx); err != nil {
 		return p, refuse(err)
 	}
@@ -156,6 +164,12 @@ func (p *plan) text(env *Env) {
 	fmt.Fprintf(w, "Drill %s on %s\n\nMembers (roles by label)\n", p.Drill, p.Cluster)
 	for _, m := range p.Members {
 		fmt.Fprintf(w, "  %-9s %s/%s  node %s  zone %s  uid %s\n", m.Role, m.Namespace, m.Name, m.Node, m.Zone, m.UID)
+	}
+	if len(p.Probes) > 0 {
+		fmt.Fprintln(w, "\nProbes beside the target's own; each must work before the fault")
+	}
+	for _, i := range p.Probes {
+		fmt.Fprintf(w, "  %-10s %s  every %s\n", i.Kind, i.Name, i.Interval)
 	}
 	fmt.Fprintln(w, "\nIn this order")
 	for i, f := range p.Faults {

@@ -126,8 +126,8 @@ func lines(e drill.Event) []string {
 	case drill.EventMembers:
 		return []string{readiness(*e.Readiness)}
 	case drill.EventRule:
-		if e.Rule.Truth != drill.True {
-			return nil
+		if e.Rule.Kind != drill.RuleAbort || e.Rule.Truth != drill.True {
+			return nil // whether an objective was met is the report's to say
 		}
 		text := fmt.Sprintf("Abort condition %q holds: %s", e.Rule.Name, e.Rule.Message)
 		if e.Rule.Fired {

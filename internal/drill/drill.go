@@ -15,6 +15,7 @@ type Drill struct {
 	Faults      []FaultSpec // in the order of injection
 	Aborts      []Rule
 	Objectives  []Objective
+	Asserts     []Rule    // further objectives, over the run's final values
 	Schedule    *Schedule // nil: it runs by hand only
 }
 
@@ -48,7 +49,7 @@ type SteadyState struct {
 }
 
 // Rule is a condition over live values. As an abort condition it ends the run once it has been true for For;
-// as an assertion of the steady state it must be true.
+// as an assertion of the steady state it must be true, and as an objective it must be true in the end.
 type Rule struct {
 	Name      string
 	For       time.Duration

@@ -15,7 +15,7 @@ const (
 	EventViews    EventType = "views"    // who is primary, by the three views; on change
 	EventMembers  EventType = "members"  // who can serve, of a target without roles; on change
 	EventFault    EventType = "fault"    // a fault changes its state
-	EventRule     EventType = "rule"     // a steady-state assertion or an abort condition changes its truth, or fires
+	EventRule     EventType = "rule"     // an abort condition changes its truth, or fires; an objective's assertion is judged
 	EventFinding  EventType = "finding"  // something worth telling that is no verdict
 	EventReadBack EventType = "readback" // what each member holds of the ledger at the end
 	EventProgress EventType = "progress" // once a second, for people
@@ -90,13 +90,21 @@ type FaultChange struct {
 
 // RuleChange is the payload of EventRule.
 type RuleChange struct {
-	Kind    string `json:"kind"` // "abort" or "steady_state"
-	Name    string `json:"name"`
-	Truth   Truth  `json:"truth"`
-	Fired   bool   `json:"fired"` // an abort condition has been true for as long as it must
-	Since   Offset `json:"since_seconds"`
-	Message string `json:"message,omitempty"`
+	Kind      string `json:"kind"` // RuleAbort or RuleObjective
+	Name      string `json:"name"`
+	Condition string `json:"condition,omitempty"` // as the file has it
+	Truth     Truth  `json:"truth"`
+	Fired     bool   `json:"fired"`                 // an abort condition has been true for as long as it must
+	Since     Offset `json:"since_seconds"`         // from when on it has been so: the end of the slot that told, or our look at the clock
+	Due       Offset `json:"due_seconds,omitempty"` // with Fired: when it had been true for as long as it must
+	Message   string `json:"message,omitempty"`
 }
+
+// The kinds of rule whose truth is an event.
+const (
+	RuleAbort     = "abort"
+	RuleObjective = "objective"
+)
 
 // Finding is something worth telling that is no verdict.
 type Finding struct {

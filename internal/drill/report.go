@@ -230,12 +230,18 @@ type ProbeReport struct {
 	LatencyP99       *Seconds       `json:"latency_p99_seconds,omitempty"`
 	LatenessP99      *Seconds       `json:"lateness_p99_seconds,omitempty"`
 	LatenessMax      *Seconds       `json:"lateness_max_seconds,omitempty"`
+	ValueName        string         `json:"value_name,omitempty"` // what a numeric probe reads; its values are from the steady state on
+	ValueLast        *float64       `json:"value_last,omitempty"`
+	ValueMin         *float64       `json:"value_min,omitempty"`
+	ValueMax         *float64       `json:"value_max,omitempty"`
 	FailuresBySignal map[string]int `json:"failures_by_signal"`
 }
 
 // ObjectiveReport is one objective, judged by the worse bound of its number.
 type ObjectiveReport struct {
 	Name         string   `json:"name"`
+	Condition    string   `json:"condition,omitempty"` // of an assertion, which has neither limit nor value
+	Text         string   `json:"text,omitempty"`      // why an assertion does not hold
 	LimitSeconds *Seconds `json:"limit_seconds,omitempty"`
 	ValueSeconds *Seconds `json:"value_seconds,omitempty"`
 	LimitCount   *int     `json:"limit_count,omitempty"`
@@ -244,12 +250,14 @@ type ObjectiveReport struct {
 	Met          bool     `json:"met"`
 }
 
-// AbortReport says whether an abort condition fired, and how soon after its breach everything was put back.
+// AbortReport says whether an abort condition fired, and how soon everything was put back. Both lengths count from the
+// moment at which the condition had been true for as long as it must.
 type AbortReport struct {
-	Fired   bool     `json:"fired"`
-	Rule    string   `json:"rule,omitempty"`
-	Text    string   `json:"text,omitempty"`
-	Latency *Seconds `json:"latency_seconds"`
+	Fired    bool     `json:"fired"`
+	Rule     string   `json:"rule,omitempty"`
+	Text     string   `json:"text,omitempty"`
+	Decision *Seconds `json:"decision_seconds,omitempty"` // until the run knew
+	Latency  *Seconds `json:"latency_seconds"`            // until the last fault was reverted
 }
 
 // StatisticsReport says what n runs allow one to claim.

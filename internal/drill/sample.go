@@ -112,6 +112,8 @@ type ProbeInfo struct {
 	// Value names the live value that the slots of a numeric probe read; empty for every other probe. A numeric probe
 	// says nothing of anyone's availability.
 	Value string `json:"value,omitempty"`
+	// Least says that the least reading is what a run is judged by in the end, and not the newest.
+	Least bool `json:"least,omitempty"`
 }
 
 // Numeric reports whether the probe reads a number, instead of whether something answers.

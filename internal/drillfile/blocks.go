@@ -64,18 +64,19 @@ type abortBlock struct {
 }
 
 type objectivesBlock struct {
-	RecoveryTime        *string   `hcl:"recovery_time,optional"`
-	RecoveryTimeRange   hcl.Range `hcl:"recovery_time,attr_value_range"`
-	RedundancyTime      *string   `hcl:"redundancy_time,optional"`
-	RedundancyTimeRange hcl.Range `hcl:"redundancy_time,attr_value_range"`
-	LostWrites          *int      `hcl:"lost_writes,optional"`
-	LostWritesRange     hcl.Range `hcl:"lost_writes,attr_value_range"`
-	DualPrimary         *string   `hcl:"dual_primary,optional"`
-	DualPrimaryRange    hcl.Range `hcl:"dual_primary,attr_value_range"`
-	ReplicationLag      *string   `hcl:"replication_lag,optional"`
-	ReplicationLagRange hcl.Range `hcl:"replication_lag,attr_value_range"`
-	LeaderChanges       *int      `hcl:"leader_changes,optional"`
-	LeaderChangesRange  hcl.Range `hcl:"leader_changes,attr_value_range"`
+	RecoveryTime        *string       `hcl:"recovery_time,optional"`
+	RecoveryTimeRange   hcl.Range     `hcl:"recovery_time,attr_value_range"`
+	RedundancyTime      *string       `hcl:"redundancy_time,optional"`
+	RedundancyTimeRange hcl.Range     `hcl:"redundancy_time,attr_value_range"`
+	LostWrites          *int          `hcl:"lost_writes,optional"`
+	LostWritesRange     hcl.Range     `hcl:"lost_writes,attr_value_range"`
+	DualPrimary         *string       `hcl:"dual_primary,optional"`
+	DualPrimaryRange    hcl.Range     `hcl:"dual_primary,attr_value_range"`
+	ReplicationLag      *string       `hcl:"replication_lag,optional"`
+	ReplicationLagRange hcl.Range     `hcl:"replication_lag,attr_value_range"`
+	LeaderChanges       *int          `hcl:"leader_changes,optional"`
+	LeaderChangesRange  hcl.Range     `hcl:"leader_changes,attr_value_range"`
+	Asserts             []assertBlock `hcl:"assert,block"`
 }
 
 type scheduleBlock struct {

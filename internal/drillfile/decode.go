@@ -91,6 +91,9 @@ func (l *loader) drill(b *drillBlock) *drill.Drill {
 		d.Aborts = append(d.Aborts, r)
 	}
 	d.Objectives = l.objectives(b.Objectives)
+	if b.Objectives != nil {
+		d.Asserts = l.asserts(b.Objectives.Asserts, live)
+	}
 	d.Schedule = l.schedule(b.Schedule)
 	l.checkLedger(b, live)
 	return d
@@ -111,14 +114,21 @@ func (l *loader) steadyState(b *steadyBlock, live scope) drill.SteadyState {
 		l.report(at, "Timeout too short",
 			fmt.Sprintf("The steady state must hold for %s, which cannot happen within %s. Raise timeout, or lower hold.", s.Hold, s.Timeout))
 	}
-	for i, a := range b.Asserts {
+	s.Asserts = l.asserts(b.Asserts, live)
+	return s
+}
+
+// asserts compiles assert blocks, which are called by their number.
+func (l *loader) asserts(blocks []assertBlock, live scope) []drill.Rule {
+	var rules []drill.Rule
+	for i, a := range blocks {
 		r := drill.Rule{Name: fmt.Sprintf("assert_%d", i+1)}
 		if c := l.rule(a.Condition, a.ErrorMessage, a.DefRange, live); c != nil {
 			r.Condition = c
 		}
-		s.Asserts = append(s.Asserts, r)
+		rules = append(rules, r)
 	}
-	return s
+	return rules
 }
 
 // objectives lists those that the file gives, in the order of the language. There are no defaults: what a file does

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -123,12 +124,13 @@ func TestLoad(t *testing.T) {
 			{Name: "recovery_time", Limit: 30}, {Name: "redundancy_time", Limit: 300}, {Name: "lost_writes", Limit: 0},
 			{Name: "dual_primary", Limit: 0}, {Name: "replication_lag", Limit: 1.5}, {Name: "leader_changes", Limit: 1},
 		},
+		Asserts: []drill.Rule{{Name: "assert_1"}, {Name: "assert_2"}},
 		Schedule: &drill.Schedule{Cron: "0 10 1 * *", Timezone: "Europe/Berlin", Missed: drill.MissedRunLate, Jitter: 10 * time.Minute,
 			Window: []string{"Mon-Fri 09:00-16:00", "Sat 09:00-12:00"}, Blackout: []string{"2026-12-20/2027-01-05"}},
 	}
 	require.Len(t, file.Drills, 1)
 	assert.Empty(t, cmp.Diff(want, file.Drills[0], cmpopts.IgnoreFields(drill.Rule{}, "Condition")))
-	for _, r := range append(file.Drills[0].SteadyState.Asserts, file.Drills[0].Aborts...) {
+	for _, r := range slices.Concat(file.Drills[0].SteadyState.Asserts, file.Drills[0].Aborts, file.Drills[0].Asserts) {
 		assert.NotNil(t, r.Condition)
 	}
 }

@@ -13,8 +13,32 @@ func (r *run) objectives(rep drill.Report) []drill.ObjectiveReport {
 	for _, o := range r.limits {
 		out = append(out, judge(o, rep))
 	}
+	for _, e := range r.rules {
+		if e.Rule != nil && e.Rule.Kind == drill.RuleObjective {
+			out = append(out, asserted(*e.Rule))
+		}
+	}
 	return out
 }
+
+// asserted is an objective that is a condition. The runner has evaluated it over Final's values.
+func asserted(rule drill.RuleChange) drill.ObjectiveReport {
+	j := drill.ObjectiveReport{Name: rule.Name, Condition: rule.Condition, JudgedBy: judgedByCondition, Met: rule.Truth == drill.True}
+	switch rule.Truth {
+	case drill.False:
+		j.Text = rule.Message
+	case drill.Unknown:
+		j.JudgedBy = judgedByNothing
+		j.Text = "Whether this holds is not known, because something in it was not measured: " + rule.Message
+	}
+	return j
+}
+
+// What an objective is judged by when that is no number of the report.
+const (
+	judgedByCondition = "condition"
+	judgedByNothing   = "unknown"
+)
 
 func judge(o drill.Objective, rep drill.Report) drill.ObjectiveReport {
 	var length *drill.Seconds
@@ -54,7 +78,7 @@ func judge(o drill.Objective, rep drill.Report) drill.ObjectiveReport {
 	}
 	j := drill.ObjectiveReport{Name: o.Name, JudgedBy: by}
 	if length == nil && number == nil {
-		j.JudgedBy = "unknown"
+		j.JudgedBy = judgedByNothing
 	}
 	if counts {
 		j.LimitCount, j.ValueCount = new(int(math.Floor(o.Limit))), number
@@ -76,7 +100,10 @@ func subject(rep drill.Report) string {
 
 // missed says in a sentence how an objective was missed.
 func missed(o drill.ObjectiveReport, rep drill.Report) string {
-	if o.JudgedBy == "unknown" {
+	if o.Text != "" {
+		return o.Text
+	}
+	if o.JudgedBy == judgedByNothing {
 		return fmt.Sprintf("Whether %s was met is not known: there is no number to judge.", o.Name)
 	}
 	switch o.Name {

@@ -12,7 +12,12 @@ import (
 func (r *run) probeReports() []drill.ProbeReport {
 	reps := []drill.ProbeReport{}
 	for _, p := range r.probes {
-		reps = append(reps, p.report())
+		rep := p.report()
+		if p.Numeric() {
+			read := p.readings(r.baseline(p).from)
+			rep.ValueName, rep.ValueLast, rep.ValueMin, rep.ValueMax = p.Value, read.last, read.least, read.most
+		}
+		reps = append(reps, rep)
 	}
 	return reps
 }
@@ -42,7 +47,7 @@ func (p *probe) report() drill.ProbeReport {
 			late = append(late, s.Lateness())
 		}
 	}
-	if p.Class != drill.ClassPinned {
+	if p.Class != drill.ClassPinned && !p.Numeric() {
 		rep.Outage = new(seconds(time.Duration(count(p.slots, down)) * p.Interval))
 	}
 	if slices.Sort(latencies); len(latencies) > 0 {

@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -152,16 +153,16 @@ func (r *run) failures(rep drill.Report) []drill.Reason {
 	return why
 }
 
-// abort tells which abort condition ended the run, and how long after it fired the last fault was reverted.
+// abort tells which abort condition ended the run, and how long after its breach the last fault was reverted.
 func (r *run) abort() drill.AbortReport {
 	rep := drill.AbortReport{}
-	var fired drill.Offset
+	var due drill.Offset
 	for _, e := range r.rules {
-		if e.Rule == nil || !e.Rule.Fired || e.Rule.Kind != "abort" || rep.Fired {
+		if e.Rule == nil || !e.Rule.Fired || e.Rule.Kind != drill.RuleAbort || rep.Fired {
 			continue
 		}
-		fired = e.At
-		rep.Fired, rep.Rule, rep.Text = true, e.Rule.Name, e.Rule.Message
+		due = cmp.Or(e.Rule.Due, e.At)
+		rep.Fired, rep.Rule, rep.Text, rep.Decision = true, e.Rule.Name, e.Rule.Message, new(seconds(e.At.Sub(due)))
 	}
 	if !rep.Fired {
 		return rep
@@ -171,7 +172,7 @@ func (r *run) abort() drill.AbortReport {
 			continue
 		}
 		// A fault that was back already when the condition fired took no time at all.
-		if d := seconds(max(0, f.at.Sub(fired))); rep.Latency == nil || d > *rep.Latency {
+		if d := seconds(max(0, f.at.Sub(due))); rep.Latency == nil || d > *rep.Latency {
 			rep.Latency = &d
 		}
 	}

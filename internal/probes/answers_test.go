@@ -130,7 +130,7 @@ func TestHTTPAnswers(t *testing.T) {
 		"unknown issuer":   {url: secure.URL, want: "tls"},
 		"no TLS":           {url: strings.Replace(page(ok), "http:", "https:", 1), want: "tls"},
 		"TLS and a hang":   {url: "https://" + hung, want: "timeout"},
-		"not HTTP at all":  {url: "http://" + listen(t, func(c *net.TCPConn) { _, _ = c.Write([]byte("220 mail\r\n")); c.Close() }), want: "error"},
+		"not HTTP at all":  {url: "http://" + listen(t, func(c *net.TCPConn) { _, _ = c.Write([]byte("220 mail\r\n")); _ = c.Close() }), want: "error"},
 		"a HEAD of a page": {url: page(ok), more: `method = "HEAD"`},
 	} {
 		for _, class := range []string{"fresh", "pooled"} {
@@ -184,7 +184,7 @@ func TestHTTPSendsOnce(t *testing.T) {
 			if _, err := c.Read(buf); err == nil {
 				asked.Add(1)
 			}
-			c.Close() // in the place of a second answer
+			_ = c.Close() // in the place of a second answer
 		}()
 	})
 	p := bind(t, Deps{}, "http", fmt.Sprintf("url = \"http://%s\"\nclass = \"pooled\"", address))
@@ -208,7 +208,7 @@ func TestHTTPHeaders(t *testing.T) {
 
 func TestTCPAnswers(t *testing.T) {
 	for name, c := range map[string]struct{ address, want string }{
-		"good":                  {address: listen(t, func(c *net.TCPConn) { c.Close() })},
+		"good":                  {address: listen(t, func(c *net.TCPConn) { _ = c.Close() })},
 		"refused":               {nobody(t), "refused"},
 		"no such name":          {"orders.invalid:5432", "dns"},
 		"nobody at the address": {blackHole(t), "timeout"},

@@ -88,7 +88,7 @@ type kubernetesProbe struct {
 // Info describes the probe.
 func (k *kubernetesProbe) Info() drill.ProbeInfo {
 	return drill.ProbeInfo{
-		Name: k.name, Kind: "kubernetes", Class: drill.ClassPooled, Value: "ready_endpoints",
+		Name: k.name, Kind: "kubernetes", Class: drill.ClassPooled, Value: "ready_endpoints", Least: true,
 		Interval: time.Second / time.Duration(k.spec.Rate), Deadline: listTimeout, Sessions: k.spec.Rate + 1,
 	}
 }

@@ -110,6 +110,10 @@ func (p *page) objectives(os []drill.ObjectiveReport) {
 		if !o.Met {
 			mark, color = "✗", red
 		}
+		if o.Condition != "" || o.Text != "" {
+			p.asserted(o, p.style.paint(mark, bold, color))
+			continue
+		}
 		value, limit := objectiveValue(o), objectiveLimit(o)
 		by := ""
 		if strings.HasSuffix(strings.TrimSuffix(o.JudgedBy, "_seconds"), "upper") && value != "never" {
@@ -117,6 +121,27 @@ func (p *page) objectives(os []drill.ObjectiveReport) {
 		}
 		p.line("    ", p.style.paint(mark, bold, color), " ", pad(clean(o.Name), 20), right(value, 12), "  ",
 			p.style.paint(pad("limit "+limit, 18), dim), p.style.paint(by, dim))
+	}
+}
+
+// asserted is an objective that is a condition; why one does not hold is among the reasons of the verdict.
+func (p *page) asserted(o drill.ObjectiveReport, mark string) {
+	value := "holds"
+	switch {
+	case o.Met:
+	case o.JudgedBy == "unknown":
+		value = "unknown"
+	default:
+		value = "fails"
+	}
+	head, indent := pad(clean(o.Name), 20)+right(value, 12)+"  ", 6+20+12+2
+	for i, l := range append(wrap(strings.Join(strings.Fields(o.Condition), " "), width-indent), "") {
+		switch {
+		case i == 0:
+			p.line("    ", mark, " ", head, p.style.paint(l, dim))
+		case l != "":
+			p.line(strings.Repeat(" ", indent), p.style.paint(l, dim))
+		}
 	}
 }
 
@@ -128,13 +153,19 @@ func (p *page) probes(ps []drill.ProbeReport) {
 	p.line("  ", p.style.paint(pad("Probe", 28), bold), p.style.paint(pad("class", 7)+right("rate", 7)+right("slots", 8)+right("failed", 8)+
 		right("unsent", 8)+right("outage", 10)+right("p50", 10)+right("p99", 10), dim))
 	for _, r := range ps {
-		outage := "–"
+		outage, class := "–", string(r.Class)
+		if r.ValueName != "" {
+			class = "–" // it says nothing of what clients of a class see
+		}
 		if r.Outage != nil {
 			outage = seconds(*r.Outage)
 		}
-		p.line("    ", pad(clean(r.Name), 25), " ", pad(string(r.Class), 7), right(fmt.Sprintf("%.4g Hz", r.RateHz), 7), right(fmt.Sprint(r.Slots), 8),
+		p.line("    ", pad(clean(r.Name), 25), " ", pad(class, 7), right(fmt.Sprintf("%.4g Hz", r.RateHz), 7), right(fmt.Sprint(r.Slots), 8),
 			right(fmt.Sprint(r.Failed), 8), right(fmt.Sprint(r.Unsent+r.Blocked), 8), right(outage, 10),
 			right(millis(r.LatencyP50), 10), right(millis(r.LatencyP99), 10))
+		if r.ValueName != "" {
+			p.line("      ", p.style.paint(reading(r), dim))
+		}
 		if len(r.FailuresBySignal) > 0 {
 			var signals []string
 			for _, s := range slices.Sorted(maps.Keys(r.FailuresBySignal)) {
@@ -147,12 +178,27 @@ func (p *page) probes(ps []drill.ProbeReport) {
 	}
 }
 
+// reading is what a numeric probe read.
+func reading(r drill.ProbeReport) string {
+	last := "unknown at the end"
+	if r.ValueLast != nil {
+		last = fmt.Sprintf("%.6g at the end", *r.ValueLast)
+	}
+	if r.ValueMin == nil || r.ValueMax == nil {
+		return clean(r.ValueName) + " never had a reading"
+	}
+	return fmt.Sprintf("%s %s, from %.6g to %.6g", clean(r.ValueName), last, *r.ValueMin, *r.ValueMax)
+}
+
 func (p *page) findings(r drill.Report) {
 	if r.Abort.Fired {
 		p.section("Abort")
 		latency := "what it put back, and when, is unknown"
 		if r.Abort.Latency != nil {
 			latency = fmt.Sprintf("everything was put back within %s", seconds(*r.Abort.Latency))
+		}
+		if r.Abort.Decision != nil {
+			latency += fmt.Sprintf(", and the decision took %s of that", millis(r.Abort.Decision))
 		}
 		p.row(clean(r.Abort.Rule), strings.TrimSuffix(strings.TrimSpace(r.Abort.Text), ".")+"; "+latency)
 	}

@@ -64,11 +64,16 @@ func passed() drill.Report {
 				LatencyP50: new(drill.Seconds(0.0021)), LatencyP99: new(drill.Seconds(0.008)), FailuresBySignal: map[string]int{"reset": 50, "refused": 570}},
 			{Name: "orders/orders-0", Kind: "postgresql", Class: drill.ClassPinned, Member: "orders-0", RateHz: 10, Slots: 1200, OK: 900, Failed: 1, Blocked: 299,
 				LatencyP50: new(drill.Seconds(0.0011)), LatencyP99: new(drill.Seconds(0.002)), FailuresBySignal: map[string]int{"timeout": 1}},
+			{Name: "checkout", Kind: "http", Class: drill.ClassFresh, RateHz: 20, Slots: 2400, OK: 2390, Failed: 10, Outage: new(drill.Seconds(0.5)),
+				LatencyP50: new(drill.Seconds(0.003)), LatencyP99: new(drill.Seconds(0.021)), FailuresBySignal: map[string]int{"http_503": 10}},
+			{Name: "checkout-pods", Kind: "kubernetes", Class: drill.ClassPooled, RateHz: 2, Slots: 240, OK: 238, Failed: 2, LatencyP50: new(drill.Seconds(0.004)),
+				LatencyP99: new(drill.Seconds(0.01)), FailuresBySignal: map[string]int{"timeout": 2}, ValueName: "ready_endpoints", ValueLast: new(3.0), ValueMin: new(2.0), ValueMax: new(3.0)},
 		},
 		Objectives: []drill.ObjectiveReport{
 			{Name: "recovery_time", LimitSeconds: new(drill.Seconds(30)), ValueSeconds: new(drill.Seconds(12.361)), JudgedBy: "upper_seconds", Met: true},
 			{Name: "lost_writes", LimitCount: new(0), ValueCount: new(0), JudgedBy: "lost", Met: true},
 			{Name: "replication_lag", LimitSeconds: new(drill.Seconds(1)), ValueSeconds: new(drill.Seconds(0.02)), JudgedBy: "before_seconds.upper", Met: true},
+			{Name: "assert_1", Condition: "probe.checkout.outage_seconds < 15 && probe.checkout-pods.ready_endpoints >= 2", JudgedBy: "condition", Met: true},
 		},
 		Findings: []drill.Finding{}, Unknown: []string{},
 		Statistics: &drill.StatisticsReport{N: 1, Mean: new(drill.Seconds(12.34)), Median: new(drill.Seconds(12.34)), Max: new(drill.Seconds(12.34)), FailureProbabilityUpper: 0.95},
@@ -95,6 +100,15 @@ func reports() map[string]drill.Report {
 		{Name: "recovery_time", LimitSeconds: new(drill.Seconds(30)), ValueSeconds: new(drill.Seconds(34.3)), JudgedBy: "upper_seconds"},
 		{Name: "redundancy_time", LimitSeconds: new(drill.Seconds(300)), ValueSeconds: new(drill.Never()), JudgedBy: "redundancy_seconds"},
 		{Name: "lost_writes", LimitCount: new(0), ValueCount: new(25), JudgedBy: "lost"}}
+	failed.Objectives = append(failed.Objectives,
+		drill.ObjectiveReport{Name: "assert_1", Condition: "probe.checkout.outage_seconds <\n  15", Text: "Checkout was down for 18.2 s.", JudgedBy: "condition"},
+		drill.ObjectiveReport{Name: "assert_2", Condition: "probe.queue.value < 1000", JudgedBy: "unknown",
+			Text: "Whether this holds is not known, because something in it was not measured: The queue is (no reading yet) long."})
+	for _, o := range failed.Objectives[3:] {
+		failed.Run.Reasons = append(failed.Run.Reasons, drill.Reason{Code: "objective_missed", Objective: o.Name, Text: o.Text})
+	}
+	failed.Probes = append(failed.Probes, drill.ProbeReport{Name: "queue", Kind: "promql", Class: drill.ClassPooled, RateHz: 0.2, Slots: 24,
+		Failed: 24, FailuresBySignal: map[string]int{"bad_query": 24}, ValueName: "value"})
 	failed.Findings = []drill.Finding{{Severity: "warning", Code: "lag_metric_lies", Text: "The exporters' query said that orders-2 lags 0 s; by the writes it did not show it lagged 81.02 s."},
 		{Severity: "info", Code: "note", Text: "A note with \x1b[31man escape\x1b[0m and\na line break."}}
 
@@ -104,7 +118,8 @@ func reports() map[string]drill.Report {
 	neverBack.Recovery = &drill.RecoveryReport{Target: "orders", Outcome: drill.OutcomeNotRecovered, HeadlineClass: drill.ClassPooled,
 		Estimate: drill.Estimate{Estimate: drill.Never(), Lower: 95.02, Upper: drill.Never()}, FirstSuccess: new(drill.Never()),
 		Unavailable: 95, Redundancy: new(drill.Never()), Phases: passed().Recovery.Phases[:2]}
-	neverBack.Abort = drill.AbortReport{Fired: true, Rule: "outage", Text: "Writes have failed for 95.0 s.", Latency: new(drill.Seconds(0.113))}
+	neverBack.Abort = drill.AbortReport{Fired: true, Rule: "outage", Text: "Writes have failed for 95.0 s.",
+		Decision: new(drill.Seconds(0.0004)), Latency: new(drill.Seconds(0.113))}
 	neverBack.Writes.Lost, neverBack.Writes.LostSpan = nil, nil
 	neverBack.ReplicationLag = &drill.LagReport{Unknown: 95, ByMember: map[string]drill.Bounds{}}
 	neverBack.Unknown = []string{"writes.lost", "writes.lost_span_seconds", "writes.indeterminate_present", "writes.indeterminate_absent",
@@ -190,7 +205,7 @@ func TestJUnit(t *testing.T) {
 	require.NoError(t, JUnit(&b, passed(), other, second))
 	got := counted(t, b.Bytes())
 	require.Len(t, got.Suites, 2, "one for each drill")
-	require.Len(t, got.Suites[0].Cases, 8)
+	require.Len(t, got.Suites[0].Cases, 10)
 	names := map[string]bool{}
 	for _, s := range got.Suites {
 		for _, c := range s.Cases {

@@ -91,7 +91,7 @@ func Run(ctx context.Context, c Config) drill.Report {
 	r := &run{Config: c, clock: drill.StartClock(), live: measure.NewLive(c.Settings)}
 	r.Info.Started = r.clock.Started().UTC()
 	for _, rule := range c.Drill.Aborts {
-		r.rules = append(r.rules, &ruleState{rule: rule, kind: "abort"})
+		r.rules = append(r.rules, &ruleState{rule: rule})
 	}
 	end := r.life(ctx)
 	r.emit(drill.Event{Type: drill.EventEnd, Text: end.Text, End: &end})
@@ -126,10 +126,14 @@ func (r *run) life(ctx context.Context) (end drill.End) {
 	after := protect(func() drill.End {
 		if end.Cause == drill.EndFinished {
 			r.awaitRedundancy(ctx)
+			end = orEnded(ctx, end)
 		}
 		probing.stop()
 		if r.touched && end.Cause != drill.EndInterrupted {
 			r.readBack(clean)
+		}
+		if r.touched && end.Cause == drill.EndFinished {
+			r.judge()
 		}
 		return end
 	})
@@ -272,6 +276,14 @@ func (r *run) endOf(ctx context.Context, err error) drill.End {
 	default:
 		return drill.End{Cause: drill.EndError, Code: "error", Text: err.Error()}
 	}
+}
+
+// orEnded is the run's own reason to end early, if there was one meanwhile: an abort condition may fire until the end.
+func orEnded(ctx context.Context, end drill.End) drill.End {
+	if inside, ok := errors.AsType[ended](context.Cause(ctx)); ok {
+		return inside.End
+	}
+	return end
 }
 
 // untouched lets a run be called refused only if nothing had been injected.

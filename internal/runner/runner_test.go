@@ -35,6 +35,7 @@ type world struct {
 	locks     int
 	lost      chan struct{} // closing it takes the lock away
 	closed    bool
+	stayAway  bool // once killed, orders-0 never answers again
 	calls     []string
 }
 
@@ -232,7 +233,7 @@ func (p worldProbe) Sample(_ context.Context, s *drill.Sample) {
 		p.w.acked = append(p.w.acked, s.Slot)
 		return
 	}
-	if p.info.Member == "orders-0" && p.w.active {
+	if p.info.Member == "orders-0" && (p.w.active || p.w.stayAway && !p.w.killedAt.IsZero()) {
 		s.Outcome, s.Signal = drill.OutcomeFail, drill.SignalRefused
 		return
 	}
@@ -436,6 +437,8 @@ func TestAbortConditionEndsAndReverts(t *testing.T) {
 		require.True(t, rep.Abort.Fired)
 		require.NotNil(t, rep.Abort.Latency)
 		require.Less(t, float64(*rep.Abort.Latency), 0.25)
+		require.LessOrEqual(t, float64(*rep.Abort.Decision), 0.05, "the clock is looked at every 50 ms")
+		require.LessOrEqual(t, float64(*rep.Abort.Decision), float64(*rep.Abort.Latency))
 		require.Less(t, time.Since(start), 90*time.Second, "an abort waits for nothing")
 		w.checkClean(t)
 	})

@@ -14,10 +14,5 @@ drill "kill-primary" {
     alert "PrimaryDown" { # ERROR: Not available yet
       within = "60s"
     }
-
-    assert { # ERROR: Not available yet
-      condition     = true
-      error_message = "x"
-    }
   }
 }

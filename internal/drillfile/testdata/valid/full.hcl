@@ -65,5 +65,15 @@ drill "kill-primary" {
     dual_primary    = "0s"
     replication_lag = "1500ms"
     leader_changes  = 1
+
+    assert {
+      condition     = probe.checkout.outage_seconds < 15
+      error_message = "Checkout was down for ${probe.checkout.outage_seconds} s."
+    }
+
+    assert {
+      condition     = target.orders.outage_seconds < 10 || probe.checkout.success_ratio > 0.9
+      error_message = "Too few were served."
+    }
   }
 }
