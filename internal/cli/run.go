@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/history"
 	"github.com/failoverdrill/drill/internal/kube"
 )
 
@@ -89,6 +90,7 @@ func runDrill(ctx context.Context, env *Env, path string, o runOptions) error {
 	if err != nil {
 		return err
 	}
+	remember(env, rep)
 	if err := writeReports(files, rep); err != nil {
 		return err
 	}
@@ -217,32 +219,10 @@ func (f *following) ended(r *kube.DrillRun) (drill.Report, error) {
 	if f.report != nil && f.report.Run.Verdict == r.Status.Verdict {
 		return *f.report, nil
 	}
-	stored, err := r.Report()
+	rep, err := history.Report(r)
 	if err != nil {
 		return drill.Report{}, err
 	}
-	rep := recordReport(r)
-	if stored != nil {
-		rep = *stored
-	}
 	f.view.Observe(drill.Event{Seq: f.seen, Type: drill.EventReport, Report: &rep})
 	return rep, nil
-}
-
-// recordReport is the report of a run that ended without one: refused by the server, or swept after its runner died.
-func recordReport(r *kube.DrillRun) drill.Report {
-	rep := drill.Report{FormatVersion: drill.FormatVersion,
-		Run: drill.RunReport{ID: r.Name, Drill: r.Spec.Drill, File: r.Spec.File, Started: r.CreationTimestamp.UTC(),
-			Verdict: r.Status.Verdict, Trial: 1, Trials: 1, DrillVersion: version,
-			Reasons: []drill.Reason{{Code: "record", Text: r.Status.Message}}},
-		Faults: []drill.FaultReport{}, Probes: []drill.ProbeReport{}, Objectives: []drill.ObjectiveReport{},
-		Findings: []drill.Finding{}, Unknown: []string{"recovery", "writes", "replication_lag", "primaries"}}
-	if r.Status.Finished != nil {
-		rep.Run.Finished = r.Status.Finished.UTC()
-	}
-	for _, f := range r.Status.Faults {
-		rep.Faults = append(rep.Faults, drill.FaultReport{Kind: f.Kind, Name: f.Name, Victims: []drill.Member{},
-			Reverted: f.Phase == kube.FaultReverted, Residue: append([]string{}, f.Residue...)})
-	}
-	return rep
 }

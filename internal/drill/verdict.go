@@ -13,3 +13,13 @@ const (
 	VerdictInterrupted Verdict = "interrupted" // and reverted
 	VerdictError       Verdict = "error"       // the tool failed
 )
+
+// Verdicts are all there are.
+func Verdicts() []Verdict {
+	return []Verdict{VerdictPassed, VerdictFailed, VerdictAborted, VerdictRefused, VerdictInvalid, VerdictInterrupted, VerdictError}
+}
+
+// Measured reports whether the run's numbers can be vouched for: one that was cut short, or is invalid, has measured nothing.
+func (v Verdict) Measured() bool {
+	return v == VerdictPassed || v == VerdictFailed || v == VerdictAborted
+}

@@ -210,9 +210,8 @@ func unmet(r drill.Report) (n int) {
 // junitObjective is red for an objective that was missed, and skipped where the run cannot judge it.
 func junitObjective(r drill.Report, o drill.ObjectiveReport) junitCase {
 	c := junitCase{Name: o.Name, Time: junitTime(0)}
-	judged := r.Run.Verdict == drill.VerdictPassed || r.Run.Verdict == drill.VerdictFailed || r.Run.Verdict == drill.VerdictAborted
 	switch {
-	case !judged:
+	case !r.Run.Verdict.Measured():
 		c.Skipped = &junitSkipped{Message: "Not judged: the run is " + string(r.Run.Verdict) + "."}
 	case !o.Met:
 		text := fmt.Sprintf("%s is %s, limit %s", o.Name, objectiveValue(o), objectiveLimit(o))

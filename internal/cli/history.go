@@ -1,0 +1,220 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/history"
+	"github.com/failoverdrill/drill/internal/kube"
+	"github.com/failoverdrill/drill/internal/report"
+)
+
+type historyOptions struct {
+	cluster clusterFlags
+	drill   string
+	limit   int
+	output  string
+	local   bool
+}
+
+func historyCommand(env *Env) *cobra.Command {
+	var o historyOptions
+	c := &cobra.Command{
+		Use: "history", Short: "List runs, the newest first",
+		Long: `List the runs that are recorded in the cluster, or with --local those that were run from this machine. A number that is
+not known, or cannot be vouched for, is left out. drill report RUN prints a run's whole report.`,
+		Example: `  drill history --drill kill-primary --limit 12
+  drill history --output json | jq '.[].recovery.upper_seconds'`,
+		Args: exactArgs(0, "no argument"),
+		RunE: func(c *cobra.Command, _ []string) error { return listHistory(c.Context(), env, o) },
+	}
+	o.cluster.add(c)
+	outputFlag(c, &o.output)
+	c.Flags().StringVar(&o.drill, "drill", "", "only this drill's runs")
+	c.Flags().IntVar(&o.limit, "limit", 20, "at most so many runs; 0 for all")
+	c.Flags().BoolVar(&o.local, "local", false, "from this machine's own history; needs no cluster")
+	return c
+}
+
+func listHistory(ctx context.Context, env *Env, o historyOptions) error {
+	if err := checkOutput(o.output); err != nil {
+		return err
+	}
+	if o.limit < 0 {
+		return withCode(exitUsage, "--limit takes 0 or more, not %d", o.limit)
+	}
+	entries := []history.Entry{}
+	if o.local {
+		reports, err := localReports(env)
+		if err != nil {
+			return err
+		}
+		for _, rep := range reports {
+			entries = append(entries, history.Of(rep))
+		}
+	} else {
+		runs, err := recordedRuns(ctx, o.cluster)
+		if err != nil {
+			return err
+		}
+		for _, r := range runs {
+			entries = append(entries, history.OfRecord(r))
+		}
+	}
+	entries = slices.DeleteFunc(entries, func(e history.Entry) bool { return o.drill != "" && e.Drill != o.drill })
+	if o.limit > 0 {
+		entries = entries[:min(o.limit, len(entries))]
+	}
+	if o.output == "json" {
+		e := json.NewEncoder(env.Stdout)
+		e.SetIndent("", "  ")
+		return e.Encode(entries)
+	}
+	if len(entries) == 0 {
+		env.status("There is no run yet.")
+		return nil
+	}
+	w := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "RUN\tDRILL\tSTARTED\tVERDICT\tRECOVERY\tLOST\tREDUNDANCY")
+	for _, e := range entries {
+		fmt.Fprintln(w, strings.Join(historyRow(e), "\t"))
+	}
+	return w.Flush()
+}
+
+// historyRow is an entry for people. Names come from a cluster that the terminal must not obey.
+func historyRow(e history.Entry) []string {
+	verdict := string(e.Verdict)
+	if e.Phase != kube.PhaseFinished {
+		verdict = strings.ToLower(string(e.Phase))
+	}
+	if len(e.Residue) > 0 {
+		verdict += ", residue"
+	}
+	recovery, lost, redundancy := "–", "–", "–"
+	switch {
+	case e.NoImpact:
+		recovery = "no outage"
+	case e.Recovery != nil:
+		recovery = report.Estimate(*e.Recovery)
+	}
+	if e.Lost != nil {
+		lost = fmt.Sprint(*e.Lost)
+	}
+	if e.Redundancy != nil {
+		redundancy = report.Seconds(*e.Redundancy)
+	}
+	row := []string{e.Run, e.Drill, e.Started.UTC().Format(time.DateTime) + "Z", verdict, recovery, lost, redundancy}
+	for i := range row {
+		row[i] = report.Clean(row[i])
+	}
+	return row
+}
+
+func reportCommand(env *Env) *cobra.Command {
+	var cluster clusterFlags
+	var format string
+	var local bool
+	c := &cobra.Command{
+		Use: "report RUN", Short: "Print the report of an earlier run again",
+		Long: `Print the report of a run that is over. RUN is its id, the beginning of it if no other run's begins so, or "last".
+The exit code is 0 when it was printed, whatever the run's verdict.`,
+		Example: `  drill report last
+  drill report 2026-11-21t10-04 --format json
+  drill report last --format junit > junit.xml`,
+		Args: exactArgs(1, "one run"),
+		RunE: func(c *cobra.Command, args []string) error {
+			write, ok := reportFormats[format]
+			if !ok {
+				return withCode(exitUsage, "--format takes text, json or junit, not %q", format)
+			}
+			rep, err := findReport(c.Context(), env, cluster, args[0], local)
+			if err != nil {
+				return err
+			}
+			if format == "text" {
+				return report.Text(env.Stdout, rep, report.Style{Color: env.color()})
+			}
+			return write(env.Stdout, rep)
+		},
+	}
+	cluster.add(c)
+	c.Flags().StringVar(&format, "format", "text", "text, json or junit")
+	c.Flags().BoolVar(&local, "local", false, "from this machine's own history; needs no cluster")
+	return c
+}
+
+func findReport(ctx context.Context, env *Env, cluster clusterFlags, meant string, local bool) (drill.Report, error) {
+	reports := map[string]func() (drill.Report, error){}
+	var ids []string
+	if local {
+		all, err := localReports(env)
+		if err != nil {
+			return drill.Report{}, err
+		}
+		for _, rep := range all {
+			ids = append(ids, rep.Run.ID)
+			reports[rep.Run.ID] = func() (drill.Report, error) { return rep, nil }
+		}
+	} else {
+		runs, err := recordedRuns(ctx, cluster)
+		if err != nil {
+			return drill.Report{}, err
+		}
+		for _, r := range runs {
+			if !r.Finished() {
+				if r.Name == meant {
+					return drill.Report{}, withCode(exitUsage, "run %s is not over yet: it is %s", r.Name, strings.ToLower(string(r.Status.Phase)))
+				}
+				continue
+			}
+			ids = append(ids, r.Name)
+			reports[r.Name] = func() (drill.Report, error) { return history.Report(r) }
+		}
+	}
+	id, err := history.Find(ids, meant)
+	if err != nil {
+		return drill.Report{}, withCode(exitUsage, "%w", err)
+	}
+	return reports[id]()
+}
+
+func recordedRuns(ctx context.Context, cluster clusterFlags) ([]*kube.DrillRun, error) {
+	client, err := cluster.connect()
+	if err != nil {
+		return nil, err
+	}
+	return kube.NewRuns(client.Dynamic, kube.Namespace).List(ctx)
+}
+
+func localReports(env *Env) ([]drill.Report, error) {
+	folder, err := history.DefaultFolder(env.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	reports, problems, err := folder.List()
+	for _, p := range problems {
+		env.status("Not readable in the local history: %s", p)
+	}
+	return reports, err
+}
+
+// remember stores a report on this machine. That it cannot is no reason to say that the run failed.
+func remember(env *Env, rep drill.Report) {
+	folder, err := history.DefaultFolder(env.Getenv)
+	if err == nil {
+		err = folder.Save(rep)
+	}
+	if err != nil && !errors.Is(err, context.Canceled) {
+		env.status("The run is recorded in the cluster, but not on this machine: %v", err)
+	}
+}

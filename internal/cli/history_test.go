@@ -1,0 +1,74 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/failoverdrill/drill/internal/drill"
+)
+
+// callAt is call with a home of its own.
+func callAt(t *testing.T, state string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	env := &Env{Args: args, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs, Notify: func(chan<- os.Signal) {},
+		Getenv: func(name string) string { return map[string]string{"XDG_STATE_HOME": state}[name] }, Exit: func(int) { t.Fatal("exit") }}
+	code = Main(env)
+	return code, out.String(), errs.String()
+}
+
+func TestLocalHistory(t *testing.T) {
+	state := t.TempDir()
+	code, out, errs := callAt(t, state, "history", "--local")
+	require.Zero(t, code, errs)
+	require.Empty(t, out)
+	require.Contains(t, errs, "no run yet")
+
+	env := &Env{Stderr: &bytes.Buffer{}, Getenv: func(string) string { return state }}
+	rep := func(id string, verdict drill.Verdict, minute int) drill.Report {
+		return drill.Report{FormatVersion: "1", Run: drill.RunReport{ID: id, Drill: "kill\x1b[31m", Verdict: verdict, Started: time.Date(2026, 11, 21, 12, minute, 0, 0, time.UTC)},
+			Recovery: &drill.RecoveryReport{Estimate: drill.Estimate{Estimate: 12.34, Lower: 12.3, Upper: 12.4}, Redundancy: new(drill.Never())},
+			Writes:   &drill.WritesReport{Lost: new(0)}}
+	}
+	remember(env, rep("r-1", drill.VerdictPassed, 1))
+	remember(env, rep("r-2", drill.VerdictInvalid, 2))
+	code, out, errs = callAt(t, state, "history", "--local")
+	require.Zero(t, code, errs)
+	require.Equal(t, `RUN  DRILL      STARTED               VERDICT  RECOVERY                LOST  REDUNDANCY
+r-2  kill [31m  2026-11-21 12:02:00Z  invalid  –                       –     –
+r-1  kill [31m  2026-11-21 12:01:00Z  passed   12.34 s [12.30, 12.40]  0     never
+`, out)
+
+	code, out, _ = callAt(t, state, "history", "--local", "--output", "json", "--limit", "1")
+	require.Zero(t, code)
+	var entries []map[string]any
+	require.NoError(t, json.Unmarshal([]byte(out), &entries))
+	require.Len(t, entries, 1)
+	require.NotContains(t, entries[0], "recovery")
+	code, out, _ = callAt(t, state, "history", "--local", "--drill", "other", "--output", "json")
+	require.Zero(t, code)
+	require.Equal(t, "[]\n", out)
+
+	for format, want := range map[string]string{"text": "INVALID", "json": `"id": "r-2"`, "junit": "<testsuites"} {
+		code, out, errs = callAt(t, state, "report", "last", "--local", "--format", format)
+		require.Zero(t, code, errs)
+		require.Contains(t, out, want)
+	}
+	for text, args := range map[string][]string{
+		"any of 2 runs":       {"report", "r-", "--local"},
+		"no finished run \"x": {"report", "x", "--local"},
+		"text, json or junit": {"report", "last", "--local", "--format", "pdf"},
+		"one run":             {"report"},
+		"0 or more":           {"history", "--limit", "-1"},
+	} {
+		code, _, errs = callAt(t, state, args...)
+		require.Equal(t, exitUsage, code, text)
+		require.Contains(t, errs, text)
+	}
+}
