@@ -38,3 +38,17 @@ func admission(env *Env) func(kube.Spec) (server.Request, error) {
 		return server.Request{}, fmt.Errorf("%s holds no drill %q", spec.File, spec.Drill)
 	}
 }
+
+// firstFault is the kind of the first fault of a requested run's drill, for the label of its metrics.
+func firstFault(spec kube.Spec) string {
+	file, diags := drillfile.Load(spec.File, []byte(spec.Source), fileKinds())
+	if diags.HasErrors() {
+		return ""
+	}
+	for _, d := range file.Drills {
+		if d.Name == spec.Drill && len(d.Faults) > 0 {
+			return d.Faults[0].Kind
+		}
+	}
+	return ""
+}

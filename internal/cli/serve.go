@@ -23,7 +23,7 @@ The HTTP port is read-only: /metrics, /healthz, /readyz. Runs are requested thro
 				return err
 			}
 			return server.Run(ctx, server.Options{Client: client, Namespace: namespace, Image: image, Listen: listen,
-				Log: logger(env), Check: admission(env), Revert: revert(client)})
+				Log: logger(env), Check: admission(env), Revert: revert(client), FaultKind: firstFault})
 		},
 	}
 	cluster.add(c)

@@ -173,6 +173,9 @@ func (r *DrillRun) unstructured() (*unstructured.Unstructured, error) {
 	return u, nil
 }
 
+// DecodeRun reads a record as an informer holds it.
+func DecodeRun(u *unstructured.Unstructured) (*DrillRun, error) { return fromUnstructured(u) }
+
 func fromUnstructured(u *unstructured.Unstructured) (*DrillRun, error) {
 	raw, err := u.MarshalJSON()
 	if err != nil {

@@ -53,6 +53,6 @@ func handler(o Options, e *elector) http.Handler {
 			_, _ = fmt.Fprintln(w, "ok, standing by")
 		}
 	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	return mux
 }

@@ -72,9 +72,11 @@ func (r *reconciler) run(ctx context.Context) {
 		}))
 	r.watch(records.ForResource(kube.Resource).Informer(), runOfRecord)
 	r.watch(pods.Core().V1().Pods().Informer(), runOfPod)
+	recorded := newRecorder(r.o, r.runs, records.ForResource(kube.Resource).Informer())
 	records.Start(ctx.Done())
 	pods.Start(ctx.Done())
 	var wg sync.WaitGroup
+	wg.Go(func() { recorded.run(ctx) })
 	for range workers {
 		wg.Go(func() {
 			for r.next(ctx) {

@@ -11,12 +11,14 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.uber.org/zap"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 
 	"github.com/failoverdrill/drill/internal/kube"
+	"github.com/failoverdrill/drill/internal/metrics"
 )
 
 // Options are what a server works with.
@@ -31,6 +33,10 @@ type Options struct {
 
 	// Check reads a run's drill file and says what the run needs. An error refuses the run, with the error's text.
 	Check func(kube.Spec) (Request, error)
+	// FaultKind reads a run's drill file and names the kind of its first fault; "" when it cannot be read.
+	FaultKind func(kube.Spec) string
+	// Schedules lists what is scheduled, for the metrics and the page; nil for nothing.
+	Schedules func() []metrics.Schedule
 	// Revert puts back one recorded fault. It is called any number of times.
 	Revert func(ctx context.Context, record kube.FaultRecord, run string) error
 }
@@ -58,6 +64,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	if o.Registry == nil {
 		o.Registry = prometheus.NewRegistry()
+		o.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	}
 	if o.Identity == "" {
 		host, err := os.Hostname()

@@ -1,0 +1,192 @@
+package metrics
+
+import (
+	"maps"
+	"slices"
+	"time"
+	"unicode/utf8"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/failoverdrill/drill/internal/drill"
+)
+
+type family struct {
+	name, help string
+	labels     []string
+}
+
+// serverFamilies are the series of docs/metrics.md that outlive a run.
+func serverFamilies() []family {
+	return []family{
+		{"runs_total", "Runs that ended, by verdict.", []string{"drill", "fault", "verdict"}},
+		{"unrecovered_total", "Runs whose target never recovered.", []string{"drill", "fault"}},
+		{"recovery_seconds", "From the injection until a milestone of the recovery, of the runs that reached it; sustained is the recovery itself.",
+			[]string{"drill", "fault", "phase"}},
+		{"in_progress", "Runs of the drill that are in progress.", []string{"drill"}},
+		{"fault_residue", "What the drill's faults left behind; someone must act when it is not 0.", []string{"drill"}},
+		{"last_verdict", "1 for the verdict of the newest run, 0 for the others.", []string{"drill", "verdict"}},
+		{"last_run_timestamp_seconds", "When the newest run ended.", []string{"drill"}},
+		{"last_success_timestamp_seconds", "When the newest run that passed ended; absent when none ever did.", []string{"drill"}},
+		{"last_recovery_seconds", "The newest measured run's recovery with its bounds; +Inf when it never recovered.", []string{"drill", "phase", "bound"}},
+		{"last_unavailable_seconds", "The newest measured run's failed slots, summed.", []string{"drill"}},
+		{"last_redundancy_seconds", "From the injection until every member was back and caught up; +Inf when never.", []string{"drill"}},
+		{"last_writes", "The newest measured run's writes by what became of them; lost is absent when it is not known.", []string{"drill", "class"}},
+		{"last_data_loss_seconds", "The time between the first and the last lost write of the newest measured run.", []string{"drill"}},
+		{"last_dual_primary_seconds", "Time in which two members accepted writes in the newest measured run.", []string{"drill"}},
+		{"last_leader_changes", "Changes of the primary in the newest measured run.", []string{"drill"}},
+		{"last_replication_lag_seconds", "The newest measured run's replication lag by the ledger, before the fault, at it, and at its peak; absent when not known.",
+			[]string{"drill", "when", "bound"}},
+		{"last_abort_latency_seconds", "From the newest fired abort condition until everything was put back.", []string{"drill"}},
+		{"next_run_timestamp_seconds", "When the drill's schedule is due next.", []string{"drill"}},
+		{"missed_runs_total", "Scheduled runs that were not started.", []string{"drill"}},
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (s *Server) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range s.families {
+		out <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (s *Server) Collect(out chan<- prometheus.Metric) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.totals == nil {
+		return
+	}
+	e := &emitter{families: s.families, out: out}
+	var schedules []Schedule
+	if s.schedules != nil {
+		schedules = s.schedules()
+	}
+	for _, schedule := range schedules {
+		s.totals.known(schedule.Drill, schedule.Fault)
+		e.value("missed_runs_total", float64(schedule.Missed), schedule.Drill)
+		e.time("next_run_timestamp_seconds", &schedule.Next, schedule.Drill)
+	}
+	for name, d := range s.totals.Drills {
+		state := s.drills[name]
+		if state == nil {
+			state = &drillState{}
+		}
+		for fault, f := range d.Faults {
+			for _, v := range drill.Verdicts() {
+				e.value("runs_total", float64(f.Runs[v]), name, fault, string(v))
+			}
+			e.value("unrecovered_total", float64(f.Unrecovered), name, fault)
+			for phase, h := range f.Recovery {
+				e.histogram(h, s.totals.Since, state.exemplars[fault+"/"+phase], name, fault, phase)
+			}
+		}
+		e.time("last_run_timestamp_seconds", d.LastRun, name)
+		e.time("last_success_timestamp_seconds", d.LastSuccess, name)
+		e.value("in_progress", float64(state.running), name)
+		e.value("fault_residue", float64(state.residue), name)
+		if state.last != nil {
+			for _, v := range drill.Verdicts() {
+				e.value("last_verdict", boolValue(v == state.last.Verdict), name, string(v))
+			}
+		}
+		if state.abort != nil {
+			e.seconds("last_abort_latency_seconds", state.abort.Report.Abort.Latency, name)
+		}
+		if state.measured != nil {
+			e.report(name, state.measured.Report)
+		}
+	}
+}
+
+// emitter hands out values of the families that it knows.
+type emitter struct {
+	families map[string]*prometheus.Desc
+	out      chan<- prometheus.Metric
+}
+
+func (e *emitter) value(family string, v float64, labels ...string) {
+	kind := prometheus.GaugeValue
+	if family == "runs_total" || family == "unrecovered_total" || family == "missed_runs_total" {
+		kind = prometheus.CounterValue
+	}
+	m, err := prometheus.NewConstMetric(e.families[family], kind, v, labels...)
+	if err != nil {
+		m = prometheus.NewInvalidMetric(e.families[family], err)
+	}
+	e.out <- m
+}
+
+func (e *emitter) time(family string, t *time.Time, labels ...string) {
+	if t != nil && !t.IsZero() {
+		e.value(family, float64(t.UnixMilli())/1000, labels...)
+	}
+}
+
+func (e *emitter) seconds(family string, s *drill.Seconds, labels ...string) {
+	if s != nil {
+		e.value(family, float64(*s), labels...)
+	}
+}
+
+func (e *emitter) bounds(family string, b *drill.Bounds, labels ...string) {
+	if b != nil {
+		e.value(family, float64(b.Lower), append(slices.Clone(labels), "lower")...)
+		e.value(family, float64(b.Upper), append(slices.Clone(labels), "upper")...)
+	}
+}
+
+func (e *emitter) histogram(h *histogram, since time.Time, newest *Record, labels ...string) {
+	desc := e.families["recovery_seconds"]
+	m, err := h.metric(desc, since, labels...)
+	// The id says which run it was; an exemplar holds 128 characters and no more.
+	if err == nil && newest != nil && utf8.RuneCountInString(newest.Run) <= 100 {
+		value := recoveryPhases(newest.Report.Recovery)[labels[2]]
+		m, err = prometheus.NewMetricWithExemplars(m, prometheus.Exemplar{Value: float64(value), Timestamp: newest.Ended,
+			Labels: prometheus.Labels{"run_id": newest.Run}})
+	}
+	if err != nil {
+		m = prometheus.NewInvalidMetric(desc, err)
+	}
+	e.out <- m
+}
+
+// report gives the numbers of one run. What is not known has no series: a 0 would say that all is well.
+func (e *emitter) report(name string, r *drill.Report) {
+	if rec := r.Recovery; rec != nil {
+		phases := recoveryPhases(rec)
+		for _, phase := range slices.Sorted(maps.Keys(phases)) {
+			e.value("last_recovery_seconds", float64(phases[phase]), name, phase, "estimate")
+		}
+		e.bounds("last_recovery_seconds", &drill.Bounds{Lower: rec.Lower, Upper: rec.Upper}, name, headlinePhase)
+		e.value("last_unavailable_seconds", float64(rec.Unavailable), name)
+		e.seconds("last_redundancy_seconds", rec.Redundancy, name)
+	}
+	if w := r.Writes; w != nil {
+		for class, n := range writeClasses(w) {
+			e.value("last_writes", float64(n), name, class)
+		}
+		e.seconds("last_data_loss_seconds", w.LostSpan, name)
+	}
+	if p := r.Primaries; p != nil {
+		e.value("last_dual_primary_seconds", float64(p.DualPrimary), name)
+		e.value("last_leader_changes", float64(p.LeaderChanges), name)
+	}
+	if l := r.ReplicationLag; l != nil {
+		e.bounds("last_replication_lag_seconds", l.Before, name, "before")
+		e.bounds("last_replication_lag_seconds", l.AtFault, name, "at_fault")
+		e.bounds("last_replication_lag_seconds", l.Peak, name, "peak")
+	}
+}
+
+// writeClasses counts a run's writes by what became of them.
+func writeClasses(w *drill.WritesReport) map[string]int {
+	classes := map[string]int{"sent": w.Sent, "acked": w.Acked, "failed": w.Failed, "unsent": w.Unsent,
+		"indeterminate": w.IndeterminatePresent + w.IndeterminateAbsent, "phantom": w.Phantom, "fabricated": w.Fabricated, "duplicate": w.Duplicate}
+	if w.Lost != nil { // unknown is no 0
+		classes["lost"] = *w.Lost
+		return classes
+	}
+	delete(classes, "indeterminate")
+	return classes
+}
