@@ -37,6 +37,7 @@ const (
 	serverName     = "drill-server"
 	targetRole     = "drill-runner-target"
 	policyName     = "drillruns.failoverdrill.io"
+	schedulePolicy = "schedules.failoverdrill.io"
 	crdName        = "drillruns.failoverdrill.io"
 	pollEvery      = 500 * time.Millisecond
 	defaultTimeout = 90 * time.Second

@@ -86,7 +86,7 @@ func (i *installer) established(ctx context.Context) error {
 	})
 }
 
-// policed waits until the API server refuses a run in another's name. Until then anybody could borrow anybody's rights.
+// policed waits until the API server refuses a run, and a scheduled drill, in another's name. Until then anybody could borrow anybody's rights.
 func (i *installer) policed(ctx context.Context, namespace string) error {
 	forged := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": kube.Resource.GroupVersion().String(), "kind": kube.Kind,
@@ -107,8 +107,24 @@ func (i *installer) policed(ctx context.Context, namespace string) error {
 		}
 		return "", err
 	})
+	if err != nil {
+		return err
+	}
+	i.say("the policy %s is in force", policyName)
+	drills := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "drill-install-checks-the-policy", Namespace: namespace,
+		Labels: map[string]string{kube.LabelDrills: kube.Scheduled}, Annotations: map[string]string{kube.AnnotationUser: "failoverdrill.io:nobody"}}}
+	err = until(ctx, "the policy "+schedulePolicy, func(ctx context.Context) (string, error) {
+		_, err := i.client.CoreV1().ConfigMaps(namespace).Create(ctx, drills, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		switch {
+		case err == nil:
+			return "the API server accepts a scheduled drill in another's name", nil
+		case strings.Contains(err.Error(), schedulePolicy) && strings.Contains(err.Error(), kube.AnnotationUser):
+			return "", nil
+		}
+		return "", err
+	})
 	if err == nil {
-		i.say("the policy %s is in force", policyName)
+		i.say("the policy %s is in force", schedulePolicy)
 	}
 	return err
 }

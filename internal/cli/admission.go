@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/drillfile"
 	"github.com/failoverdrill/drill/internal/kube"
 	"github.com/failoverdrill/drill/internal/server"
@@ -12,16 +13,11 @@ import (
 // admission reads a requested run's drill file for the server: what must the requester be allowed to do?
 func admission(env *Env) func(kube.Spec) (server.Request, error) {
 	return func(spec kube.Spec) (server.Request, error) {
-		file, diags := drillfile.Load(spec.File, []byte(spec.Source), fileKinds())
-		if diags.HasErrors() {
-			showDiagnostics(env, file.Files, diags)
-			var all []string
-			for _, d := range diags.Errs() {
-				all = append(all, d.Error())
-			}
-			return server.Request{}, fmt.Errorf("the drill file is invalid: %s", strings.Join(all, "; "))
+		drills, err := drillReader(env)(spec.File, spec.Source)
+		if err != nil {
+			return server.Request{}, err
 		}
-		for _, d := range file.Drills {
+		for _, d := range drills {
 			if d.Name != spec.Drill {
 				continue
 			}
@@ -51,4 +47,20 @@ func firstFault(spec kube.Spec) string {
 		}
 	}
 	return ""
+}
+
+// drillReader reads a drill file for the server, and shows its problems in the log.
+func drillReader(env *Env) func(file, source string) ([]*drill.Drill, error) {
+	return func(path, source string) ([]*drill.Drill, error) {
+		file, diags := drillfile.Load(path, []byte(source), fileKinds())
+		if !diags.HasErrors() {
+			return file.Drills, nil
+		}
+		showDiagnostics(env, file.Files, diags)
+		var all []string
+		for _, d := range diags.Errs() {
+			all = append(all, d.Error())
+		}
+		return nil, fmt.Errorf("the drill file is invalid: %s", strings.Join(all, "; "))
+	}
 }

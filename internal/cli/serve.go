@@ -9,11 +9,14 @@ import (
 
 func serveCommand(env *Env) *cobra.Command {
 	var cluster clusterFlags
-	var listen, image, namespace string
+	var listen, image, namespace, directory string
 	c := &cobra.Command{
-		Use: "serve", Short: "Admit runs, start their runner pods, and put back what a lost runner left",
+		Use: "serve", Short: "Schedule drills, admit runs, start their runner pods, and put back what a lost runner left",
 		Long: `Serve is what drill's Deployment runs. Several replicas may run; one of them leads.
-The HTTP port is read-only: /metrics, /healthz, /readyz. Runs are requested through the Kubernetes API alone.`,
+The HTTP port is read-only: /metrics, /healthz, /readyz. Runs are requested through the Kubernetes API alone.
+
+Drills that drill schedule add installed run when they are due. With --drills, so do those in a directory, such as a
+mounted volume: in the name of the server's own account, which must be granted what they do.`,
 		Args: exactArgs(0, "no argument"),
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx, stop := env.interruptible(c.Context(), func() {}, func() {})
@@ -23,12 +26,14 @@ The HTTP port is read-only: /metrics, /healthz, /readyz. Runs are requested thro
 				return err
 			}
 			return server.Run(ctx, server.Options{Client: client, Namespace: namespace, Image: image, Listen: listen,
-				Log: logger(env), Check: admission(env), Revert: revert(client), FaultKind: firstFault})
+				Log: logger(env), Check: admission(env), Revert: revert(client), FaultKind: firstFault,
+				Drills: drillReader(env), Directory: directory})
 		},
 	}
 	cluster.add(c)
 	c.Flags().StringVar(&listen, "listen", ":8080", "address of /metrics, /healthz and /readyz")
 	c.Flags().StringVar(&image, "image", env.Getenv("DRILL_IMAGE"), "the image of runner pods")
+	c.Flags().StringVar(&directory, "drills", env.Getenv("DRILL_DRILLS"), "a directory of drill files to schedule in the server's own name")
 	c.Flags().StringVar(&namespace, "namespace", kube.Namespace, "drill's own namespace")
 	return c
 }

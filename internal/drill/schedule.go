@@ -4,12 +4,12 @@ import "time"
 
 // Schedule says when a drill runs by itself. It is as the file gives it; package schedule reads the texts.
 type Schedule struct {
-	Cron     string        // five fields, or a descriptor such as @monthly
-	Timezone string        // an IANA name
-	Missed   string        // MissedSkip or MissedRunLate
-	Jitter   time.Duration // the longest delay after a due time
-	Window   []string      // when a run may start, such as "Mon-Fri 09:00-16:00"; at any time when empty
-	Blackout []string      // days without a run, such as "2026-12-20/2027-01-05"
+	Cron     string        `json:"cron"`               // five fields, or a descriptor such as @monthly
+	Timezone string        `json:"timezone"`           // an IANA name
+	Missed   string        `json:"missed"`             // MissedSkip or MissedRunLate
+	Jitter   time.Duration `json:"jitter,omitempty"`   // the longest delay after a due time, in nanoseconds
+	Window   []string      `json:"window,omitempty"`   // when a run may start, such as "Mon-Fri 09:00-16:00"; at any time when empty
+	Blackout []string      `json:"blackout,omitempty"` // days without a run, such as "2026-12-20/2027-01-05"
 }
 
 // What becomes of a due time at which nobody could start the run.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -115,6 +116,12 @@ func (r *DrillRun) Finished() bool { return r.Status.Phase == PhaseFinished }
 
 // CancelRequested reports whether somebody wants the run to end: by cancelling it or by deleting its record.
 func (r *DrillRun) CancelRequested() bool { return r.Spec.Cancel || r.DeletionTimestamp != nil }
+
+// ScheduledFor is the due time for which a schedule made the run; false when it was made by hand.
+func (r *DrillRun) ScheduledFor() (due time.Time, ok bool) {
+	due, err := time.Parse(time.RFC3339, r.Annotations[AnnotationScheduledFor])
+	return due, err == nil && r.Labels[LabelSchedule] != ""
+}
 
 // Report decodes the report; it is nil when the run ended without one.
 func (r *DrillRun) Report() (*drill.Report, error) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -44,39 +45,73 @@ var notInName = regexp.MustCompile("[^a-z0-9]+")
 // RunID makes the id of a new run: when, which drill, and four random digits. It is short enough for "run-" and the
 // id to be the name of a pod.
 func RunID(now time.Time, drillName string) string {
+	var random [2]byte
+	_, _ = rand.Read(random[:]) // never fails
+	return runID(now, drillName, random)
+}
+
+// ScheduledRunID is the id of the run that a schedule makes for a due time: the same on every server, so that only one
+// of them can make it.
+func ScheduledRunID(due time.Time, drillName string) string {
+	sum := sha256.Sum256([]byte(drillName + "\x00" + due.UTC().Format(time.RFC3339)))
+	return runID(due, drillName, [2]byte(sum[:2]))
+}
+
+func runID(at time.Time, drillName string, last [2]byte) string {
 	const longest = 32
 	name := strings.Trim(notInName.ReplaceAllString(strings.ToLower(drillName), "-"), "-")
 	if len(name) > longest {
 		name = strings.Trim(name[:longest], "-")
 	}
-	var random [2]byte
-	_, _ = rand.Read(random[:]) // never fails
-	parts := []string{strings.ToLower(now.UTC().Format("2006-01-02T15-04-05Z")), name, hex.EncodeToString(random[:])}
+	parts := []string{strings.ToLower(at.UTC().Format("2006-01-02T15-04-05Z")), name, hex.EncodeToString(last[:])}
 	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), "-")
 }
 
 // Create stores a new run, pending.
 func (s *Runs) Create(ctx context.Context, spec Spec) (*DrillRun, error) {
-	if len(spec.Source) > MaxSource {
-		return nil, &drill.Refusal{Code: "source_too_large", Text: fmt.Sprintf(
-			"%s is %d KiB long, and a run's record holds %d KiB. Split the file", spec.File, len(spec.Source)>>10, MaxSource>>10)}
-	}
 	for {
-		run := &DrillRun{ObjectMeta: metav1.ObjectMeta{Name: RunID(time.Now(), spec.Drill), Namespace: s.namespace,
-			Labels: map[string]string{LabelManagedBy: ManagedBy}}, Spec: spec}
-		u, err := run.unstructured()
-		if err != nil {
-			return nil, err
+		run, err := s.create(ctx, &DrillRun{ObjectMeta: metav1.ObjectMeta{Name: RunID(time.Now(), spec.Drill)}, Spec: spec})
+		if apierrors.IsAlreadyExists(err) { // same second, same drill, same four digits
+			continue
 		}
-		u, err = s.records.Create(ctx, u, metav1.CreateOptions{FieldManager: ManagedBy})
-		switch {
-		case err == nil:
-			return fromUnstructured(u)
-		case apierrors.IsAlreadyExists(err): // same second, same drill, same four digits
-		default:
-			return nil, s.explain("create a run", err)
-		}
+		return run, err
 	}
+}
+
+// CreateScheduled stores the run of a schedule's due time, unless it is there: then it returns that one.
+func (s *Runs) CreateScheduled(ctx context.Context, spec Spec, due time.Time) (*DrillRun, error) {
+	wanted := &DrillRun{ObjectMeta: metav1.ObjectMeta{Name: ScheduledRunID(due, spec.Drill),
+		Labels:      map[string]string{LabelSchedule: strings.TrimRight(spec.Drill, "-_")},            // how a label's value must not end
+		Annotations: map[string]string{AnnotationScheduledFor: due.UTC().Format(time.RFC3339)}}, Spec: spec}
+	run, err := s.create(ctx, wanted)
+	if !apierrors.IsAlreadyExists(err) {
+		return run, err
+	}
+	if run, err = s.Get(ctx, wanted.Name); err != nil {
+		return nil, err
+	}
+	if at, ok := run.ScheduledFor(); !ok || !at.Equal(due) || run.Spec.Drill != spec.Drill {
+		return nil, fmt.Errorf("run %s is there already, and is not this schedule's. Delete it", run.Name)
+	}
+	return run, nil
+}
+
+func (s *Runs) create(ctx context.Context, run *DrillRun) (*DrillRun, error) {
+	if len(run.Spec.Source) > MaxSource {
+		return nil, &drill.Refusal{Code: "source_too_large", Text: fmt.Sprintf(
+			"%s is %d KiB long, and a run's record holds %d KiB. Split the file", run.Spec.File, len(run.Spec.Source)>>10, MaxSource>>10)}
+	}
+	run.Namespace = s.namespace
+	set(&run.Labels, LabelManagedBy, ManagedBy)
+	u, err := run.unstructured()
+	if err != nil {
+		return nil, err
+	}
+	u, err = s.records.Create(ctx, u, metav1.CreateOptions{FieldManager: ManagedBy})
+	if err != nil {
+		return nil, s.explain("create a run", err)
+	}
+	return fromUnstructured(u)
 }
 
 // explain turns what the user can mend into a refusal.
@@ -103,7 +138,16 @@ func (s *Runs) Get(ctx context.Context, name string) (*DrillRun, error) {
 
 // List reads every record, the newest first.
 func (s *Runs) List(ctx context.Context) ([]*DrillRun, error) {
-	list, err := s.records.List(ctx, metav1.ListOptions{})
+	return s.list(ctx, metav1.ListOptions{})
+}
+
+// ListScheduled reads the records of the runs that schedules made, the newest first.
+func (s *Runs) ListScheduled(ctx context.Context) ([]*DrillRun, error) {
+	return s.list(ctx, metav1.ListOptions{LabelSelector: LabelSchedule})
+}
+
+func (s *Runs) list(ctx context.Context, options metav1.ListOptions) ([]*DrillRun, error) {
+	list, err := s.records.List(ctx, options)
 	if err != nil {
 		return nil, s.explain("list runs", err)
 	}

@@ -223,7 +223,7 @@ func (t *Timetable) shortestGap(from time.Time) time.Duration {
 	gap := 366 * 24 * time.Hour
 	until := from.AddDate(1, 0, 0)
 	previous := t.nextByClock(from)
-	for range 2000 {
+	for range 500 {
 		next := t.nextByClock(previous)
 		if next.IsZero() || next.After(until) {
 			break

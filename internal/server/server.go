@@ -1,4 +1,4 @@
-// Package server admits runs, starts a runner pod for each, and puts back what a dead runner left.
+// Package server schedules drills, admits runs, starts a runner pod for each, and puts back what a dead runner left.
 package server
 
 import (
@@ -17,8 +17,10 @@ import (
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 
+	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/kube"
 	"github.com/failoverdrill/drill/internal/metrics"
+	"github.com/failoverdrill/drill/internal/schedule"
 )
 
 // Options are what a server works with.
@@ -39,6 +41,10 @@ type Options struct {
 	Schedules func() []metrics.Schedule
 	// Revert puts back one recorded fault. It is called any number of times.
 	Revert func(ctx context.Context, record kube.FaultRecord, run string) error
+	// Drills reads a drill file. Without it, the server schedules nothing.
+	Drills func(file, source string) ([]*drill.Drill, error)
+	// Directory holds drill files to schedule in the server's own name, beside those of the ConfigMaps; empty for none.
+	Directory string
 }
 
 // Request is what a run needs, by its drill file.
@@ -102,8 +108,30 @@ func Run(ctx context.Context, o Options) error {
 
 // elector leads when it is its turn.
 type elector struct {
-	options Options
-	leading atomic.Bool
+	options   Options
+	leading   atomic.Bool
+	scheduler atomic.Pointer[scheduler] // while it leads
+}
+
+// schedules lists every schedule, as the leader sees it; nothing on a server that does not lead.
+func (e *elector) schedules() []schedule.Entry {
+	if s := e.scheduler.Load(); s != nil {
+		return s.list()
+	}
+	return nil
+}
+
+// lead does everything that one server alone may do.
+func (e *elector) lead(ctx context.Context) {
+	var wg sync.WaitGroup
+	if e.options.Drills != nil {
+		s := newScheduler(e.options)
+		e.scheduler.Store(s)
+		defer e.scheduler.Store(nil)
+		wg.Go(func() { s.run(ctx) })
+	}
+	newReconciler(e.options).run(ctx)
+	wg.Wait()
 }
 
 // run stands for election, again after each loss, until ctx ends.
@@ -130,7 +158,7 @@ func (e *elector) run(ctx context.Context) error {
 					started.Store(true)
 					e.leading.Store(true)
 					o.Log.Info("this server leads", zap.String("identity", o.Identity))
-					newReconciler(o).run(ctx)
+					e.lead(ctx)
 				},
 				OnStoppedLeading: func() { e.leading.Store(false) },
 			},

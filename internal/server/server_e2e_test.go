@@ -97,9 +97,16 @@ func (l *lab) options(identity string) server.Options {
 // serve starts a server and returns how to stop it.
 func (l *lab) serve(identity string) (stop func()) {
 	l.Helper()
+	return l.serveWith(identity, func(*server.Options) {})
+}
+
+func (l *lab) serveWith(identity string, edit func(*server.Options)) (stop func()) {
+	l.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(l.Context()))
 	done := make(chan error, 1)
-	go func() { done <- server.Run(ctx, l.options(identity)) }()
+	o := l.options(identity)
+	edit(&o)
+	go func() { done <- server.Run(ctx, o) }()
 	stop = sync.OnceFunc(func() {
 		cancel()
 		require.NoError(l, <-done)

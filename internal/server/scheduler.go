@@ -1,0 +1,214 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/failoverdrill/drill/internal/kube"
+	"github.com/failoverdrill/drill/internal/schedule"
+)
+
+// How long the scheduler sleeps at most. A machine that was suspended, or whose clock was set, is noticed after that.
+const (
+	idlePass  = 10 * time.Second
+	retryPass = 2 * time.Second
+)
+
+// scheduler makes the runs that are due. What it knows is in the book, which it reads and writes at every pass: the
+// next leader goes on where this one stopped.
+type scheduler struct {
+	o         Options
+	schedules *kube.Schedules
+	runs      *kube.Runs
+	wake      chan struct{}
+	cache     cache.Store // of ConfigMaps
+	me        kube.Requester
+	listed    bool // the runs, once
+	files     map[string]parsed
+
+	mu      sync.Mutex
+	entries []schedule.Entry
+}
+
+func newScheduler(o Options) *scheduler {
+	return &scheduler{o: o, schedules: kube.NewSchedules(o.Client, o.Namespace), runs: kube.NewRuns(o.Client.Dynamic, o.Namespace),
+		wake: make(chan struct{}, 1), files: map[string]parsed{}}
+}
+
+// list is the book as it was saved last.
+func (s *scheduler) list() []schedule.Entry {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.entries)
+}
+
+// run works until ctx ends.
+func (s *scheduler) run(ctx context.Context) {
+	factory := informers.NewSharedInformerFactoryWithOptions(s.o.Client.Interface, resync, informers.WithNamespace(s.o.Namespace),
+		informers.WithTweakListOptions(func(l *metav1.ListOptions) { l.LabelSelector = kube.LabelDrills + "=" + kube.Scheduled }))
+	informer := factory.Core().V1().ConfigMaps().Informer()
+	changed := func(any) {
+		select {
+		case s.wake <- struct{}{}:
+		default:
+		}
+	}
+	_, _ = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{ // fails on a stopped informer only
+		AddFunc: changed, UpdateFunc: func(_, o any) { changed(o) }, DeleteFunc: changed})
+	s.cache = informer.GetStore()
+	factory.Start(ctx.Done())
+	defer factory.Shutdown()
+	if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
+		return
+	}
+	for {
+		again, err := s.pass(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			s.o.Log.Warn("will look at the schedules again", zap.Error(err))
+			again = retryPass
+		}
+		timer := time.NewTimer(again)
+		select {
+		case <-timer.C:
+		case <-s.wake:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// pass does what is due, and returns when to look again.
+func (s *scheduler) pass(ctx context.Context) (time.Duration, error) {
+	if s.o.Directory != "" && s.me.User == "" {
+		me, err := s.o.Client.WhoAmI(ctx)
+		if err != nil {
+			return 0, err
+		}
+		s.me = me
+	}
+	before, version, err := s.schedules.Book(ctx)
+	if err != nil {
+		return 0, err
+	}
+	book := new(schedule.Book)
+	if len(before) > 0 {
+		if err := json.Unmarshal(before, book); err != nil {
+			s.o.Log.Error("the book of schedules cannot be read; a new one is begun, and what was missed before is lost", zap.Error(err))
+			book = new(schedule.Book)
+		}
+	}
+	missed := map[string]int{}
+	for _, e := range book.Entries {
+		missed[e.Drill] = e.Missed
+	}
+	found := s.find()
+	now := time.Now()
+	book.Update(now, found.sources, found.problems, found.installed())
+	var made []schedule.Run
+	if !s.listed || book.Pending(now) {
+		if made, err = s.made(ctx); err != nil {
+			return 0, err
+		}
+		s.listed = true
+	}
+	for _, start := range book.Decide(now, made) {
+		s.start(ctx, book, start, found.drills[start.Drill])
+	}
+	for _, e := range book.Entries {
+		if e.Missed > missed[e.Drill] && e.Newest != nil {
+			s.o.Log.Warn("a scheduled run was missed", zap.String("drill", e.Drill), zap.Int("missed", e.Missed-missed[e.Drill]),
+				zap.Time("newest", e.Newest.At), zap.String("reason", e.Newest.Reason))
+		}
+	}
+	after, err := json.Marshal(book)
+	if err != nil {
+		return 0, fmt.Errorf("encode the book of schedules: %w", err)
+	}
+	if !bytes.Equal(before, after) && (version != "" || len(book.Entries)+len(book.Problems) > 0) {
+		err := s.schedules.SaveBook(ctx, after, version)
+		if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
+			return 0, nil // somebody else was faster: look again at what is there now
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	s.mu.Lock()
+	s.entries = book.Entries
+	s.mu.Unlock()
+	if err := s.show(ctx, book.Problems); err != nil {
+		return 0, err
+	}
+	again := idlePass
+	if next := book.Next(); !next.IsZero() {
+		again = min(again, max(time.Until(next), 0))
+	}
+	if book.Pending(time.Now()) { // what could not be started
+		again = retryPass
+	}
+	return again, nil
+}
+
+// made lists the runs that schedules made.
+func (s *scheduler) made(ctx context.Context) ([]schedule.Run, error) {
+	records, err := s.runs.ListScheduled(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var made []schedule.Run
+	for _, r := range records {
+		if due, ok := r.ScheduledFor(); ok {
+			made = append(made, schedule.Run{Drill: r.Spec.Drill, For: due, Name: r.Name, Finished: r.Finished()})
+		}
+	}
+	return made, nil
+}
+
+// start makes one run. Whoever else made it first has done the same.
+func (s *scheduler) start(ctx context.Context, book *schedule.Book, due schedule.Start, d scheduled) {
+	run, err := s.runs.CreateScheduled(ctx, kube.Spec{Drill: due.Drill, File: d.file, Source: d.source, Requester: d.requester}, due.For)
+	if err != nil {
+		s.o.Log.Warn("a scheduled run cannot be made", zap.String("drill", due.Drill), zap.Time("due", due.For), zap.Error(err))
+		book.Failed(due, fmt.Sprintf("its run could not be made: %v", err))
+		return
+	}
+	s.o.Log.Info("scheduled run", zap.String("run", run.Name), zap.Time("due", due.For), zap.Bool("late", due.Late),
+		zap.String("requester", d.requester.User))
+	book.Started(due, run.Name)
+}
+
+// show puts the problems of each ConfigMap on it, where its owner looks.
+func (s *scheduler) show(ctx context.Context, problems []schedule.SourceProblem) error {
+	for _, object := range s.cache.List() {
+		cm, ok := object.(*corev1.ConfigMap)
+		if !ok {
+			continue
+		}
+		text := textOf(problems, sourceOf(cm))
+		if cm.Annotations[kube.AnnotationProblem] == text {
+			continue
+		}
+		if text != "" {
+			s.o.Log.Warn("not everything in a ConfigMap is scheduled", zap.String("configmap", cm.Name), zap.String("problem", text))
+		}
+		if err := s.schedules.SetProblem(ctx, cm.Name, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
