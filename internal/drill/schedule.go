@@ -1,6 +1,9 @@
 package drill
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Schedule says when a drill runs by itself. It is as the file gives it; package schedule reads the texts.
 type Schedule struct {
@@ -17,3 +20,9 @@ const (
 	MissedSkip    = "skip"     // it is counted
 	MissedRunLate = "run_late" // the newest one runs once, late; the others are counted
 )
+
+// Equal reports whether two schedules say the same.
+func (s Schedule) Equal(other Schedule) bool {
+	return s.Cron == other.Cron && s.Timezone == other.Timezone && s.Missed == other.Missed && s.Jitter == other.Jitter &&
+		slices.Equal(s.Window, other.Window) && slices.Equal(s.Blackout, other.Blackout)
+}

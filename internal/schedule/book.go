@@ -78,7 +78,7 @@ func (b *Book) Update(now time.Time, sources []string, problems []SourceProblem,
 		e := Entry{Drill: i.Drill, Schedule: i.Schedule, Handled: now}
 		if known := b.find(i.Drill); known != nil {
 			e = *known
-			if !same(e.Schedule, i.Schedule) {
+			if !e.Schedule.Equal(i.Schedule) {
 				e.Schedule, e.Handled, e.table = i.Schedule, later(now, e.Last), nil
 			}
 		}
@@ -230,11 +230,6 @@ func (e *Entry) done(at time.Time) {
 			e.Next = e.table.start(e.Drill, next)
 		}
 	}
-}
-
-func same(a, b drill.Schedule) bool {
-	return a.Cron == b.Cron && a.Timezone == b.Timezone && a.Missed == b.Missed && a.Jitter == b.Jitter &&
-		slices.Equal(a.Window, b.Window) && slices.Equal(a.Blackout, b.Blackout)
 }
 
 func later(a, b time.Time) time.Time {
