@@ -18,6 +18,7 @@ type Book struct {
 // Entry is one drill's schedule.
 type Entry struct {
 	Drill     string         `json:"drill"`
+	Fault     string         `json:"fault"`     // the kind of its first fault
 	Source    string         `json:"source"`    // where its file is
 	Requester string         `json:"requester"` // in whose name it runs
 	Schedule  drill.Schedule `json:"schedule"`
@@ -42,6 +43,7 @@ type SourceProblem struct {
 // Installed is a drill with a schedule, as it is found.
 type Installed struct {
 	Drill     string
+	Fault     string
 	Source    string
 	Requester string
 	Paused    bool
@@ -82,7 +84,7 @@ func (b *Book) Update(now time.Time, sources []string, problems []SourceProblem,
 				e.Schedule, e.Handled, e.table = i.Schedule, later(now, e.Last), nil
 			}
 		}
-		e.Source, e.Requester, e.Paused = i.Source, i.Requester, i.Paused
+		e.Fault, e.Source, e.Requester, e.Paused = i.Fault, i.Source, i.Requester, i.Paused
 		if e.table == nil {
 			e.table, _ = Parse(e.Schedule) // it has been parsed where it was read
 		}

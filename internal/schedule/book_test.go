@@ -2,7 +2,6 @@ package schedule_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"math/rand/v2"
 	"testing"
 	"testing/synctest"
@@ -313,9 +312,9 @@ func TestNothingTwiceNothingLost(t *testing.T) {
 			}
 			// Of two leaders whose clocks differ, one may give up a time that the other then starts: it is counted and
 			// run, and never neither.
-			assert.GreaterOrEqual(t, len(c.started)+e.Missed, due, fmt.Sprintf("seed %d, %s", seed, missed))
+			assert.GreaterOrEqual(t, len(c.started)+e.Missed, due, "seed %d, %s", seed, missed)
 			if skew == 0 {
-				assert.Equal(t, due, len(c.started)+e.Missed, fmt.Sprintf("seed %d, %s", seed, missed))
+				assert.Equal(t, due, len(c.started)+e.Missed, "seed %d, %s", seed, missed)
 			}
 		}
 	}

@@ -134,6 +134,9 @@ func (s *scheduler) add(f *findings, kept map[string]parsed, source string, file
 			}
 			one := scheduled{file: file, source: text, requester: who, Installed: schedule.Installed{
 				Drill: d.Name, Source: source, Requester: who.User, Paused: paused, Schedule: *d.Schedule}}
+			if len(d.Faults) > 0 {
+				one.Fault = d.Faults[0].Kind
+			}
 			f.order = append(f.order, one)
 			if _, taken := f.drills[d.Name]; !taken {
 				f.drills[d.Name] = one
