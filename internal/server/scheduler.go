@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/failoverdrill/drill/internal/kube"
+	"github.com/failoverdrill/drill/internal/metrics"
 	"github.com/failoverdrill/drill/internal/schedule"
 )
 
@@ -52,6 +53,15 @@ func (s *scheduler) list() []schedule.Entry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.entries)
+}
+
+// measured is the same for the metrics.
+func (s *scheduler) measured() []metrics.Schedule {
+	var all []metrics.Schedule
+	for _, e := range s.list() {
+		all = append(all, metrics.Schedule{Drill: e.Drill, Fault: e.Fault, Next: e.Upcoming(), Missed: uint64(e.Missed)})
+	}
+	return all
 }
 
 // run works until ctx ends.

@@ -20,7 +20,6 @@ import (
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/kube"
 	"github.com/failoverdrill/drill/internal/metrics"
-	"github.com/failoverdrill/drill/internal/schedule"
 )
 
 // Options are what a server works with.
@@ -37,7 +36,7 @@ type Options struct {
 	Check func(kube.Spec) (Request, error)
 	// FaultKind reads a run's drill file and names the kind of its first fault; "" when it cannot be read.
 	FaultKind func(kube.Spec) string
-	// Schedules lists what is scheduled, for the metrics and the page; nil for nothing.
+	// Schedules lists what is scheduled, for the metrics and the page; with Drills, the server knows by itself.
 	Schedules func() []metrics.Schedule
 	// Revert puts back one recorded fault. It is called any number of times.
 	Revert func(ctx context.Context, record kube.FaultRecord, run string) error
@@ -86,7 +85,11 @@ func Run(ctx context.Context, o Options) error {
 	defer cancel(nil)
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	e := &elector{options: o}
+	e := new(elector)
+	if o.Drills != nil {
+		o.Schedules = e.schedules
+	}
+	e.options = o
 	if o.Listen != "" {
 		serve, err := listen(ctx, o, e)
 		if err != nil {
@@ -113,10 +116,10 @@ type elector struct {
 	scheduler atomic.Pointer[scheduler] // while it leads
 }
 
-// schedules lists every schedule, as the leader sees it; nothing on a server that does not lead.
-func (e *elector) schedules() []schedule.Entry {
+// schedules lists what is scheduled, as the leader sees it; nothing on a server that does not lead.
+func (e *elector) schedules() []metrics.Schedule {
 	if s := e.scheduler.Load(); s != nil {
-		return s.list()
+		return s.measured()
 	}
 	return nil
 }
