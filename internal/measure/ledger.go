@@ -25,7 +25,7 @@ func (r *run) ledger() (*drill.WritesReport, []drill.Finding) {
 		streams[p.Name], order = st, append(order, st)
 		for i, s := range p.slots {
 			switch {
-			case s.Outcome == drill.OutcomeUnsent && (s.Write || p.Class == drill.ClassPooled):
+			case s.Outcome == drill.OutcomeUnsent && (s.Write || p.Class != drill.ClassPinned):
 				rep.Unsent++
 			case s.Outcome == drill.OutcomeUnsent || s.Outcome == drill.OutcomeBlocked:
 			default:

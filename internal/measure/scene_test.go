@@ -188,9 +188,7 @@ func (sc scene) samples() []drill.Sample {
 	all = append(all, pooled...)
 	if sc.fresh > 0 {
 		for k := int64(0); time.Duration(k)*sc.fresh < sc.end; k++ {
-			s := sc.write("orders/fresh", drill.ClassFresh, k, time.Duration(k)*sc.fresh, 0)
-			s.Write = false
-			all = append(all, s)
+			all = append(all, sc.write("orders/fresh", drill.ClassFresh, k, time.Duration(k)*sc.fresh, 0))
 		}
 	}
 	if sc.pinned > 0 {

@@ -27,6 +27,7 @@ type postgresqlSpec struct {
 	Service   string // empty: the one that the dsn's host names
 	Roles     preset // zero: the one whose label the pods carry
 	WriteRate int    // Hz
+	FreshRate int    // Hz; 0: no fresh probe
 }
 
 // postgresqlBlock is the block as it is written.
@@ -45,12 +46,16 @@ type postgresqlBlock struct {
 	PrimaryRange   hcl.Range      `hcl:"primary_value,attr_value_range"`
 	WriteRate      *int           `hcl:"write_rate,optional"`
 	WriteRateRange hcl.Range      `hcl:"write_rate,attr_value_range"`
+	FreshRate      *int           `hcl:"fresh_rate,optional"`
+	FreshRateRange hcl.Range      `hcl:"fresh_rate,attr_value_range"`
 }
 
-// The rate of the ledger's writes, in Hz.
+// The rates of the ledger's writes, in Hz: through kept sessions, and with a login each.
 const (
 	defaultWriteRate = 50
 	maxWriteRate     = 200
+	defaultFreshRate = 10
+	maxFreshRate     = 50
 )
 
 func postgresql() Kind {
@@ -105,7 +110,7 @@ func decodePostgreSQL(body hcl.Body, ctx *hcl.EvalContext) (postgresqlSpec, hcl.
 			Severity: hcl.DiagError, Summary: summary, Detail: fmt.Sprintf(detail, args...), Subject: &at,
 		})
 	}
-	spec := postgresqlSpec{Namespace: b.Namespace, Service: b.Service, WriteRate: defaultWriteRate}
+	spec := postgresqlSpec{Namespace: b.Namespace, Service: b.Service, WriteRate: defaultWriteRate, FreshRate: defaultFreshRate}
 	if b.Namespace == "" {
 		wrong(b.NamespaceRange, "Empty namespace", "Name the namespace that the members' pods are in.")
 	}
@@ -123,6 +128,13 @@ func decodePostgreSQL(body hcl.Body, ctx *hcl.EvalContext) (postgresqlSpec, hcl.
 		if spec.WriteRate < 1 || spec.WriteRate > maxWriteRate {
 			wrong(b.WriteRateRange, "Write rate out of range",
 				"write_rate is %d. Write a whole number of writes a second from 1 to %d.", spec.WriteRate, maxWriteRate)
+		}
+	}
+	if b.FreshRate != nil {
+		spec.FreshRate = *b.FreshRate
+		if spec.FreshRate < 0 || spec.FreshRate > maxFreshRate {
+			wrong(b.FreshRateRange, "Fresh rate out of range",
+				"fresh_rate is %d. Write a whole number of logins a second from 1 to %d, or 0 for none.", spec.FreshRate, maxFreshRate)
 		}
 	}
 	spec.Roles = b.roles(wrong)
@@ -222,12 +234,15 @@ func bindPostgreSQL(d Deps, name string, spec postgresqlSpec) Target {
 // Name is the target's name in the drill file.
 func (t *postgreSQL) Name() string { return t.name }
 
-// Probes are the writer through the Service and one pinned probe per member.
+// Probes are the writer through the Service, the fresh one beside it, and one pinned probe per member.
 func (t *postgreSQL) Probes() []drill.Probe {
 	if t.pool == nil {
 		return nil
 	}
 	probes := []drill.Probe{&writer{t: t}}
+	if t.spec.FreshRate > 0 {
+		probes = append(probes, &fresh{t: t})
+	}
 	for _, p := range t.pinned {
 		probes = append(probes, p)
 	}

@@ -280,12 +280,12 @@ func nobody(names []string) string {
 
 // checkConnections makes sure that drill cannot be what takes the last connection. Every member may become the primary.
 func (t *postgreSQL) checkConnections(all []known) error {
-	need := t.sessions() + 3 // beside the pinned session, which is open: one to ask, one to read back, one being closed
+	need := t.sessions() + t.freshSessions() + 3 // beside the pinned session, which is open: one to ask, one to read back, one being closed
 	for _, k := range all {
 		if k.free < need {
 			return t.refuse("too_few_connections", nil,
-				"%s has %d connections left for user %q; at write_rate = %d drill may need %d while a failover lasts. Lower write_rate, or raise max_connections or the limits of the role and the database",
-				k.pod.Name, max(k.free, 0), k.user, t.spec.WriteRate, need)
+				"%s has %d connections left for user %q; at write_rate = %d and fresh_rate = %d drill may need %d while a failover lasts. Lower them, or raise max_connections or the limits of the role and the database",
+				k.pod.Name, max(k.free, 0), k.user, t.spec.WriteRate, t.spec.FreshRate, need)
 		}
 	}
 	return nil

@@ -58,6 +58,7 @@ func TestDecode(t *testing.T) {
 	require.False(t, diags.HasErrors(), diags.Error())
 	assert.Equal(t, "application=patroni,cluster-name=orders", spec.Selector.String())
 	assert.Equal(t, 50, spec.WriteRate)
+	assert.Equal(t, 10, spec.FreshRate)
 	kind, _ := Find("postgresql")
 	assert.Equal(t, []SecretRef{{Namespace: "shop", SecretKey: drill.SecretKey{Name: "orders-app", Key: "uri"}}}, kind.Secrets(spec))
 	assert.Contains(t, kind.Permissions(spec), drill.Permission{Verb: "get", Resource: "secrets", Namespace: "shop"})
@@ -70,11 +71,13 @@ func TestDecode(t *testing.T) {
 		role_label    = "example.com/role"
 		primary_value = "leader"
 		write_rate    = 100
+		fresh_rate    = 0
 	`)
 	require.False(t, diags.HasErrors(), diags.Error())
 	assert.Equal(t, preset{label: "example.com/role", primary: []string{"leader"}}, spec.Roles)
 	assert.Equal(t, "orders-rw", spec.Service)
 	assert.Equal(t, 100, spec.WriteRate)
+	assert.Zero(t, spec.FreshRate)
 	assert.Empty(t, kind.Secrets(spec))
 }
 
@@ -84,6 +87,8 @@ func TestDecodePointsAtWhatIsWrong(t *testing.T) {
 		{`selector = ""`, "Empty selector", "every pod"},
 		{`write_rate = 500`, "Write rate out of range", "from 1 to 200"},
 		{`write_rate = 0`, "Write rate out of range", "from 1 to 200"},
+		{`fresh_rate = 51`, "Fresh rate out of range", "or 0 for none"},
+		{`fresh_rate = -1`, "Fresh rate out of range", "or 0 for none"},
 		{`preset = "patrony"`, "Unknown preset", "cloudnativepg, crunchy, zalando, patroni"},
 		{`primary_value = "leader"`, "Missing role_label", "role_label"},
 		{`dsn = "postgres://app:hunter2@:x/"`, "Invalid dsn", "postgres://user:password@"},

@@ -95,13 +95,18 @@ func (w *writer) Sample(ctx context.Context, s *drill.Sample) {
 		s.Outcome, s.Signal = drill.OutcomeFail, signal(err) // nothing was sent
 		return
 	}
-	said, err := w.t.tables.write(ctx, session, s.Probe, s.Slot)
+	w.t.enter(ctx, session, s)
+	w.t.pool.put(session, s.Outcome == drill.OutcomeOK)
+}
+
+// enter writes the slot's row, and says what became of it and who answered.
+func (t *postgreSQL) enter(ctx context.Context, session *session, s *drill.Sample) {
+	said, err := t.tables.write(ctx, session, s.Probe, s.Slot)
 	s.Outcome, s.Signal = judge(err)
 	if err == nil {
-		s.By, s.Role, s.Epoch = w.t.cluster.memberAt(said.addr), said.role(), said.timeline
+		s.By, s.Role, s.Epoch = t.cluster.memberAt(said.addr), said.role(), said.timeline
 		confirm(s, said, session)
 	}
-	w.t.pool.put(session, s.Outcome == drill.OutcomeOK)
 }
 
 // confirm corrects a slot that the server answered without an error: a replica wrote nothing, and a success with a
