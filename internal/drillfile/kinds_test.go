@@ -21,8 +21,19 @@ type postgresqlSpec struct {
 }
 
 type httpSpec struct {
-	URL  string `hcl:"url"`
-	Rate int    `hcl:"rate,optional"`
+	URL     string `hcl:"url"`
+	Rate    int    `hcl:"rate,optional"`
+	Timeout string `hcl:"timeout,optional"`
+}
+
+type tcpSpec struct {
+	Address string `hcl:"address"`
+}
+
+type kubernetesSpec struct {
+	Namespace string `hcl:"namespace"`
+	Service   string `hcl:"service"`
+	Rate      int    `hcl:"rate,optional"`
 }
 
 type deploymentSpec struct {
@@ -82,6 +93,11 @@ func kinds() drillfile.Kinds {
 			Attributes: map[string]cty.Type{
 				"outage_seconds": cty.Number, "success_ratio": cty.Number, "latency_seconds": cty.Number,
 			},
+		}, {
+			Name: "tcp", Doc: "A TCP port.", Decode: decode[tcpSpec], Attributes: map[string]cty.Type{"outage_seconds": cty.Number},
+		}, {
+			Name: "kubernetes", Doc: "A Service's endpoints.", Decode: decode[kubernetesSpec],
+			Attributes: map[string]cty.Type{"ready_endpoints": cty.Number},
 		}},
 		Faults: []drillfile.Kind{{
 			Name: "kill_primary", Doc: "The primary dies.", Decode: decode[killPrimarySpec],
