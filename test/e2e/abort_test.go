@@ -5,6 +5,8 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -53,13 +55,8 @@ func TestAbort(t *testing.T) {
 		}
 	})
 	since := time.Now()
-	done := make(chan struct{})
-	var code int
-	var rep drill.Report
-	go func() {
-		defer close(done)
-		code, rep = drillRun(t, file)
-	}()
+	path := filepath.Join(outDir(t), t.Name()+".json")
+	cmd := start(t, "run", file, "--report", "json="+path)
 	run := newest(t, c, since)
 	eventually(t, 2*time.Minute, "the fault is injected and reverted", func() (bool, string) {
 		r := record(t, c, run.Name)
@@ -72,12 +69,11 @@ func TestAbort(t *testing.T) {
 	})
 	pause(t, c, false) // so that the run's own clean-up finds a primary again
 	resumed = true
-	select {
-	case <-done:
-	case <-time.After(2 * time.Minute):
-		t.Fatal("the run did not end")
-	}
-	require.Equal(t, 12, code)
+	require.Equal(t, 12, cmd.wait(t, 2*time.Minute))
+	raw, err := os.ReadFile(path)
+	require.NoError(t, err)
+	var rep drill.Report
+	require.NoError(t, json.Unmarshal(raw, &rep))
 	require.Equal(t, drill.VerdictAborted, rep.Run.Verdict, "%+v", rep.Run.Reasons)
 	require.True(t, rep.Abort.Fired)
 	require.Equal(t, "outage", rep.Abort.Rule)
