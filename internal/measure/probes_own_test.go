@@ -2,6 +2,7 @@ package measure
 
 import (
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -213,4 +214,41 @@ func TestLiveOwnProbes(t *testing.T) {
 	}
 	_, why = l.Ready(drill.Offset(3 * sec))
 	require.Equal(t, "the probe checkout fails, last by refused", why)
+}
+
+// TestNumericProbeAloneMeasuresNoRecovery: what reads a number answers also while nobody serves.
+func TestNumericProbeAloneMeasuresNoRecovery(t *testing.T) {
+	rec := failover().withOwn(nil)
+	for i, e := range rec.Events {
+		if e.Type == drill.EventProbe && !e.Probe.Numeric() {
+			rec.Events[i].Probe = nil
+		}
+	}
+	require.Nil(t, Report(rec).Recovery)
+}
+
+// TestFreshWritesAreInTheLedger: they are a stream of their own, and one of them can be lost like any other.
+func TestFreshWritesAreInTheLedger(t *testing.T) {
+	sc := failover()
+	plain := sc.report().Writes
+	sc.fresh = 100 * ms
+	gone := int64(150)
+	sc.readBack = func(b *drill.ReadBack) {
+		for m := range b.Streams {
+			b.Streams[m]["orders/fresh"] = slices.DeleteFunc(b.Streams[m]["orders/fresh"], func(n int64) bool { return n == gone })
+		}
+	}
+	sc.edit = func(s *drill.Sample) {
+		if s.Class == drill.ClassFresh && s.Slot >= 600 && s.Slot < 605 {
+			s.Outcome, s.Write, s.Sent = drill.OutcomeUnsent, false, 0
+		}
+	}
+	rep := sc.report()
+	require.Equal(t, 1, *rep.Writes.Lost)
+	require.Equal(t, 5, rep.Writes.Unsent)
+	require.Equal(t, plain.Sent+895, rep.Writes.Sent)
+	require.Zero(t, rep.Writes.Fabricated+rep.Writes.Phantom+rep.Writes.Duplicate)
+	require.InDelta(t, float64(rep.Recovery.Estimate.Estimate), float64(rep.Recovery.ByClass[drill.ClassFresh].Estimate), 0.2)
+	require.Zero(t, rep.Primaries.DualPrimary)
+	require.Equal(t, 1, rep.Primaries.LeaderChanges)
 }
