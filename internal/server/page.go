@@ -1,0 +1,373 @@
+package server
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"embed"
+	"fmt"
+	"html/template"
+	"maps"
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/history"
+	"github.com/failoverdrill/drill/internal/kube"
+	"github.com/failoverdrill/drill/internal/metrics"
+	"github.com/failoverdrill/drill/internal/report"
+)
+
+//go:embed page
+var pageFiles embed.FS
+
+const (
+	pageFresh = 2 * time.Second // how old the records on a page may be: whoever reloads it must not burden the API server
+	pageRuns  = 25              // of each drill, in the table
+)
+
+// pages shows the records to people. Every replica may: it reads the records, and nothing else.
+type pages struct {
+	o         Options
+	runs      *kube.Runs
+	templates *template.Template
+
+	mu   sync.Mutex
+	read time.Time
+	list []*kube.DrillRun
+}
+
+func newPages(o Options) *pages {
+	return &pages{o: o, runs: kube.NewRuns(o.Client.Dynamic, o.Namespace),
+		templates: template.Must(template.New("").Funcs(template.FuncMap{
+			"date": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") }, "stamp": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+			"word": verdictWord, "tone": verdictTone, "count": countText, "seconds": secondsText, "lag": lagText,
+			"estimate": estimateText, "recovery": recoveryText, "bounds": boundsText,
+		}).ParseFS(pageFiles, "page/*.html"))}
+}
+
+func (p *pages) register(mux *http.ServeMux) {
+	mux.HandleFunc("GET /{$}", p.index)
+	mux.HandleFunc("GET /style.css", func(w http.ResponseWriter, _ *http.Request) {
+		style, _ := pageFiles.ReadFile("page/style.css") // it is embedded
+		p.answer(w, "text/css; charset=utf-8", style)
+	})
+	mux.HandleFunc("GET /runs/{run}", p.run)
+	mux.HandleFunc("GET /runs/{run}/{form}", p.form)
+}
+
+// answer writes a whole document. The browser may load our style and nothing else, from nowhere else.
+func (p *pages) answer(w http.ResponseWriter, kind string, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", kind)
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cache-Control", "no-cache")
+	_, _ = w.Write(body)
+}
+
+func (p *pages) render(w http.ResponseWriter, name string, data any) {
+	var body bytes.Buffer
+	if err := p.templates.ExecuteTemplate(&body, name, data); err != nil {
+		p.o.Log.Error("a page cannot be shown", zap.String("page", name), zap.Error(err))
+		http.Error(w, "this page cannot be shown; see the server's log", http.StatusInternalServerError)
+		return
+	}
+	p.answer(w, "text/html; charset=utf-8", body.Bytes())
+}
+
+// records are all runs, the newest first.
+func (p *pages) records(r *http.Request) ([]*kube.DrillRun, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if time.Since(p.read) < pageFresh {
+		return p.list, nil
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), 10*time.Second)
+	defer cancel()
+	list, err := p.runs.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p.list, p.read = list, time.Now()
+	return list, nil
+}
+
+// find returns the named run. It has answered when there is none.
+func (p *pages) find(w http.ResponseWriter, r *http.Request) *kube.DrillRun {
+	all, err := p.records(r)
+	if err != nil {
+		p.unread(w, err)
+		return nil
+	}
+	i := slices.IndexFunc(all, func(run *kube.DrillRun) bool { return run.Name == r.PathValue("run") })
+	if i < 0 {
+		http.Error(w, "there is no record of this run", http.StatusNotFound)
+		return nil
+	}
+	return all[i]
+}
+
+func (p *pages) unread(w http.ResponseWriter, err error) {
+	p.o.Log.Warn("the records cannot be read", zap.Error(err))
+	http.Error(w, "the records cannot be read: the API server does not answer", http.StatusServiceUnavailable)
+}
+
+func (p *pages) run(w http.ResponseWriter, r *http.Request) {
+	run := p.find(w, r)
+	if run == nil {
+		return
+	}
+	var text bytes.Buffer
+	if run.Finished() {
+		if rep, err := history.Report(run); err == nil {
+			_ = report.Text(&text, rep, report.Style{}) // into memory
+		}
+	}
+	p.render(w, "run.html", struct {
+		Entry history.Entry
+		Text  string
+	}{history.OfRecord(run), text.String()})
+}
+
+func (p *pages) form(w http.ResponseWriter, r *http.Request) {
+	forms := map[string]struct {
+		kind  string
+		write func(*bytes.Buffer, drill.Report) error
+	}{
+		"report.json": {"application/json", func(b *bytes.Buffer, rep drill.Report) error { return report.JSON(b, rep) }},
+		"report.xml":  {"application/xml", func(b *bytes.Buffer, rep drill.Report) error { return report.JUnit(b, rep) }},
+	}
+	form, ok := forms[r.PathValue("form")]
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	run := p.find(w, r)
+	if run == nil {
+		return
+	}
+	if !run.Finished() {
+		http.Error(w, "the run is not over yet", http.StatusNotFound)
+		return
+	}
+	rep, err := history.Report(run)
+	var body bytes.Buffer
+	if err == nil {
+		err = form.write(&body, rep)
+	}
+	if err != nil {
+		p.o.Log.Warn("a report cannot be shown", zap.Error(err))
+		http.Error(w, "the report of this run cannot be read", http.StatusInternalServerError)
+		return
+	}
+	p.answer(w, form.kind, body.Bytes())
+}
+
+// overview is one drill on the page.
+type overview struct {
+	Name        string
+	Last        *history.Entry // that has ended
+	Measured    *history.Entry
+	Passed      time.Time
+	SincePassed string
+	Next        time.Time
+	UntilNext   string
+	Missed      uint64
+	Chart       *chart
+	Runs        []history.Entry
+	More        int
+}
+
+func (p *pages) index(w http.ResponseWriter, r *http.Request) {
+	all, err := p.records(r)
+	if err != nil {
+		p.unread(w, err)
+		return
+	}
+	now := time.Now()
+	drills := map[string]*overview{}
+	limits := map[string]*drill.Seconds{}
+	var alarm []history.Entry
+	drillOf := func(name string) *overview {
+		if drills[name] == nil {
+			drills[name] = &overview{Name: name}
+		}
+		return drills[name]
+	}
+	for _, run := range all {
+		e := history.OfRecord(run)
+		d := drillOf(e.Drill)
+		d.Runs = append(d.Runs, e)
+		if len(e.Residue) > 0 {
+			alarm = append(alarm, e)
+		}
+		if e.Phase != kube.PhaseFinished {
+			continue
+		}
+		if d.Last == nil {
+			d.Last = &e
+		}
+		if d.Measured == nil && e.Recovery != nil {
+			d.Measured, limits[e.Drill] = &e, recoveryLimit(run)
+		}
+		if d.Passed.IsZero() && e.Verdict == drill.VerdictPassed {
+			d.Passed = e.Started
+			if e.Finished != nil {
+				d.Passed = *e.Finished
+			}
+			d.SincePassed = ago(now.Sub(d.Passed))
+		}
+	}
+	var schedules []metrics.Schedule
+	if p.o.Schedules != nil {
+		schedules = p.o.Schedules()
+	}
+	for _, s := range schedules {
+		d := drillOf(s.Drill)
+		d.Next, d.Missed = s.Next, s.Missed
+		if !s.Next.IsZero() {
+			d.UntilNext = until(s.Next.Sub(now))
+		}
+	}
+	for name, d := range drills {
+		d.Chart = drawRecovery(d.Runs, limits[name])
+		d.More = max(0, len(d.Runs)-pageRuns)
+		d.Runs = d.Runs[:len(d.Runs)-d.More]
+	}
+	p.render(w, "index.html", struct {
+		Now    time.Time
+		Alarm  []history.Entry
+		Drills []*overview
+	}{now, alarm, slices.SortedFunc(maps.Values(drills), func(a, b *overview) int { return cmp.Compare(a.Name, b.Name) })})
+}
+
+// recoveryLimit is what the run's drill demanded.
+func recoveryLimit(run *kube.DrillRun) *drill.Seconds {
+	rep, err := run.Report()
+	if err != nil || rep == nil {
+		return nil
+	}
+	for _, o := range rep.Objectives {
+		if o.Name == drill.ObjectiveRecoveryTime {
+			return o.LimitSeconds
+		}
+	}
+	return nil
+}
+
+// verdictWord never relies on colour alone.
+func verdictWord(e history.Entry) string {
+	if e.Phase != kube.PhaseFinished {
+		return "… " + strings.ToLower(string(e.Phase))
+	}
+	mark := "!"
+	switch verdictTone(e) {
+	case "good":
+		mark = "✓"
+	case "bad":
+		mark = "✗"
+	}
+	return mark + " " + string(e.Verdict)
+}
+
+func verdictTone(e history.Entry) string {
+	switch {
+	case e.Phase != kube.PhaseFinished:
+		return "soft"
+	case e.Verdict == drill.VerdictPassed:
+		return "good"
+	case e.Verdict == drill.VerdictFailed, e.Verdict == drill.VerdictError:
+		return "bad"
+	}
+	return "warn"
+}
+
+const nothing = "–"
+
+func countText(n *int) string {
+	if n == nil {
+		return nothing
+	}
+	return fmt.Sprint(*n)
+}
+
+func secondsText(s *drill.Seconds) string {
+	if s == nil {
+		return nothing
+	}
+	return report.Seconds(*s)
+}
+
+func lagText(b *drill.Bounds) string {
+	if b == nil {
+		return nothing
+	}
+	return report.Bounds(b)
+}
+
+func estimateText(e history.Entry) string {
+	switch {
+	case e.Recovery == nil:
+		return nothing
+	case e.NoImpact:
+		return "no outage"
+	}
+	return report.Estimate(*e.Recovery)
+}
+
+func recoveryText(e *history.Entry) string {
+	if e.NoImpact {
+		return "no outage"
+	}
+	return report.Seconds(e.Recovery.Estimate)
+}
+
+func boundsText(e *history.Entry) string {
+	when := e.Started.UTC().Format("2006-01-02 15:04")
+	switch {
+	case e.NoImpact:
+		return when
+	case math.IsInf(float64(e.Recovery.Upper), 1):
+		return "still failing after " + report.Seconds(e.Recovery.Lower) + ", " + when
+	}
+	return "between " + report.Seconds(e.Recovery.Lower) + " and " + report.Seconds(e.Recovery.Upper) + ", " + when
+}
+
+func ago(d time.Duration) string {
+	if d < time.Minute {
+		return "just now"
+	}
+	return length(d) + " ago"
+}
+
+func until(d time.Duration) string {
+	if d < time.Minute {
+		return "within a minute"
+	}
+	return "in " + length(d)
+}
+
+// length is how people say a stretch of time.
+func length(d time.Duration) string {
+	say := func(n int, unit string) string {
+		if n == 1 {
+			return "1 " + unit
+		}
+		return fmt.Sprintf("%d %ss", n, unit)
+	}
+	switch {
+	case d < time.Hour:
+		return say(int(d.Minutes()), "minute")
+	case d < 48*time.Hour:
+		return say(int(d.Hours()), "hour")
+	}
+	return say(int(d.Hours()/24), "day")
+}
