@@ -11,10 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/failoverdrill/drill/internal/drill"
-	"github.com/failoverdrill/drill/internal/faults"
 	"github.com/failoverdrill/drill/internal/kube"
-	"github.com/failoverdrill/drill/internal/probes"
-	"github.com/failoverdrill/drill/internal/targets"
 )
 
 // call runs a command in memory.
@@ -104,40 +101,6 @@ func TestExitCodeOfAReport(t *testing.T) {
 		require.Equal(t, want, reportCode(rep), verdict)
 		rep.Faults[0].Residue = []string{"node n1 is cordoned"}
 		require.Equal(t, 14, reportCode(rep), "residue wins over %s", verdict)
-	}
-}
-
-// TestEveryKindIsWhole is what makes "one file, one line, one page" true.
-func TestEveryKindIsWhole(t *testing.T) {
-	shipped := ""
-	files, err := filepath.Glob("../../drills/*.hcl")
-	require.NoError(t, err)
-	for _, f := range files {
-		raw, err := os.ReadFile(f)
-		require.NoError(t, err)
-		shipped += string(raw)
-	}
-	for _, k := range faults.Kinds() {
-		page, err := os.ReadFile("../../docs/faults/" + k.Name + ".md")
-		require.NoError(t, err, "a page for the fault")
-		require.NotEmpty(t, k.Permissions("ns"), "%s declares the rights that it needs", k.Name)
-		require.Contains(t, shipped, `fault "`+k.Name+`"`, "a drill that uses it")
-		require.Contains(t, string(page), "# `"+k.Name+"`")
-	}
-	values, err := os.ReadFile("../../docs/probes/README.md")
-	require.NoError(t, err)
-	for _, k := range probes.Kinds() {
-		page, err := os.ReadFile("../../docs/probes/" + k.Name + ".md")
-		require.NoError(t, err, "a page for the probe")
-		require.Contains(t, string(page), "# `"+k.Name+"`")
-		for attribute := range k.Attributes {
-			require.Contains(t, string(values), "`"+attribute+"`", "what conditions may use of %s", k.Name)
-		}
-	}
-	for _, k := range targets.Kinds() {
-		_, err := os.ReadFile("../../docs/targets/" + k.Name + ".md")
-		require.NoError(t, err, "a page for the target")
-		require.Contains(t, shipped, `target "`+k.Name+`"`, "a drill that uses it")
 	}
 }
 

@@ -21,20 +21,21 @@ func fileKinds() drillfile.Kinds {
 		kinds.Probes = append(kinds.Probes, drillfile.Kind{Name: k.Name, Doc: k.Doc, Decode: k.Decode, Attributes: k.Attributes})
 	}
 	for _, k := range faults.Kinds() {
-		kinds.Faults = append(kinds.Faults, drillfile.Kind{Name: k.Name, Doc: k.Doc, Decode: k.Decode, Check: suits(k)})
+		kinds.Faults = append(kinds.Faults, drillfile.Kind{Name: k.Name, Doc: k.Doc, Decode: k.Decode, Check: suits(k.Name)})
 	}
 	return kinds
 }
 
 // suits returns what says why a fault of the kind cannot be in its drill.
-func suits(kind faults.Kind) func(spec any, name string, all []drill.TargetSpec) string {
+func suits(kind string) func(spec any, name string, all []drill.TargetSpec) string {
 	return func(spec any, name string, all []drill.TargetSpec) string {
-		if wrong := faultHasTarget(spec, name, all); wrong != "" || !kind.Led {
+		wrong := faultHasTarget(spec, name, all)
+		if led, ok := spec.(interface{ NeedsRoles() bool }); wrong != "" || !ok || !led.NeedsRoles() {
 			return wrong
 		}
 		for _, t := range all {
 			if k, ok := targets.Find(t.Kind); ok && k.NoLedger {
-				return fmt.Sprintf("A target of kind %s has no primary, and %s needs one. Use pod_kill for it.", t.Kind, kind.Name)
+				return fmt.Sprintf("The members of a target of kind %s have no roles, and this %s asks for one. Use pod_kill without role.", t.Kind, kind)
 			}
 		}
 		return ""

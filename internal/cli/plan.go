@@ -161,9 +161,17 @@ func (p *plan) show(env *Env, output string) error {
 
 func (p *plan) text(env *Env) {
 	w := env.Stdout
-	fmt.Fprintf(w, "Drill %s on %s\n\nMembers (roles by label)\n", p.Drill, p.Cluster)
+	title := "Members (roles by label)"
+	if p.Views == nil {
+		title = "Members"
+	}
+	fmt.Fprintf(w, "Drill %s on %s\n\n%s\n", p.Drill, p.Cluster, title)
 	for _, m := range p.Members {
-		fmt.Fprintf(w, "  %-9s %s/%s  node %s  zone %s  uid %s\n", m.Role, m.Namespace, m.Name, m.Node, m.Zone, m.UID)
+		role := fmt.Sprintf("%-9s ", m.Role)
+		if p.Views == nil {
+			role = ""
+		}
+		fmt.Fprintf(w, "  %s%s/%s  node %s  zone %s  uid %s\n", role, m.Namespace, m.Name, m.Node, m.Zone, m.UID)
 	}
 	if len(p.Probes) > 0 {
 		fmt.Fprintln(w, "\nProbes beside the target's own; each must work before the fault")

@@ -142,14 +142,15 @@ func lines(e drill.Event) []string {
 }
 
 func readiness(r drill.Readiness) string {
-	of := func(ms []drill.Member) string {
-		var all []string
-		for _, m := range ms {
-			all = append(all, m.Name)
-		}
-		return names(all)
+	var led []string
+	for _, m := range r.Endpoints {
+		led = append(led, m.Name)
 	}
-	return fmt.Sprintf("%d of %d endpoints ready: %s; pods Ready: %s", len(r.Endpoints), r.Desired, of(r.Endpoints), of(r.Ready))
+	text := fmt.Sprintf("%d of %d endpoints ready, %d pods Ready", len(r.Endpoints), r.Desired, len(r.Ready))
+	for _, b := range r.Budgets {
+		text += fmt.Sprintf(", budget %s allows %d", b.Name, b.Allowed)
+	}
+	return text + ": " + names(led)
 }
 
 func names(members []string) string {

@@ -34,7 +34,6 @@ func killPrimary() Kind {
 	return define(Kind{
 		Name: "kill_primary",
 		Doc:  "Kill the member that is primary, and optionally keep it from coming back for a while.",
-		Led:  true,
 		Permissions: func(namespace string) []drill.Permission {
 			return []drill.Permission{
 				{Verb: "get", Resource: "pods", Namespace: namespace},
@@ -89,6 +88,9 @@ func (s killPrimarySpec) TargetName(fault string) string {
 	}
 	return fault
 }
+
+// NeedsRoles reports that the target must have a primary.
+func (killPrimarySpec) NeedsRoles() bool { return true }
 
 type killPrimaryState struct {
 	Run    string       `json:"run"`

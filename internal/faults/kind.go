@@ -80,7 +80,6 @@ func (d Deps) primary(ctx context.Context, name string) (drill.Member, error) {
 type Kind struct {
 	Name        string
 	Doc         string
-	Led         bool // its target must have a primary
 	Permissions func(namespace string) []drill.Permission
 	Decode      func(hcl.Body, *hcl.EvalContext) (any, hcl.Diagnostics)
 	bind        func(d Deps, name string, spec any) *Fault

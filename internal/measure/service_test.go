@@ -188,6 +188,44 @@ func TestServiceRedundancy(t *testing.T) {
 		"endpoints.new_member_ready_seconds"}, rep.Unknown)
 }
 
+// TestServiceRedundancyIsNoEarlierThanRecovery: endpoints that nobody can reach are no redundancy.
+func TestServiceRedundancyIsNoEarlierThanRecovery(t *testing.T) {
+	s := killedAll()
+	s.cuts[0].to = 31 * sec
+	rep := s.report()
+	require.InDelta(t, float64(rep.Recovery.Estimate.Estimate), float64(*rep.Recovery.Redundancy), 1e-6)
+	s.cuts[0].to = 200 * sec
+	require.Equal(t, drill.Never(), *s.report().Recovery.Redundancy)
+}
+
+// TestServiceWithoutEndpointsBefore: what was missing before the fault is not the fault's.
+func TestServiceWithoutEndpointsBefore(t *testing.T) {
+	s := killedOne()
+	s.present = []drill.Event{serving(sec, "a b c", "a b c"), serving(15*sec, "a b c", ""), serving(25*sec, "b c d", "b c d")}
+	require.Equal(t, drill.Seconds(5), *s.report().Endpoints.NoEndpoints)
+}
+
+// TestServiceSteadyNeedsItsClients: all endpoints are ready, and nobody is served.
+func TestServiceSteadyNeedsItsClients(t *testing.T) {
+	s := killedOne()
+	s.cuts = []cut{{5 * sec, 15 * sec, refused}}
+	rec := s.recording()
+	l := NewLive(rec.Settings)
+	for _, e := range rec.Events {
+		if e.At < drill.Offset(10*sec) {
+			l.Event(e)
+		}
+		for _, x := range e.Samples {
+			if x.Done < drill.Offset(10*sec) {
+				l.Sample(x)
+			}
+		}
+	}
+	ok, why := l.Steady("checkout", drill.Offset(10*sec))
+	require.False(t, ok)
+	require.Equal(t, "the probe checkout fails", why)
+}
+
 func TestServiceNewMembers(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
@@ -272,6 +310,7 @@ func TestServiceHeadline(t *testing.T) {
 	s.probes = []drill.ProbeInfo{
 		{Name: "one", Class: drill.ClassPinned, Interval: 100 * ms, Deadline: sec},
 		{Name: "orders", Target: "orders", Class: drill.ClassPooled, Interval: 100 * ms, Deadline: sec},
+		{Name: "errors", Kind: "promql", Class: drill.ClassFresh, Interval: sec, Deadline: sec, Value: "value"},
 		{Name: "tcp", Class: drill.ClassPooled, Interval: 100 * ms, Deadline: sec},
 		{Name: "http", Class: drill.ClassFresh, Interval: 50 * ms, Deadline: sec},
 	}

@@ -136,7 +136,48 @@ func reports() map[string]drill.Report {
 		Reasons: []drill.Reason{{Code: "not_steady", Text: "The steady state did not hold for 20s within 2m0s: orders-2 lags 3.2 s, limit 1 s. Nothing was injected."}}},
 		Unknown: []string{"recovery", "writes", "replication_lag", "primaries", "statistics"}}
 
-	return map[string]drill.Report{"passed": passed(), "failed": failed, "never": neverBack, "no_impact": noImpact, "refused": refused}
+	return map[string]drill.Report{"passed": passed(), "failed": failed, "never": neverBack, "no_impact": noImpact, "refused": refused,
+		"replaced": replaced(), "evicted": evicted()}
+}
+
+// replaced is a run without a ledger: every pod of a service was killed.
+func replaced() drill.Report {
+	r := passed()
+	r.Run.ID, r.Run.Drill, r.Run.File = "2026-11-21t10-04-05z-pod-kill-all-7f3a", "pod-kill-all", "drills/pod-kill-all.hcl"
+	r.Run.Description = "All pods crash at once. Checkout is out until a new pod is Ready."
+	r.Writes, r.ReplicationLag, r.Primaries = nil, nil, nil
+	r.Faults = []drill.FaultReport{{Kind: "pod_kill", Name: "checkout", Method: "force_delete", InjectedOffset: new(drill.Seconds(12)), Confirmed: true,
+		ConfirmedBy: "3 gone, no answer at the address", Reverted: true, Residue: []string{},
+		Victims: []drill.Member{member("checkout-a", "worker-1", drill.RoleUnknown), member("checkout-b", "worker-2", drill.RoleUnknown), member("checkout-c", "worker-3", drill.RoleUnknown)}}}
+	r.Recovery = &drill.RecoveryReport{Target: "checkout", Outcome: drill.OutcomeReplaced, HeadlineClass: drill.ClassFresh, UpWithin: 0.1,
+		Estimate: drill.Estimate{Estimate: 4.18, Lower: 4.15, Upper: 4.21}, FirstSuccess: new(drill.Seconds(4.18)), Unavailable: 4.15,
+		Redundancy: new(drill.Seconds(6.1)), ByClass: map[drill.Class]drill.Estimate{drill.ClassFresh: {Estimate: 4.18, Lower: 4.15, Upper: 4.21}},
+		Phases: []drill.Phase{{Name: "impact", Seconds: 0.03, Signal: "first client error: refused"}, {Name: "detected", Start: 0.03, Seconds: 0.1, Signal: "the Service dropped 3 victims"},
+			{Name: "ready", Start: 0.13, Seconds: 3.9, Signal: "pod checkout-d is Ready"}, {Name: "routed", Start: 4.03, Seconds: 0.1, Signal: "the Service leads to checkout-d"},
+			{Name: "first_success", Start: 4.13, Seconds: 0.05, Signal: "first good answer"}, {Name: "sustained", Start: 4.18, Signal: "no slot was down from here on"},
+			{Name: "redundant", Start: 4.18, Seconds: 1.92, Signal: "as many ready endpoints as are desired"}}}
+	r.Endpoints = &drill.EndpointsReport{Desired: new(3), LeastReady: new(0), NoEndpoints: new(drill.Seconds(3.98)), NewMember: &drill.NewMember{First: 4.03, All: 6.1},
+		Budgets: []drill.BudgetReport{{Name: "checkout", AllowedBefore: 1, Covers: 3,
+			Text: "It did not matter (maxUnavailable 1, 1 allowed): a budget guards evictions, and these pods were deleted, as in a crash."}}}
+	r.Probes = []drill.ProbeReport{{Name: "checkout", Kind: "http", Class: drill.ClassFresh, RateHz: 20, Slots: 1600, OK: 1517, Failed: 83, Outage: new(drill.Seconds(4.15)),
+		LatencyP50: new(drill.Seconds(0.004)), LatencyP99: new(drill.Seconds(0.012)), FailuresBySignal: map[string]int{"refused": 80, "timeout": 3}}}
+	r.Objectives = []drill.ObjectiveReport{{Name: "recovery_time", LimitSeconds: new(drill.Seconds(30)), ValueSeconds: new(drill.Seconds(4.21)), JudgedBy: "upper_seconds", Met: true}}
+	return r
+}
+
+// evicted is a run whose evictions a budget curtailed, and of which one new pod never came.
+func evicted() drill.Report {
+	r := replaced()
+	r.Run.Verdict, r.Run.Reasons = drill.VerdictFailed, []drill.Reason{{Code: "not_recovered", Text: "The service never came back for good while drill watched."}}
+	f := r.Faults[0]
+	f.Method, f.Spared, f.ConfirmedBy = "evict", f.Victims[1:], "1 being deleted, no Service leads there; 2 kept by a budget"
+	r.Faults = []drill.FaultReport{f}
+	r.Recovery = &drill.RecoveryReport{Target: "checkout", Outcome: drill.OutcomeNotRecovered, HeadlineClass: drill.ClassFresh,
+		Estimate: drill.Estimate{Estimate: drill.Never(), Lower: 60, Upper: drill.Never()}, FirstSuccess: new(drill.Never()), Redundancy: new(drill.Never())}
+	r.Endpoints = &drill.EndpointsReport{Desired: new(3), LeastReady: new(2), NoEndpoints: new(drill.Seconds(0)), NewMember: &drill.NewMember{First: drill.Never(), All: drill.Never()},
+		Budgets: []drill.BudgetReport{{Name: "checkout", AllowedBefore: 1, Covers: 3, Text: "It allowed 1 of 3 evictions and kept the rest running (maxUnavailable 1, 1 allowed before)."}}}
+	r.Findings = []drill.Finding{{Severity: "warning", Code: "evictions_refused", Text: "1 of 3 evictions were allowed. The others were refused: the disruption budget checkout needs 2 healthy pods and has 2 currently."}}
+	return r
 }
 
 func golden(t *testing.T, name string, got []byte) {

@@ -135,9 +135,9 @@ func (p *page) headline(r drill.Report) {
 		p.line("  Recovery time: ", p.style.paint("unknown", bold))
 		return
 	}
-	subject, what, first := "Writes", "writes were", "write was accepted"
+	subject, back, what, first := "Writes", "Writes", "writes were", "write was accepted"
 	if r.Endpoints != nil {
-		subject, what, first = "The service", "the service was", "request was served"
+		subject, back, what, first = "The service", "Service", "the service was", "request was served"
 	}
 	switch {
 	case rec.Outcome == drill.OutcomeNoImpact:
@@ -148,7 +148,7 @@ func (p *page) headline(r drill.Report) {
 	case never(rec.Estimate.Estimate):
 		p.line("  ", p.style.paint(subject+" never came back", bold, red), fmt.Sprintf("; last seen failing %s after the fault", seconds(rec.Lower)))
 	default:
-		p.line("  ", subject, " back after ", p.style.paint(seconds(rec.Estimate.Estimate), bold),
+		p.line("  ", back, " back after ", p.style.paint(seconds(rec.Estimate.Estimate), bold),
 			fmt.Sprintf("  [%s, %s]", number(rec.Lower), number(rec.Upper)), "   ", p.style.paint(outcome(rec.Outcome), bold))
 		if rec.Flaps > 0 && rec.FirstSuccess != nil {
 			p.line("  ", p.style.paint(fmt.Sprintf("The first %s after %s; then there were %s.",

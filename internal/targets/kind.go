@@ -3,10 +3,12 @@ package targets
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 	"go.uber.org/zap"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/failoverdrill/drill/internal/drill"
@@ -107,4 +109,24 @@ func define[Spec any](k Kind, i impl[Spec]) Kind {
 	k.permissions = func(spec any) []drill.Permission { return i.permissions(spec.(Spec)) }
 	k.bind = func(d Deps, name string, spec any) Target { return i.bind(d, name, spec.(Spec)) }
 	return k
+}
+
+// refuse says why a target cannot be drilled; the user can mend it.
+func refuse(target, code string, err error, format string, args ...any) error {
+	return &drill.Refusal{Code: code, Text: fmt.Sprintf("Target %q: ", target) + fmt.Sprintf(format, args...), Err: err}
+}
+
+// decodeSelector reads the labels that tell the members from all other pods.
+func decodeSelector(text string, at hcl.Range, wrong func(hcl.Range, string, string, ...any)) labels.Selector {
+	selector, err := labels.Parse(text)
+	switch {
+	case err != nil:
+		wrong(at, "Invalid selector",
+			"%q is not a label selector: %v. Write it as for kubectl get pods -l, such as \"app=postgres,cluster=orders\".", text, err)
+		return labels.Nothing()
+	case selector.Empty():
+		wrong(at, "Empty selector",
+			"An empty selector matches every pod in the namespace. Name the labels of the members, such as \"app=postgres\".")
+	}
+	return selector
 }

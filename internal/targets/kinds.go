@@ -1,7 +1,7 @@
 package targets
 
 // Kinds lists every target that a drill file may use.
-func Kinds() []Kind { return []Kind{postgresql()} }
+func Kinds() []Kind { return []Kind{postgresql(), deployment()} }
 
 // Find returns the kind of that name.
 func Find(name string) (Kind, bool) {

@@ -114,15 +114,7 @@ func decodePostgreSQL(body hcl.Body, ctx *hcl.EvalContext) (postgresqlSpec, hcl.
 	if b.Namespace == "" {
 		wrong(b.NamespaceRange, "Empty namespace", "Name the namespace that the members' pods are in.")
 	}
-	var err error
-	switch spec.Selector, err = labels.Parse(b.Selector); {
-	case err != nil:
-		wrong(b.SelectorRange, "Invalid selector",
-			"%q is not a label selector: %v. Write it as for kubectl get pods -l, such as \"app=postgres,cluster=orders\".", b.Selector, err)
-	case spec.Selector.Empty():
-		wrong(b.SelectorRange, "Empty selector",
-			"An empty selector matches every pod in the namespace. Name the labels of the members, such as \"app=postgres\".")
-	}
+	spec.Selector = decodeSelector(b.Selector, b.SelectorRange, wrong)
 	if b.WriteRate != nil {
 		spec.WriteRate = *b.WriteRate
 		if spec.WriteRate < 1 || spec.WriteRate > maxWriteRate {
@@ -250,7 +242,7 @@ func (t *postgreSQL) Probes() []drill.Probe {
 }
 
 func (t *postgreSQL) refuse(code string, err error, format string, args ...any) error {
-	return &drill.Refusal{Code: code, Text: fmt.Sprintf("Target %q: ", t.name) + fmt.Sprintf(format, args...), Err: err}
+	return refuse(t.name, code, err, format, args...)
 }
 
 // list joins names for a sentence.

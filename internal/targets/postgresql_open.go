@@ -55,7 +55,7 @@ func (t *postgreSQL) findPods(ctx context.Context) error {
 	t.cluster.setPods(pods)
 	live := t.cluster.members()
 	if len(live) == 0 {
-		return t.noMembers(ctx)
+		return noMembers(ctx, t.Deps, t.name, t.spec.Namespace, t.spec.Selector.String())
 	}
 	for _, pod := range live {
 		if pod.Status.PodIP == "" || pod.DeletionTimestamp != nil {
@@ -77,14 +77,14 @@ func (t *postgreSQL) findPods(ctx context.Context) error {
 	return nil
 }
 
-func (t *postgreSQL) noMembers(ctx context.Context) error {
-	_, err := t.Kube.CoreV1().Namespaces().Get(ctx, t.spec.Namespace, metav1.GetOptions{})
+// noMembers says why no pod was found.
+func noMembers(ctx context.Context, d Deps, target, namespace, selector string) error {
+	_, err := d.Kube.CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return t.refuse("no_namespace", nil, "there is no namespace %q in this cluster. Check namespace, and the cluster that you are talking to",
-			t.spec.Namespace)
+		return refuse(target, "no_namespace", nil, "there is no namespace %q in this cluster. Check namespace, and the cluster that you are talking to", namespace)
 	}
-	return t.refuse("no_members", nil, "the selector %q matches no pod in namespace %q. Check both with: kubectl get pods -n %s -l %s",
-		t.spec.Selector, t.spec.Namespace, t.spec.Namespace, t.spec.Selector)
+	return refuse(target, "no_members", nil, "the selector %q matches no pod in namespace %q. Check both with: kubectl get pods -n %s -l %s",
+		selector, namespace, namespace, selector)
 }
 
 // findService resolves the DSN and finds the Service behind it.

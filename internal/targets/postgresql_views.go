@@ -3,19 +3,15 @@ package targets
 import (
 	"context"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/failoverdrill/drill/internal/drill"
 )
@@ -199,133 +195,21 @@ func sameViews(a, b drill.Views) bool {
 	return slices.Equal(a.Label, b.Label) && slices.Equal(a.Service, b.Service) && slices.Equal(a.Member, b.Member)
 }
 
-// source is a set of objects that can be listed and watched.
-type source[T metav1.Object] struct {
-	what  string
-	list  func(context.Context, metav1.ListOptions) ([]T, string, error)
-	watch func(context.Context, metav1.ListOptions) (watch.Interface, error)
-	apply func(map[string]T)
-}
-
 func (t *postgreSQL) podSource() source[*corev1.Pod] {
-	pods := t.Kube.CoreV1().Pods(t.spec.Namespace)
-	selector := t.spec.Selector.String()
-	return source[*corev1.Pod]{
-		what: "pods",
-		list: func(ctx context.Context, o metav1.ListOptions) ([]*corev1.Pod, string, error) {
-			o.LabelSelector = selector
-			l, err := pods.List(ctx, o)
-			if err != nil {
-				return nil, "", err
+	return podsOf(t.Kube, t.spec.Namespace, t.spec.Selector.String(), func(all map[string]*corev1.Pod) {
+		t.cluster.setPods(all)
+		for _, p := range t.pinned {
+			if pod, ok := all[p.member]; ok {
+				p.moved(string(pod.UID), pod.Status.PodIP)
 			}
-			return pointers(l.Items), l.ResourceVersion, nil
-		},
-		watch: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			o.LabelSelector = selector
-			return pods.Watch(ctx, o)
-		},
-		apply: func(all map[string]*corev1.Pod) {
-			t.cluster.setPods(all)
-			for _, p := range t.pinned {
-				if pod, ok := all[p.member]; ok {
-					p.moved(string(pod.UID), pod.Status.PodIP)
-				}
-			}
-			t.cluster.poke()
-		},
-	}
+		}
+		t.cluster.poke()
+	})
 }
 
 func (t *postgreSQL) sliceSource() source[*discoveryv1.EndpointSlice] {
-	endpoints := t.Kube.DiscoveryV1().EndpointSlices(t.spec.Namespace)
-	selector := discoveryv1.LabelServiceName + "=" + t.spec.Service
-	return source[*discoveryv1.EndpointSlice]{
-		what: "endpointslices",
-		list: func(ctx context.Context, o metav1.ListOptions) ([]*discoveryv1.EndpointSlice, string, error) {
-			o.LabelSelector = selector
-			l, err := endpoints.List(ctx, o)
-			if err != nil {
-				return nil, "", err
-			}
-			return pointers(l.Items), l.ResourceVersion, nil
-		},
-		watch: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			o.LabelSelector = selector
-			return endpoints.Watch(ctx, o)
-		},
-		apply: func(all map[string]*discoveryv1.EndpointSlice) { t.cluster.setSlices(all); t.cluster.poke() },
-	}
-}
-
-func pointers[T any](items []T) []*T {
-	out := make([]*T, len(items))
-	for i := range items {
-		out[i] = &items[i]
-	}
-	return out
-}
-
-// load lists the objects once.
-func (s source[T]) load(ctx context.Context) (map[string]T, string, error) {
-	items, version, err := s.list(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, "", fmt.Errorf("list %s: %w", s.what, err)
-	}
-	all := map[string]T{}
-	for _, item := range items {
-		all[item.GetName()] = item
-	}
-	return all, version, nil
-}
-
-// follow keeps a source up to date until ctx ends. Whenever the watch closes, as it does every few minutes, it lists
-// again, so nothing is missed. A fault may take the API server away for a while, so only a missing right ends it.
-func follow[T metav1.Object](ctx context.Context, s source[T], log *zap.Logger, fatal context.CancelCauseFunc) {
-	for ctx.Err() == nil {
-		err := s.once(ctx)
-		if apierrors.IsForbidden(err) {
-			fatal(err)
-			return
-		}
-		if err != nil && ctx.Err() == nil {
-			log.Warn("the watch ended; trying again", zap.String("of", s.what), zap.Error(err))
-		}
-		pause(ctx, 200*time.Millisecond)
-	}
-}
-
-// once lists, then watches until the watch ends.
-func (s source[T]) once(ctx context.Context) error {
-	all, version, err := s.load(ctx)
-	if err != nil {
-		return err
-	}
-	w, err := s.watch(ctx, metav1.ListOptions{ResourceVersion: version})
-	if err != nil {
-		return fmt.Errorf("watch %s: %w", s.what, err)
-	}
-	defer w.Stop()
-	s.apply(maps.Clone(all))
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case e, open := <-w.ResultChan():
-			if !open {
-				return nil
-			}
-			item, ok := e.Object.(T)
-			switch {
-			case e.Type == watch.Error:
-				return apierrors.FromObject(e.Object)
-			case !ok || e.Type == watch.Bookmark:
-				continue
-			case e.Type == watch.Deleted:
-				delete(all, item.GetName())
-			default:
-				all[item.GetName()] = item
-			}
-			s.apply(maps.Clone(all))
-		}
-	}
+	return slicesOf(t.Kube, t.spec.Namespace, t.spec.Service, func(all map[string]*discoveryv1.EndpointSlice) {
+		t.cluster.setSlices(all)
+		t.cluster.poke()
+	})
 }

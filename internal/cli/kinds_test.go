@@ -1,0 +1,208 @@
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/stretchr/testify/require"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/drillfile"
+	"github.com/failoverdrill/drill/internal/faults"
+	"github.com/failoverdrill/drill/internal/probes"
+	"github.com/failoverdrill/drill/internal/runner"
+	"github.com/failoverdrill/drill/internal/targets"
+)
+
+// row is one kind of any of the three tables.
+type row struct {
+	block, name, page string
+	decode            func(hcl.Body, *hcl.EvalContext) (any, hcl.Diagnostics)
+}
+
+func rows() []row {
+	var all []row
+	for _, k := range targets.Kinds() {
+		all = append(all, row{"target", k.Name, "docs/targets/" + k.Name + ".md", k.Decode})
+	}
+	for _, k := range probes.Kinds() {
+		all = append(all, row{"probe", k.Name, "docs/probes/" + k.Name + ".md", k.Decode})
+	}
+	for _, k := range faults.Kinds() {
+		all = append(all, row{"fault", k.Name, "docs/faults/" + k.Name + ".md", k.Decode})
+	}
+	return all
+}
+
+func content(t *testing.T, pattern string) (text string) {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
+	require.NoError(t, err)
+	for _, f := range files {
+		raw, err := os.ReadFile(f)
+		require.NoError(t, err)
+		text += string(raw)
+	}
+	return text
+}
+
+// TestEveryKindIsWhole is what makes "one file, one line, one page, one drill, one fixture" true.
+func TestEveryKindIsWhole(t *testing.T) {
+	shipped := content(t, "../../drills/*.hcl")
+	for _, k := range rows() {
+		t.Run(k.block+" "+k.name, func(t *testing.T) {
+			page := content(t, "../../"+k.page)
+			require.Contains(t, page, "# `"+k.name+"`", "write its page, %s", k.page)
+			arguments := argumentsOf(t, k.decode)
+			require.NotEmpty(t, arguments)
+			for _, a := range arguments {
+				require.Contains(t, page, "`"+a+"`", "%s must explain every argument", k.page)
+			}
+			fixtures := content(t, "testdata/errors/"+k.block+"-"+k.name+"*.hcl")
+			require.Contains(t, fixtures, k.block+` "`+k.name+`"`, "write testdata/errors/%s-%s.hcl with a mistake, marked # ERROR: summary", k.block, k.name)
+			if k.block != "probe" {
+				require.Contains(t, shipped, k.block+` "`+k.name+`"`, "ship a drill that uses it")
+			}
+		})
+	}
+	for _, k := range faults.Kinds() {
+		require.NotEmpty(t, k.Permissions("ns"), "%s declares the rights that it needs", k.Name)
+		require.Contains(t, content(t, "../../docs/faults/README.md"), "`"+k.Name+"`", "say who heals %s in the table", k.Name)
+	}
+	values := content(t, "../../docs/probes/README.md")
+	for _, k := range probes.Kinds() {
+		for attribute := range k.Attributes {
+			require.Contains(t, values, "`"+attribute+"`", "what conditions may use of %s", k.Name)
+		}
+	}
+	for _, k := range targets.Kinds() {
+		for attribute := range k.Attributes {
+			require.Contains(t, content(t, "../../docs/targets/"+k.Name+".md"), "."+attribute, "what conditions may use of %s", k.Name)
+		}
+	}
+}
+
+// schema is a body that only learns which arguments are asked for.
+type schema struct {
+	hcl.Body
+	asked []string
+}
+
+func (s *schema) Content(sc *hcl.BodySchema) (*hcl.BodyContent, hcl.Diagnostics) {
+	for _, a := range sc.Attributes {
+		s.asked = append(s.asked, a.Name)
+	}
+	for _, b := range sc.Blocks {
+		s.asked = append(s.asked, b.Type)
+	}
+	return &hcl.BodyContent{}, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "that was all"}}
+}
+
+func (s *schema) PartialContent(sc *hcl.BodySchema) (*hcl.BodyContent, hcl.Body, hcl.Diagnostics) {
+	c, diags := s.Content(sc)
+	return c, hcl.EmptyBody(), diags
+}
+
+func argumentsOf(t *testing.T, decode func(hcl.Body, *hcl.EvalContext) (any, hcl.Diagnostics)) []string {
+	t.Helper()
+	s := &schema{Body: hcl.EmptyBody()}
+	_, diags := decode(s, nil)
+	require.True(t, diags.HasErrors())
+	return s.asked
+}
+
+// TestKindErrors holds every file in testdata/errors to its marks, with the real kinds.
+func TestKindErrors(t *testing.T) {
+	mark := regexp.MustCompile(`# ERROR: (.*)$`)
+	files, err := filepath.Glob("testdata/errors/*.hcl")
+	require.NoError(t, err)
+	for _, path := range files {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			src, err := os.ReadFile(path)
+			require.NoError(t, err)
+			want, got := map[int][]string{}, map[int][]string{}
+			for i, line := range strings.Split(string(src), "\n") {
+				if m := mark.FindStringSubmatch(line); m != nil {
+					want[i+1] = slices.Sorted(slices.Values(strings.Split(m[1], ", ")))
+				}
+			}
+			require.NotEmpty(t, want)
+			_, diags := drillfile.Load(path, src, fileKinds())
+			for _, d := range diags {
+				n := d.Subject.Start.Line
+				got[n] = slices.Sorted(slices.Values(append(got[n], d.Summary)))
+				require.NotEmpty(t, d.Detail)
+			}
+			require.Equal(t, want, got)
+		})
+	}
+}
+
+// TestKindOfTargetAndLedger: what a kind declares is what its targets can do.
+func TestKindOfTargetAndLedger(t *testing.T) {
+	for _, file := range []string{"kill-primary", "pod-kill-one"} {
+		d := shippedDrill(t, file+".hcl")
+		kind, _ := targets.Find(d.Targets[0].Kind)
+		target := kind.Bind(targets.Deps{Run: "test"}, d.Targets[0].Name, d.Targets[0].Spec)
+		_, ledger := target.(runner.Ledger)
+		_, led := target.(runner.Leadership)
+		_, alike := target.(runner.Membership)
+		require.Equal(t, !kind.NoLedger, ledger, kind.Name)
+		require.Equal(t, !kind.NoLedger, led, kind.Name)
+		require.Equal(t, kind.NoLedger, alike, kind.Name)
+		require.Equal(t, kind.NoLedger, settings(d).NoLedger, kind.Name)
+	}
+}
+
+func shippedDrill(t *testing.T, file string) *drill.Drill {
+	t.Helper()
+	src, err := os.ReadFile("../../drills/" + file)
+	require.NoError(t, err)
+	f, diags := drillfile.Load(file, src, fileKinds())
+	require.False(t, diags.HasErrors(), diags)
+	return f.Drills[0]
+}
+
+// TestRunnerMayDoWhatDrillsNeed: the roles that are installed grant what the shipped drills' kinds declare.
+func TestRunnerMayDoWhatDrillsNeed(t *testing.T) {
+	inTarget, inCluster := role(t, "drill-runner-target"), role(t, "drill-runner")
+	files, err := filepath.Glob("../../drills/*.hcl")
+	require.NoError(t, err)
+	for _, f := range files {
+		for _, p := range needsOf(shippedDrill(t, filepath.Base(f))).permissions {
+			rules := inCluster
+			if p.Namespace != "" && p.Namespace != "failoverdrill" {
+				rules = inTarget
+			}
+			require.True(t, grants(rules, p), "%s needs to %s, and deploy/manifests/30-rbac.yaml does not grant it", f, p)
+		}
+	}
+	require.False(t, grants(inTarget, drill.Permission{Verb: "delete", Resource: "namespaces"}))
+}
+
+// role is the rules of a ClusterRole, and of the Role of its name in drill's own namespace.
+func role(t *testing.T, name string) (rules []rbacv1.PolicyRule) {
+	t.Helper()
+	for text := range strings.SplitSeq(content(t, "../../deploy/manifests/30-rbac.yaml"), "\n---\n") {
+		var r rbacv1.ClusterRole
+		require.NoError(t, yaml.Unmarshal([]byte(text), &r))
+		if r.Name == name && (r.Kind == "ClusterRole" || r.Kind == "Role") {
+			rules = append(rules, r.Rules...)
+		}
+	}
+	require.NotEmpty(t, rules, "there is no role %s", name)
+	return rules
+}
+
+func grants(rules []rbacv1.PolicyRule, p drill.Permission) bool {
+	return slices.ContainsFunc(rules, func(r rbacv1.PolicyRule) bool {
+		return slices.Contains(r.Verbs, p.Verb) && slices.Contains(r.APIGroups, p.Group) && slices.Contains(r.Resources, p.Resource)
+	})
+}

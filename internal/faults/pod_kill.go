@@ -1,0 +1,422 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/failoverdrill/drill/internal/drill"
+)
+
+// methodEvict asks the Eviction API, as a drain of a node does: the only way that a PodDisruptionBudget has a say in.
+const methodEvict = "evict"
+
+// evictTimeout bounds one eviction, with the client's own waiting for a budget that is still being reckoned.
+const evictTimeout = 20 * time.Second
+
+func podKill() Kind {
+	return define(Kind{
+		Name: "pod_kill",
+		Doc:  "Remove one, some or all of the members' pods.",
+		Permissions: func(namespace string) []drill.Permission {
+			return []drill.Permission{
+				{Verb: "get", Resource: "pods", Namespace: namespace},
+				{Verb: "delete", Resource: "pods", Namespace: namespace},
+				{Verb: "create", Resource: "pods/eviction", Namespace: namespace},
+				{Verb: "list", Group: "discovery.k8s.io", Resource: "endpointslices", Namespace: namespace},
+			}
+		},
+	}, podKiller{}, (*podKillSpec).check)
+}
+
+type podKillSpec struct {
+	Target       string    `hcl:"target,optional"`
+	Count        *int      `hcl:"count,optional"`
+	CountRange   hcl.Range `hcl:"count,attr_value_range"`
+	Percent      *int      `hcl:"percent,optional"`
+	PercentRange hcl.Range `hcl:"percent,attr_value_range"`
+	All          *bool     `hcl:"all,optional"`
+	AllRange     hcl.Range `hcl:"all,attr_value_range"`
+	Role         string    `hcl:"role,optional"`
+	RoleRange    hcl.Range `hcl:"role,attr_value_range"`
+	Method       string    `hcl:"method,optional"`
+	MethodRange  hcl.Range `hcl:"method,attr_value_range"`
+}
+
+func (s *podKillSpec) check() hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	wrong := func(at hcl.Range, summary, detail string, args ...any) {
+		diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: fmt.Sprintf(detail, args...), Subject: &at})
+	}
+	if s.Method == "" {
+		s.Method = methodGraceful
+	}
+	if known := []string{methodGraceful, methodForceDelete, methodEvict}; !slices.Contains(known, s.Method) {
+		wrong(s.MethodRange, "Unknown method", "There is no method %q. Write one of: %s.", s.Method, strings.Join(known, ", "))
+	}
+	if known := []string{"", string(drill.RolePrimary), string(drill.RoleReplica)}; !slices.Contains(known, s.Role) {
+		wrong(s.RoleRange, "Unknown role", "There is no role %q. Write \"primary\" or \"replica\", or leave role out: then any member may be taken.", s.Role)
+	}
+	var ways []hcl.Range
+	if s.Count != nil {
+		ways = append(ways, s.CountRange)
+		if *s.Count < 1 {
+			wrong(s.CountRange, "Count out of range", "count is %d. Write how many pods are to go, 1 or more.", *s.Count)
+		}
+	}
+	if s.Percent != nil {
+		ways = append(ways, s.PercentRange)
+		if *s.Percent < 1 || *s.Percent > 100 {
+			wrong(s.PercentRange, "Percent out of range", "percent is %d. Write a whole number from 1 to 100.", *s.Percent)
+		}
+	}
+	if s.All != nil {
+		ways = append(ways, s.AllRange)
+		if !*s.All {
+			wrong(s.AllRange, "all = false", "all can only be true. Leave it out, and write count or percent.")
+		}
+	}
+	if len(ways) > 1 {
+		slices.SortFunc(ways, func(a, b hcl.Range) int { return a.Start.Byte - b.Start.Byte })
+		wrong(ways[1], "Two ways to say how many", "count, percent and all exclude each other. Keep one of them.")
+	}
+	return diags
+}
+
+// TargetName is the target whose pods are killed: the one named, else the one that the fault shares its name with.
+func (s podKillSpec) TargetName(fault string) string {
+	if s.Target != "" {
+		return s.Target
+	}
+	return fault
+}
+
+// NeedsRoles reports whether only a target of whose members one is primary will do.
+func (s podKillSpec) NeedsRoles() bool { return s.Role != "" }
+
+// number is how many of n pods go: percent rounds up, and there are never more than there are.
+func (s podKillSpec) number(n int) int {
+	switch {
+	case s.All != nil:
+		return n
+	case s.Percent != nil:
+		return (n**s.Percent + 99) / 100
+	case s.Count != nil:
+		return min(*s.Count, n)
+	}
+	return min(1, n)
+}
+
+type podKillState struct {
+	Target  string       `json:"target"`
+	Role    string       `json:"role,omitempty"` // that the victims must have; empty: any
+	Method  string       `json:"method"`
+	Victims []killVictim `json:"victims"`
+	Wait    float64      `json:"wait_seconds"` // how long the victims may take to go
+}
+
+// killVictim is a member with its address, which a member's own JSON leaves out.
+type killVictim struct {
+	drill.Member
+	IP string `json:"ip"`
+}
+
+func (v killVictim) member() drill.Member {
+	m := v.Member
+	m.IP = v.IP
+	return m
+}
+
+type podKiller struct{}
+
+func (podKiller) Plan(ctx context.Context, d Deps, name string, spec podKillSpec) (podKillState, drill.FaultPlan, error) {
+	st := podKillState{Target: spec.TargetName(name), Role: spec.Role, Method: spec.Method, Wait: confirmWithin.Seconds()}
+	target, ok := d.Target(st.Target)
+	if !ok {
+		return st, drill.FaultPlan{}, fmt.Errorf("no target is called %q", st.Target)
+	}
+	members, err := target.Members(ctx)
+	if err != nil {
+		return st, drill.FaultPlan{}, err
+	}
+	var pods []*corev1.Pod
+	var able []drill.Member
+	for _, m := range members {
+		if spec.Role != "" && string(m.Role) != spec.Role {
+			continue
+		}
+		pod, err := d.Kube.CoreV1().Pods(m.Namespace).Get(ctx, m.Name, metav1.GetOptions{})
+		if err != nil {
+			return st, drill.FaultPlan{}, fmt.Errorf("get %s: %w", m, err)
+		}
+		pods, able = append(pods, pod), append(able, m)
+	}
+	if len(able) == 0 {
+		return st, drill.FaultPlan{}, &drill.Refusal{Code: "no_victim", Text: fmt.Sprintf(
+			"Target %q has %d members, and none with role %q. Correct role, or leave it out", st.Target, len(members), spec.Role)}
+	}
+	plan := drill.FaultPlan{Method: spec.Method}
+	for _, i := range oldest(pods)[:spec.number(len(able))] {
+		m := able[i]
+		st.Victims = append(st.Victims, killVictim{m, m.IP})
+		plan.Victims = append(plan.Victims, m)
+		plan.Nodes = append(plan.Nodes, m.Node)
+		if g := pods[i].Spec.TerminationGracePeriodSeconds; g != nil && spec.Method != methodForceDelete {
+			st.Wait = max(st.Wait, confirmWithin.Seconds()+float64(*g))
+		}
+	}
+	plan.Sentence = podKillSentence(spec.Method, plan.Victims, len(able))
+	plan.Undo = "Their controller makes the pods again; nothing else puts back what the killed processes had in hand."
+	return st, plan, nil
+}
+
+// oldest puts pods in the order in which they are taken: the oldest first. A plan then shows whom the run will take, and
+// runs in a row go round, because whoever was killed is the youngest.
+func oldest(pods []*corev1.Pod) []int {
+	order := make([]int, len(pods))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		if c := pods[a].CreationTimestamp.Compare(pods[b].CreationTimestamp.Time); c != 0 {
+			return c
+		}
+		return strings.Compare(pods[a].Name, pods[b].Name)
+	})
+	return order
+}
+
+func podKillSentence(method string, victims []drill.Member, of int) string {
+	verb := map[string]string{methodGraceful: "Delete", methodForceDelete: "Force-delete", methodEvict: "Evict"}[method]
+	var who []string
+	for _, v := range victims {
+		text := fmt.Sprintf("%s (uid %s) on node %s", v, v.UID, v.Node)
+		if v.Role != drill.RoleUnknown {
+			text = fmt.Sprintf("%s (%s, uid %s) on node %s", v, v.Role, v.UID, v.Node)
+		}
+		who = append(who, text)
+	}
+	s := fmt.Sprintf("%s %d of %d pods, the oldest first: %s", verb, len(victims), of, strings.Join(who, "; "))
+	if method == methodEvict {
+		s += ". A PodDisruptionBudget may keep some of them"
+	}
+	return s
+}
+
+func (podKiller) Recheck(ctx context.Context, d Deps, st podKillState) error {
+	for _, v := range st.Victims {
+		pod, err := d.Kube.CoreV1().Pods(v.Namespace).Get(ctx, v.Name, metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(err):
+			return fmt.Errorf("%w: %s is gone", drill.ErrVictimChanged, v)
+		case err != nil:
+			return fmt.Errorf("get %s: %w", v, err)
+		case string(pod.UID) != v.UID:
+			return fmt.Errorf("%w: %s had uid %s, and now has %s", drill.ErrVictimChanged, v, v.UID, pod.UID)
+		case !podReady(pod):
+			return fmt.Errorf("%w: %s is not Ready any more", drill.ErrVictimChanged, v)
+		}
+	}
+	return recheckRoles(ctx, d, st)
+}
+
+// recheckRoles asks the members once more, when the victims were chosen by role.
+func recheckRoles(ctx context.Context, d Deps, st podKillState) error {
+	if st.Role == "" {
+		return nil
+	}
+	target, ok := d.Target(st.Target)
+	if !ok {
+		return fmt.Errorf("no target is called %q", st.Target)
+	}
+	now, err := target.Members(ctx)
+	if err != nil {
+		return fmt.Errorf("%w: %w", drill.ErrVictimChanged, err)
+	}
+	for _, v := range st.Victims {
+		i := slices.IndexFunc(now, func(m drill.Member) bool { return m.UID == v.UID })
+		if i < 0 || string(now[i].Role) != st.Role {
+			return fmt.Errorf("%w: %s is not %s any more", drill.ErrVictimChanged, v, st.Role)
+		}
+	}
+	return nil
+}
+
+func podReady(pod *corev1.Pod) bool {
+	return pod.DeletionTimestamp == nil && slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
+}
+
+func (podKiller) Inject(ctx context.Context, d Deps, st podKillState) error {
+	if st.Method == methodEvict {
+		return evict(ctx, d, st)
+	}
+	for _, v := range st.Victims {
+		o := metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: new(types.UID(v.UID))}}
+		if st.Method == methodForceDelete {
+			o.GracePeriodSeconds = new(int64)
+		}
+		if err := d.Kube.CoreV1().Pods(v.Namespace).Delete(ctx, v.Name, o); err != nil {
+			return fmt.Errorf("delete %s: %w", v, err)
+		}
+	}
+	return nil
+}
+
+// evict asks for one eviction after the other. A budget that allows none of them refuses the run; one that allows some
+// has shown what it is worth, and the run goes on with those.
+func evict(ctx context.Context, d Deps, st podKillState) error {
+	var spared []drill.Member
+	var words []string
+	for _, v := range st.Victims {
+		err := evictOne(ctx, d, v)
+		switch {
+		case err == nil:
+		case apierrors.IsTooManyRequests(err) && apierrors.HasStatusCause(err, policyv1.DisruptionBudgetCause):
+			spared = append(spared, v.Member)
+			if said := budgetWords(err); !slices.Contains(words, said) {
+				words = append(words, said)
+			}
+		default:
+			return fmt.Errorf("evict %s: %w", v, err)
+		}
+	}
+	asked := len(st.Victims)
+	switch len(spared) {
+	case 0:
+		return nil
+	case asked:
+		return &drill.Refusal{Code: "evictions_refused", Text: fmt.Sprintf("None of %d evictions was allowed: %s", asked, strings.Join(words, "; "))}
+	}
+	return &drill.Curtailed{Code: "evictions_refused", Spared: spared,
+		Text: fmt.Sprintf("%d of %d evictions were allowed. The others were refused: %s.", asked-len(spared), asked, strings.Join(words, "; "))}
+}
+
+func evictOne(ctx context.Context, d Deps, v killVictim) error {
+	ctx, cancel := context.WithTimeout(ctx, evictTimeout)
+	defer cancel()
+	return d.Kube.CoreV1().Pods(v.Namespace).EvictV1(ctx, &policyv1.Eviction{
+		ObjectMeta:    metav1.ObjectMeta{Namespace: v.Namespace, Name: v.Name},
+		DeleteOptions: &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: new(types.UID(v.UID))}},
+	})
+}
+
+// budgetWords is what the API server says of the budget that refused.
+func budgetWords(err error) string {
+	var status apierrors.APIStatus
+	if errors.As(err, &status) && status.Status().Details != nil {
+		for _, c := range status.Status().Details.Causes {
+			if c.Type == policyv1.DisruptionBudgetCause && c.Message != "" {
+				return strings.TrimSuffix(c.Message, ".")
+			}
+		}
+	}
+	return strings.TrimSuffix(err.Error(), ".")
+}
+
+// Confirm waits until every victim is out of service for good: its object is gone and nothing answers where it was, or
+// it is being deleted and no Service leads to it. A forced delete removes the object without waiting for the process, so
+// the object alone proves nothing; a graceful one may go on answering through its whole grace period.
+func (podKiller) Confirm(ctx context.Context, d Deps, st podKillState) (string, error) {
+	target, ok := d.Target(st.Target)
+	if !ok {
+		return "", fmt.Errorf("no target is called %q", st.Target)
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(st.Wait*float64(time.Second)))
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		seen := watchOver(ctx, d, target, st)
+		if seen.done() && ctx.Err() == nil {
+			return seen.String(), nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return "", fmt.Errorf("%w: after %.0f s: %s", drill.ErrNotConfirmed, st.Wait, seen)
+		}
+	}
+}
+
+// fate is how far the victims have gone.
+type fate struct {
+	gone, leaving, spared int
+	left                  []string // why the others do not count yet
+}
+
+func (f fate) done() bool { return len(f.left) == 0 && f.gone+f.leaving > 0 }
+
+func (f fate) String() string {
+	var parts []string
+	add := func(n int, text string) {
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, text))
+		}
+	}
+	add(f.gone, "gone, no answer at the address")
+	add(f.leaving, "being deleted, no Service leads there")
+	add(f.spared, "kept by a budget")
+	return strings.Join(append(parts, f.left...), "; ")
+}
+
+// watchOver looks at every victim once.
+func watchOver(ctx context.Context, d Deps, target Target, st podKillState) fate {
+	var f fate
+	for _, v := range st.Victims {
+		pod, err := d.Kube.CoreV1().Pods(v.Namespace).Get(ctx, v.Name, metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(err) || err == nil && string(pod.UID) != v.UID:
+			if target.Answers(ctx, v.member()) {
+				f.left = append(f.left, v.String()+" is gone and still answers")
+				continue
+			}
+			f.gone++
+		case err != nil:
+			f.left = append(f.left, fmt.Sprintf("%s cannot be read: %v", v, err))
+		case pod.DeletionTimestamp == nil && st.Method == methodEvict:
+			f.spared++ // an eviction that was allowed marks the object before it returns
+		case pod.DeletionTimestamp == nil:
+			f.left = append(f.left, v.String()+" is not being deleted")
+		default:
+			led, err := ledTo(ctx, d, v)
+			if err != nil || led {
+				f.left = append(f.left, v.String()+" is being deleted and a Service may lead there")
+				continue
+			}
+			f.leaving++
+		}
+	}
+	return f
+}
+
+// ledTo reports whether any Service in the victim's namespace still leads to it.
+func ledTo(ctx context.Context, d Deps, v killVictim) (bool, error) {
+	all, err := d.Kube.DiscoveryV1().EndpointSlices(v.Namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return false, fmt.Errorf("list endpointslices: %w", err)
+	}
+	for _, s := range all.Items {
+		for _, e := range s.Endpoints {
+			ready := e.Conditions.Ready == nil || *e.Conditions.Ready
+			if ready && e.TargetRef != nil && string(e.TargetRef.UID) == v.UID {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
+// Revert has nothing to do: a pod that was removed comes back by its controller, or not at all.
+func (podKiller) Revert(context.Context, Deps, podKillState) error { return nil }
