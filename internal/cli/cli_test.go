@@ -118,6 +118,16 @@ func TestAdmissionAsksForEverything(t *testing.T) {
 	require.Equal(t, "shop", request.Avoid[0].Namespace)
 	require.NotZero(t, request.Timeout)
 
+	require.Empty(t, request.Reads)
+	// A probe that looks into another namespace: the requester must be able to look there as well.
+	elsewhere := strings.Replace(string(src), "  steady_state {", "  probe \"kubernetes\" \"pods\" {\n    namespace = \"bank\"\n    service   = \"vault\"\n  }\n\n"+
+		"  probe \"kubernetes\" \"own\" {\n    namespace = \"shop\"\n    service   = \"orders\"\n  }\n\n  steady_state {", 1)
+	request, err = admission(env)(kube.Spec{Drill: "kill-primary", File: "f.hcl", Source: elsewhere})
+	require.NoError(t, err)
+	require.Equal(t, []drill.Permission{{Verb: "list", Group: "discovery.k8s.io", Resource: "endpointslices", Namespace: "bank"}}, request.Reads)
+	require.Equal(t, []string{"shop"}, request.Namespaces, "a probe locks nothing")
+	require.Equal(t, []string{"bank"}, namespacesOf(request.Reads, request.Namespaces))
+
 	_, err = admission(env)(kube.Spec{Drill: "other", File: "kill-primary.hcl", Source: string(src)})
 	require.ErrorContains(t, err, "other")
 	_, err = admission(env)(kube.Spec{Drill: "kill-primary", File: "f.hcl", Source: "drill {"})

@@ -109,9 +109,23 @@ func (x execution) preflight(ctx context.Context, need needs) error {
 	}
 	if len(missing) > 0 {
 		return &drill.Refusal{Code: "missing_rights", Text: fmt.Sprintf("The runner may not %s. To let drills in there, run: drill install --allow %s",
-			rightsText(missing), strings.Join(need.namespaces, " --allow "))}
+			rightsText(missing), strings.Join(namespacesOf(missing, need.namespaces), " --allow "))}
 	}
 	return nil
+}
+
+// namespacesOf are the namespaces of the missing rights; the targets' when only rights on the cluster are missing.
+func namespacesOf(missing []drill.Permission, targets []string) []string {
+	var all []string
+	for _, p := range missing {
+		if p.Namespace != "" && !slices.Contains(all, p.Namespace) {
+			all = append(all, p.Namespace)
+		}
+	}
+	if len(all) == 0 {
+		return targets
+	}
+	return all
 }
 
 // rightsText lists rights with the verbs of one resource together.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/failoverdrill/drill/internal/drill"
@@ -65,6 +66,7 @@ type needs struct {
 	namespaces  []string
 	secrets     []targets.SecretRef
 	permissions []drill.Permission
+	reads       []drill.Permission // those of probes in namespaces without a target, which nothing else says anything about
 	faults      []string
 	pods        []podSet
 }
@@ -88,7 +90,12 @@ func needsOf(d *drill.Drill) needs {
 	}
 	for _, p := range d.Probes {
 		kind, _ := probes.Find(p.Kind)
-		n.permissions = append(n.permissions, kind.Permissions(p.Spec)...)
+		for _, permission := range kind.Permissions(p.Spec) {
+			n.permissions = append(n.permissions, permission)
+			if !slices.Contains(n.namespaces, permission.Namespace) {
+				n.reads = append(n.reads, permission)
+			}
+		}
 	}
 	for _, f := range d.Faults {
 		kind, _ := faults.Find(f.Kind)

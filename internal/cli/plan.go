@@ -133,6 +133,9 @@ func (p *plan) rights(ctx context.Context, client *kube.Client, need needs) erro
 	for _, s := range need.secrets {
 		rights = append(rights, kube.MayReadSecret(s.Namespace, s.Name))
 	}
+	for _, p := range need.reads {
+		rights = append(rights, kube.Right{Permission: p})
+	}
 	denied, err := client.Denied(ctx, rights)
 	if err != nil {
 		return err

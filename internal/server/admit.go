@@ -101,6 +101,9 @@ func (q Request) rights() []kube.Right {
 	for _, s := range q.Secrets {
 		all = append(all, kube.MayReadSecret(s.Namespace, s.Name))
 	}
+	for _, p := range q.Reads {
+		all = append(all, kube.Right{Permission: p})
+	}
 	return all
 }
 

@@ -295,3 +295,14 @@ func TestAFinishedRunWhoseRevertWasNotNotedIsPutBack(t *testing.T) {
 	require.Empty(t, run.Finalizers)
 	require.Equal(t, drill.VerdictPassed, run.Status.Verdict)
 }
+
+// TestTheRequesterMustHoldEveryRight: what the runner may do, its requester must be allowed to.
+func TestTheRequesterMustHoldEveryRight(t *testing.T) {
+	var all []string
+	for _, r := range (Request{Namespaces: []string{"shop"}, FaultKinds: []string{"kill_primary"}, Secrets: []Secret{{"shop", "orders-app"}},
+		Reads: []drill.Permission{{Verb: "list", Group: "discovery.k8s.io", Resource: "endpointslices", Namespace: "bank"}}}).rights() {
+		all = append(all, r.String())
+	}
+	require.Equal(t, []string{"inject faults.failoverdrill.io kill_primary in namespace shop", "get secrets orders-app in namespace shop",
+		"list endpointslices.discovery.k8s.io in namespace bank"}, all)
+}

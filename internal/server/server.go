@@ -48,11 +48,12 @@ type Options struct {
 
 // Request is what a run needs, by its drill file.
 type Request struct {
-	Namespaces []string      // of the targets
-	FaultKinds []string      // injected in any of them
-	Secrets    []Secret      // read by the runner
-	Avoid      []Pods        // the targets' pods, whose nodes are no place for the runner
-	Timeout    time.Duration // of the whole run
+	Namespaces []string           // of the targets
+	FaultKinds []string           // injected in any of them
+	Secrets    []Secret           // read by the runner
+	Reads      []drill.Permission // what the runner looks at where there is no target
+	Avoid      []Pods             // the targets' pods, whose nodes are no place for the runner
+	Timeout    time.Duration      // of the whole run
 }
 
 // Secret names a Secret.
