@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"math"
 	"testing"
 	"testing/synctest"
@@ -111,6 +112,20 @@ func TestAbortWhileRedundancyIsAwaited(t *testing.T) {
 		require.Equal(t, drill.VerdictAborted, rep.Run.Verdict, "%+v", rep.Run.Reasons)
 		require.True(t, rep.Abort.Fired)
 		require.Less(t, time.Since(begun), 80*time.Second)
+		require.False(t, math.IsInf(float64(rep.Recovery.Estimate.Estimate), 1))
+		w.checkClean(t)
+	})
+}
+
+// TestInterruptWhileRedundancyIsAwaited: whoever does not wait for the end has no verdict on it.
+func TestInterruptWhileRedundancyIsAwaited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.stayAway = true
+		ctx, cancel := context.WithCancelCause(t.Context())
+		go func() { time.Sleep(80 * time.Second); cancel(errors.New("interrupt")) }() // recovered and reverted
+		rep := Run(ctx, w.config())
+		require.Equal(t, drill.VerdictInterrupted, rep.Run.Verdict, "%+v", rep.Run.Reasons)
 		require.False(t, math.IsInf(float64(rep.Recovery.Estimate.Estimate), 1))
 		w.checkClean(t)
 	})

@@ -126,7 +126,7 @@ func (r *run) life(ctx context.Context) (end drill.End) {
 	after := protect(func() drill.End {
 		if end.Cause == drill.EndFinished {
 			r.awaitRedundancy(ctx)
-			end = orEnded(ctx, end)
+			end = r.orEnded(ctx, end)
 		}
 		probing.stop()
 		if r.touched && end.Cause != drill.EndInterrupted {
@@ -278,10 +278,11 @@ func (r *run) endOf(ctx context.Context, err error) drill.End {
 	}
 }
 
-// orEnded is the run's own reason to end early, if there was one meanwhile: an abort condition may fire until the end.
-func orEnded(ctx context.Context, end drill.End) drill.End {
-	if inside, ok := errors.AsType[ended](context.Cause(ctx)); ok {
-		return inside.End
+// orEnded is why the run ended early, if it did meanwhile: an abort condition may fire until the end, and people may
+// interrupt until then. The drill's timeout is none: what it cut short is judged by its numbers.
+func (r *run) orEnded(ctx context.Context, end drill.End) drill.End {
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, errTimeout) {
+		return r.endOf(ctx, cause)
 	}
 	return end
 }
