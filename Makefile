@@ -12,7 +12,7 @@ DEMO          := deploy/demo/demo.sh
 export KUBECONFIG := $(CURDIR)/test/lab/kubeconfig
 
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## Build bin/drill
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X github.com/failoverdrill/drill/internal/cli.version=$(VERSION)' -o bin/drill ./cmd/drill
@@ -34,6 +34,13 @@ demo: ## The main job on real input: kill the primary of a real database and rep
 	$(DEMO) up base
 	$(MAKE) --no-print-directory install
 	bin/drill run drills/kill-primary.hcl --report json=bin/report.json
+
+demo-schedule: ## A drill that runs by itself every 2 minutes, and what Prometheus says of its three runs (10 minutes)
+	$(MAKE) --no-print-directory lab
+	$(DEMO) up fast
+	$(MAKE) --no-print-directory install
+	deploy/demo/monitoring.sh up
+	deploy/demo/schedule.sh
 
 test: ## Unit tests, and a real PostgreSQL pair on loopback
 	test/postgres/install.sh
@@ -60,4 +67,4 @@ check: lint test ## What must hold before a push
 	test -z "$$(gofmt -l cmd internal deploy test/e2e test/postgres)"
 	bin/drill validate drills
 
-.PHONY: help build image lab lab-down install demo test smoke lint fmt check
+.PHONY: help build image lab lab-down install demo demo-schedule test smoke lint fmt check
