@@ -53,7 +53,8 @@ type scheduleList struct {
 
 type listedSchedule struct {
 	schedule.Entry
-	Verdict drill.Verdict `json:"verdict,omitempty"` // of the newest run; empty while it goes on
+	Verdict    drill.Verdict `json:"verdict,omitempty"` // of the newest run; empty while it goes on, or when its record is gone
+	InProgress bool          `json:"in_progress"`
 }
 
 func listSchedules(ctx context.Context, client *kube.Client) (*scheduleList, error) {
@@ -79,7 +80,7 @@ func listSchedules(ctx context.Context, client *kube.Client) (*scheduleList, err
 				at.Local().Format("2 Jan 15:04 MST"), kube.Namespace)
 		}
 		if i := slices.IndexFunc(runs, func(r *kube.DrillRun) bool { return r.Name == e.LastRun }); i >= 0 {
-			one.Verdict = runs[i].Status.Verdict
+			one.Verdict, one.InProgress = runs[i].Status.Verdict, !runs[i].Finished()
 		}
 		list.Schedules = append(list.Schedules, one)
 	}
@@ -117,9 +118,12 @@ func (l *scheduleList) show(w io.Writer, output string, now time.Time) error {
 			next = "paused"
 		}
 		if !s.Last.IsZero() {
-			last, verdict = when(s.Last, now), string(s.Verdict)
-			if verdict == "" {
-				verdict = "-"
+			last = when(s.Last, now)
+			switch {
+			case s.Verdict != "":
+				verdict = string(s.Verdict)
+			case s.InProgress:
+				verdict = "in progress"
 			}
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", s.Drill, s.Schedule.Cron, s.Schedule.Timezone, next, last, verdict, s.Missed, s.Requester)

@@ -142,7 +142,7 @@ func (s *scheduler) pass(ctx context.Context) (time.Duration, error) {
 	for _, e := range book.Entries {
 		if e.Missed > missed[e.Drill] && e.Newest != nil {
 			s.o.Log.Warn("a scheduled run was missed", zap.String("drill", e.Drill), zap.Int("missed", e.Missed-missed[e.Drill]),
-				zap.Time("newest", e.Newest.At), zap.String("reason", e.Newest.Reason))
+				zap.String("newest", e.Newest.At.UTC().Format(time.RFC3339)), zap.String("reason", e.Newest.Reason))
 		}
 	}
 	after, err := json.Marshal(book)
@@ -193,11 +193,11 @@ func (s *scheduler) made(ctx context.Context) ([]schedule.Run, error) {
 func (s *scheduler) start(ctx context.Context, book *schedule.Book, due schedule.Start, d scheduled) {
 	run, err := s.runs.CreateScheduled(ctx, kube.Spec{Drill: due.Drill, File: d.file, Source: d.source, Requester: d.requester}, due.For)
 	if err != nil {
-		s.o.Log.Warn("a scheduled run cannot be made", zap.String("drill", due.Drill), zap.Time("due", due.For), zap.Error(err))
+		s.o.Log.Warn("a scheduled run cannot be made", zap.String("drill", due.Drill), zap.String("due", due.For.UTC().Format(time.RFC3339)), zap.Error(err))
 		book.Failed(due, fmt.Sprintf("its run could not be made: %v", err))
 		return
 	}
-	s.o.Log.Info("scheduled run", zap.String("run", run.Name), zap.Time("due", due.For), zap.Bool("late", due.Late),
+	s.o.Log.Info("scheduled run", zap.String("run", run.Name), zap.String("due", due.For.UTC().Format(time.RFC3339)), zap.Bool("late", due.Late),
 		zap.String("requester", d.requester.User))
 	book.Started(due, run.Name)
 }
