@@ -8,7 +8,7 @@ import (
 	"github.com/failoverdrill/drill/internal/drill"
 )
 
-// stalls are the times at which slots of any probe were sent, with how late they were: an independent witness of
+// stalls are the times at which slots of any probe were sent or given up, with how late that was: an independent witness of
 // whether this process had the processor. While it had not, an answer may have lain unread.
 type stalls []stall
 
@@ -20,8 +20,13 @@ type stall struct {
 func stallsOf(samples []drill.Sample) stalls {
 	var all stalls
 	for _, s := range samples {
-		if late := s.Lateness(); late > 0 {
-			all = append(all, stall{s.Scheduled, s.Sent, late})
+		at := s.Sent
+		if s.Outcome == drill.OutcomeUnsent || s.Outcome == drill.OutcomeBlocked {
+			// Given up when the sampler came to it: at its turn when all sessions were taken, long after in a stall.
+			at = s.Done
+		}
+		if late := at.Sub(s.Scheduled); late > 0 {
+			all = append(all, stall{s.Scheduled, at, late})
 		}
 	}
 	slices.SortFunc(all, func(a, b stall) int { return cmp.Compare(a.sent, b.sent) })

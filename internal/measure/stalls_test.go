@@ -17,6 +17,9 @@ func TestOwnStallIsNoOutage(t *testing.T) {
 	late := func(turn, sent int) drill.Sample {
 		return drill.Sample{Scheduled: ms(turn), Sent: ms(sent), Done: ms(sent + 1), Outcome: drill.OutcomeOK}
 	}
+	unsent := func(turn, done int) drill.Sample {
+		return drill.Sample{Scheduled: ms(turn), Done: ms(done), Outcome: drill.OutcomeUnsent}
+	}
 	for name, tc := range map[string]struct {
 		slot   drill.Sample
 		others []drill.Sample
@@ -24,6 +27,8 @@ func TestOwnStallIsNoOutage(t *testing.T) {
 	}{
 		"nobody else was late":                 {slow, []drill.Sample{late(120, 120), late(140, 141)}, down},
 		"the next slot was late by the excess": {slow, []drill.Sample{late(120, 165)}, unknown},
+		"the next slot was too late to send":   {slow, []drill.Sample{unsent(120, 165)}, unknown},
+		"all sessions were taken":              {slow, []drill.Sample{unsent(120, 121)}, down},
 		"late, but by less than the excess":    {slow, []drill.Sample{late(120, 140)}, down},
 		"late before this one was sent":        {slow, []drill.Sample{late(20, 95)}, down},
 		"late after this one was answered":     {slow, []drill.Sample{late(180, 260)}, down},
