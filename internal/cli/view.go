@@ -146,11 +146,12 @@ func readiness(r drill.Readiness) string {
 	for _, m := range r.Endpoints {
 		led = append(led, m.Name)
 	}
-	text := fmt.Sprintf("%d of %d endpoints ready, %d pods Ready", len(r.Endpoints), r.Desired, len(r.Ready))
+	var text strings.Builder
+	fmt.Fprintf(&text, "%d of %d endpoints ready, %d pods Ready", len(r.Endpoints), r.Desired, len(r.Ready))
 	for _, b := range r.Budgets {
-		text += fmt.Sprintf(", budget %s allows %d", b.Name, b.Allowed)
+		fmt.Fprintf(&text, ", budget %s allows %d", b.Name, b.Allowed)
 	}
-	return text + ": " + names(led)
+	return text.String() + ": " + names(led)
 }
 
 func names(members []string) string {
