@@ -44,7 +44,9 @@ demo-schedule: ## A drill that runs by itself every 2 minutes, and what Promethe
 
 test: ## Unit tests, and a real PostgreSQL pair on loopback
 	test/postgres/install.sh
-	go test -race -timeout 9m ./...
+	test/netns/install.sh
+	go test -race -timeout 9m $$(go list ./... | grep -vE '/internal/(agent|faults)$$')
+	go test -race -timeout 9m -exec $(CURDIR)/test/netns/as-root.sh ./internal/agent ./internal/faults # need root
 
 smoke: ## The kill-primary drill in kind, asserted on its report
 	$(MAKE) --no-print-directory lab

@@ -134,16 +134,14 @@ func TestInstallNamesTheNamespaceThatIsNotThere(t *testing.T) {
 func TestTheRunnerMayDoWhatEveryFaultNeeds(t *testing.T) {
 	all := manifests(t)
 	granted := map[string]bool{}
-	for _, role := range []string{"drill-runner", "drill-runner-target"} {
-		for _, r := range field[[]any](t, all["ClusterRole /"+role], "rules") {
+	for role, namespace := range map[string]string{"ClusterRole /drill-runner": "", "ClusterRole /drill-runner-target": "shop",
+		"Role failoverdrill/drill-runner": "failoverdrill"} {
+		for _, r := range field[[]any](t, all[role], "rules") {
 			rule := r.(map[string]any)
 			for _, group := range rule["apiGroups"].([]any) {
 				for _, resource := range rule["resources"].([]any) {
 					for _, verb := range rule["verbs"].([]any) {
-						p := drill.Permission{Verb: verb.(string), Group: group.(string), Resource: resource.(string)}
-						if role == "drill-runner-target" {
-							p.Namespace = "shop"
-						}
+						p := drill.Permission{Verb: verb.(string), Group: group.(string), Resource: resource.(string), Namespace: namespace}
 						granted[p.String()] = true
 					}
 				}

@@ -15,9 +15,11 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/failoverdrill/drill/internal/faults"
 	"github.com/failoverdrill/drill/internal/kube"
 	"github.com/failoverdrill/drill/internal/metrics"
 	"github.com/failoverdrill/drill/internal/runner"
+	"github.com/failoverdrill/drill/internal/server"
 )
 
 // logger writes JSON lines to standard error; people read the events, not the log.
@@ -73,6 +75,7 @@ func execRun(ctx context.Context, env *Env, client *kube.Client, id string, me k
 	stop := serveMetrics(registry, listen, log)
 	defer stop()
 	x := execution{client: client, runs: runs, id: id, drill: d, journal: journal, log: log,
+		agents:    faults.Agents{Image: env.Getenv(server.EnvImage), Owner: kube.OwnerOf(run), Generation: journal.Generation},
 		observers: []runner.Observer{&jsonView{w: env.Stdout}, metrics.New(registry, d, settings(d))}}
 	rep := x.execute(ctx)
 	clean, done := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Minute)

@@ -42,6 +42,7 @@ type execution struct {
 	journal   runner.Journal
 	observers []runner.Observer
 	log       *zap.Logger
+	agents    faults.Agents
 }
 
 // execute wires the drill's kinds to the runner's interfaces and runs it.
@@ -49,7 +50,9 @@ func (x execution) execute(ctx context.Context) drill.Report {
 	spec := x.drill.Targets[0]
 	kind, _ := targets.Find(spec.Kind)
 	target := kind.Bind(targets.Deps{Run: x.id, Kube: x.client, Secret: x.secret, Log: x.log.Named("target")}, spec.Name, spec.Spec)
-	deps := faults.Deps{Run: x.id, Kube: x.client, Target: func(name string) (faults.Target, bool) { return target, name == spec.Name }}
+	deps := faults.Deps{Run: x.id, Kube: x.client, Target: func(name string) (faults.Target, bool) { return target, name == spec.Name },
+		Namespace: kind.Namespaces(spec.Spec)[0], Agents: x.agents}
+	deps.Agents.Timeout = x.drill.Timeout
 	var bound []runner.BoundFault
 	for _, f := range x.drill.Faults {
 		kind, _ := faults.Find(f.Kind)

@@ -98,6 +98,15 @@ func needsOf(d *drill.Drill) needs {
 		}
 	}
 	for _, f := range d.Faults {
+		if beside, ok := f.Spec.(interface{ Namespaces() []string }); ok {
+			for _, ns := range beside.Namespaces() {
+				if !slices.Contains(n.namespaces, ns) {
+					n.namespaces = append(n.namespaces, ns)
+				}
+			}
+		}
+	}
+	for _, f := range d.Faults {
 		kind, _ := faults.Find(f.Kind)
 		n.faults = append(n.faults, f.Kind)
 		for _, ns := range n.namespaces {

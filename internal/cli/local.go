@@ -7,8 +7,10 @@ import (
 	"time"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/faults"
 	"github.com/failoverdrill/drill/internal/kube"
 	"github.com/failoverdrill/drill/internal/runner"
+	"github.com/failoverdrill/drill/internal/server"
 )
 
 // runLocal executes the run in this process: same code and same record as in a runner pod. The server makes no pod for
@@ -30,6 +32,7 @@ func runLocal(ctx context.Context, env *Env, client *kube.Client, runs *kube.Run
 	}
 	journal := runs.Journal(run.Name, claimed.Status.Generation)
 	x := execution{client: client, runs: runs, id: run.Name, drill: d, journal: journal, log: logger(env),
+		agents:    faults.Agents{Image: env.Getenv(server.EnvImage), Owner: kube.OwnerOf(run), Generation: journal.Generation},
 		observers: []runner.Observer{v}}
 	rep := x.execute(ctx)
 	clean, done := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)

@@ -101,6 +101,7 @@ func makePlan(ctx context.Context, client *kube.Client, d *drill.Drill) (*plan, 
 	spec := d.Targets[0]
 	kind, _ := targets.Find(spec.Kind)
 	target := kind.Bind(targets.Deps{Run: "plan", Kube: client, Secret: x.secret}, spec.Name, spec.Spec)
+	home := kind.Namespaces(spec.Spec)[0]
 	if p.Members, p.Views, err = target.Look(ctx); err != nil {
 		return p, refuse(err)
 	}
@@ -109,7 +110,8 @@ func makePlan(ctx context.Context, client *kube.Client, d *drill.Drill) (*plan, 
 	}
 	for _, f := range d.Faults {
 		kind, _ := faults.Find(f.Kind)
-		deps := faults.Deps{Run: "plan", Kube: client, Target: func(name string) (faults.Target, bool) { return labelled{p.Members}, name == spec.Name }}
+		deps := faults.Deps{Run: "plan", Kube: client, Target: func(name string) (faults.Target, bool) { return labelled{p.Members}, name == spec.Name },
+			Namespace: home}
 		_, fp, err := kind.Bind(deps, f.Name, f.Spec).Plan(ctx)
 		if err != nil {
 			if err := refuse(err); err != nil {

@@ -16,7 +16,7 @@ var version = "dev"
 func commands() []func(*Env) *cobra.Command {
 	return []func(*Env) *cobra.Command{
 		runCommand, validateCommand, planCommand, scheduleCommand, recoverCommand, historyCommand, reportCommand,
-		installCommand, uninstallCommand, serveCommand, execCommand, versionCommand,
+		installCommand, uninstallCommand, serveCommand, execCommand, agentCommand, versionCommand,
 	}
 }
 

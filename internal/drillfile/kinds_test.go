@@ -56,6 +56,15 @@ type killPrimarySpec struct {
 	HoldDown string `hcl:"hold_down,optional"`
 }
 
+type networkPartitionSpec struct {
+	Target    string         `hcl:"target,optional"`
+	Duration  string         `hcl:"duration"`
+	From      hcl.Expression `hcl:"from"`
+	To        hcl.Expression `hcl:"to"`
+	Direction string         `hcl:"direction,optional"`
+	Action    string         `hcl:"action,optional"`
+}
+
 func decode[Spec any](body hcl.Body, ctx *hcl.EvalContext) (any, hcl.Diagnostics) {
 	var spec Spec
 	diags := gohcl.DecodeBody(body, ctx, &spec)
@@ -111,6 +120,8 @@ func kinds() drillfile.Kinds {
 			},
 		}, {
 			Name: "pod_kill", Doc: "Pods are removed.", Decode: decode[podKillSpec],
+		}, {
+			Name: "network_partition", Doc: "A network is cut.", Decode: decode[networkPartitionSpec],
 		}},
 	}
 }

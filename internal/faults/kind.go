@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/gohcl"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/failoverdrill/drill/internal/drill"
@@ -33,6 +35,17 @@ type Deps struct {
 	Run    string // the run's id
 	Kube   kubernetes.Interface
 	Target func(name string) (Target, bool) // nil when only reverting
+	// Namespace is the target's; empty when only reverting.
+	Namespace string
+	Agents    Agents
+}
+
+// Agents is what a fault needs to put agents on nodes.
+type Agents struct {
+	Image      string                // empty where none is known: such faults are refused
+	Owner      metav1.OwnerReference // the run's record, with which they go at the latest
+	Generation func() int64          // the newest that the runner holds; agents refuse an older one
+	Timeout    time.Duration         // of the drill
 }
 
 // Impl is what the author of a kind writes: typed spec and state, no JSON and no erased types.
@@ -147,8 +160,14 @@ func decoder[Spec any](check func(*Spec) hcl.Diagnostics) func(hcl.Body, *hcl.Ev
 
 // define erases an Impl's types.
 func define[Spec, State any](k Kind, impl Impl[Spec, State], check func(*Spec) hcl.Diagnostics) Kind {
+	return defineEach(k, func() Impl[Spec, State] { return impl }, check)
+}
+
+// defineEach is define for an Impl that remembers something, such as its connections: each fault has one of its own.
+func defineEach[Spec, State any](k Kind, make func() Impl[Spec, State], check func(*Spec) hcl.Diagnostics) Kind {
 	k.Decode = decoder(check)
 	k.bind = func(d Deps, name string, spec any) *Fault {
+		impl := make()
 		f := erase(d, impl)
 		f.plan = func(ctx context.Context) (json.RawMessage, drill.FaultPlan, error) {
 			st, plan, err := impl.Plan(ctx, d, name, spec.(Spec))
@@ -161,7 +180,7 @@ func define[Spec, State any](k Kind, impl Impl[Spec, State], check func(*Spec) h
 		}
 		return f
 	}
-	k.restore = func(d Deps) *Fault { return erase(d, impl) }
+	k.restore = func(d Deps) *Fault { return erase(d, make()) }
 	return k
 }
 

@@ -1,7 +1,7 @@
 package faults
 
 // Kinds lists every fault that a drill file may use.
-func Kinds() []Kind { return []Kind{killPrimary(), podKill()} }
+func Kinds() []Kind { return []Kind{killPrimary(), podKill(), networkPartition()} }
 
 // Find returns the kind of that name.
 func Find(name string) (Kind, bool) {

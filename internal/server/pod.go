@@ -17,6 +17,7 @@ const (
 	EnvPodUID       = "POD_UID"
 	EnvPodNamespace = "POD_NAMESPACE"
 	EnvNodeName     = "NODE_NAME"
+	EnvImage        = "DRILL_IMAGE"
 )
 
 const (
@@ -76,6 +77,7 @@ func runnerContainer(o Options, run *kube.DrillRun) corev1.Container {
 		Env: []corev1.EnvVar{
 			field(EnvPodName, "metadata.name"), field(EnvPodUID, "metadata.uid"),
 			field(EnvPodNamespace, "metadata.namespace"), field(EnvNodeName, "spec.nodeName"),
+			{Name: EnvImage, Value: o.Image}, // the agents that it makes are of the same version
 			// On a node of 64 cores the collector would use them all at once, and the target's pods would feel it.
 			{Name: "GOMAXPROCS", Value: "4"},
 			{Name: "GOMEMLIMIT", Value: "400MiB"},

@@ -1,0 +1,235 @@
+package faults
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/kube"
+)
+
+// Directions of a partition, as from sees them.
+const (
+	directionBoth = "both"
+	directionIn   = "in"
+	directionOut  = "out"
+)
+
+const roleAny = "any"
+
+func networkPartition() Kind {
+	return defineEach(Kind{
+		Name: "network_partition",
+		Doc:  "Cut the network between two groups of pods, or between pods and the API server, for a while.",
+		Permissions: func(namespace string) []drill.Permission {
+			discovery := "discovery.k8s.io"
+			return []drill.Permission{
+				{Verb: "get", Resource: "pods", Namespace: namespace},
+				{Verb: "list", Resource: "pods", Namespace: namespace},
+				{Verb: "list", Resource: "services", Namespace: namespace},
+				{Verb: "list", Group: discovery, Resource: "endpointslices", Namespace: namespace},
+				{Verb: "create", Resource: "pods", Namespace: kube.Namespace},
+				{Verb: "get", Resource: "pods", Namespace: kube.Namespace},
+				{Verb: "delete", Resource: "pods", Namespace: kube.Namespace},
+				{Verb: "create", Resource: "secrets", Namespace: kube.Namespace},
+				{Verb: "delete", Resource: "secrets", Namespace: kube.Namespace},
+			}
+		},
+	}, func() Impl[networkPartitionSpec, networkPartitionState] { return &partitioner{} }, (*networkPartitionSpec).check)
+}
+
+type networkPartitionSpec struct {
+	Target         string         `hcl:"target,optional"`
+	Duration       string         `hcl:"duration"`
+	DurationRange  hcl.Range      `hcl:"duration,attr_value_range"`
+	FromExpr       hcl.Expression `hcl:"from"`
+	ToExpr         hcl.Expression `hcl:"to"`
+	Direction      string         `hcl:"direction,optional"`
+	DirectionRange hcl.Range      `hcl:"direction,attr_value_range"`
+	Action         string         `hcl:"action,optional"`
+	ActionRange    hcl.Range      `hcl:"action,attr_value_range"`
+
+	hold     time.Duration
+	from, to side
+}
+
+// side is one of the two groups of pods.
+type side struct {
+	role      string // of the target's members; empty when a selector chooses
+	selector  labels.Selector
+	namespace string // of the selector; empty: the target's
+	apiServer bool   // and the API server
+}
+
+// pods reports whether the side has pods in it at all.
+func (s side) pods() bool { return s.role != "" || s.selector != nil }
+
+func (s *networkPartitionSpec) check() hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	wrong := func(at hcl.Range, summary, detail string, args ...any) {
+		diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: fmt.Sprintf(detail, args...), Subject: &at})
+	}
+	hold, err := drill.ParseDuration(s.Duration)
+	switch {
+	case err != nil:
+		wrong(s.DurationRange, "Invalid duration", "%s.", err)
+	case hold < minCut || hold > maxCut:
+		wrong(s.DurationRange, "Duration out of range", "A partition of %q is too short to prove, or too long to be meant. Write a duration from %s to %s.", s.Duration, minCut, maxCut)
+	}
+	s.hold = hold
+	if s.Direction == "" {
+		s.Direction = directionBoth
+	}
+	if known := []string{directionBoth, directionIn, directionOut}; !slices.Contains(known, s.Direction) {
+		wrong(s.DirectionRange, "Unknown direction", "There is no direction %q. Write one of: %s; in and out are as from sees them.", s.Direction, strings.Join(known, ", "))
+	}
+	switch s.Action {
+	case "", "drop":
+	case "reject":
+		wrong(s.ActionRange, "Not available yet", "The action \"reject\" is not available yet. Write \"drop\", or leave it out.")
+	default:
+		wrong(s.ActionRange, "Unknown action", "There is no action %q. Write \"drop\", or leave it out.", s.Action)
+	}
+	s.from = decodeSide(s.FromExpr, "from", wrong)
+	s.to = decodeSide(s.ToExpr, "to", wrong)
+	if s.from.apiServer {
+		wrong(s.FromExpr.Range(), "API server in from", "The API server can be in to alone: rules are made where from's pods are. Swap the two sides.")
+	}
+	return diags
+}
+
+// Bounds of a partition's length: Confirm alone takes more than a second, and nobody means an hour.
+const (
+	minCut = 5 * time.Second
+	maxCut = 30 * time.Minute
+)
+
+// decodeSide reads a side, with each complaint at the part that it is about.
+func decodeSide(expr hcl.Expression, name string, wrong func(hcl.Range, string, string, ...any)) side {
+	var s side
+	const shape = "Write it as { role = \"primary\" }, { role = \"replica\" }, { role = \"any\" } or { selector = \"app=orders\" }"
+	pairs, diags := hcl.ExprMap(expr)
+	if diags.HasErrors() {
+		wrong(expr.Range(), "Invalid side", "%s must say which pods are on this side of the cut. %s.", name, shape)
+		return s
+	}
+	var namespaceAt hcl.Range
+	told := false
+	complain := wrong
+	wrong = func(at hcl.Range, summary, detail string, args ...any) {
+		told = true
+		complain(at, summary, detail, args...)
+	}
+	for _, pair := range pairs {
+		key, _ := pair.Key.Value(nil)
+		at := pair.Value.Range()
+		value, diags := pair.Value.Value(nil)
+		if diags.HasErrors() || value.IsNull() || !value.IsKnown() || value.IsMarked() {
+			wrong(at, "Invalid side", "Write a plain value here, without a reference.")
+			continue
+		}
+		field := ""
+		if key.Type() == cty.String && key.IsKnown() && !key.IsNull() {
+			field = key.AsString()
+		}
+		want := cty.String
+		if field == "api_server" {
+			want = cty.Bool
+		}
+		if slices.Contains([]string{"role", "selector", "namespace", "api_server"}, field) && !value.Type().Equals(want) {
+			wrong(at, "Invalid side", "%s must be a %s.", field, want.FriendlyName())
+			continue
+		}
+		switch field {
+		case "role":
+			s.role = value.AsString()
+			if known := []string{string(drill.RolePrimary), string(drill.RoleReplica), roleAny}; !slices.Contains(known, s.role) {
+				wrong(at, "Unknown role", "There is no role %q. Write one of: %s.", s.role, strings.Join(known, ", "))
+			}
+		case "selector":
+			selector, err := labels.Parse(value.AsString())
+			if err != nil || selector.Empty() {
+				wrong(at, "Invalid selector", "%q selects no pods by their labels. Write it as for kubectl get pods -l, such as \"app=orders\".", value.AsString())
+				selector = labels.Nothing()
+			}
+			s.selector = selector
+		case "namespace":
+			s.namespace, namespaceAt = value.AsString(), at
+		case "api_server":
+			s.apiServer = value.True()
+		default:
+			wrong(pair.Key.Range(), "Unsupported argument", "A side has no argument %q. It may have role, selector, namespace and, in to, api_server.", field)
+		}
+	}
+	switch {
+	case s.role != "" && s.selector != nil:
+		wrong(expr.Range(), "Two ways to choose pods", "role and selector exclude each other. Remove one of them from %s.", name)
+	case !s.pods() && !s.apiServer && !told:
+		wrong(expr.Range(), "Invalid side", "%s chooses no pods. %s.", name, shape)
+	case s.namespace != "" && s.selector == nil:
+		wrong(namespaceAt, "Namespace without selector", "namespace is where selector looks for pods, and there is none. Members of the target are found by their role.")
+	}
+	return s
+}
+
+// TargetName is the target whose members the roles mean: the one named, else the one that the fault shares its name with.
+func (s networkPartitionSpec) TargetName(fault string) string {
+	if s.Target != "" {
+		return s.Target
+	}
+	return fault
+}
+
+// Namespaces are those, beside the target's, that the fault touches: its requester must be allowed to there, too.
+func (s networkPartitionSpec) Namespaces() []string {
+	var all []string
+	for _, one := range []side{s.from, s.to} {
+		if one.namespace != "" {
+			all = append(all, one.namespace)
+		}
+	}
+	return all
+}
+
+// networkPartitionState is enough to take the agents away, which is all that a process other than the runner has to do.
+type networkPartitionState struct {
+	Run       string            `json:"run"`
+	Target    string            `json:"target"`
+	Primary   string            `json:"primary,omitempty"` // UID of who must still be the primary when it is cut
+	From      []partitionedPod  `json:"from"`
+	To        []partitionedPod  `json:"to,omitempty"`
+	API       []netip.AddrPort  `json:"api_server,omitempty"`
+	Direction string            `json:"direction"`
+	Hold      float64           `json:"hold_seconds"`
+	Agents    map[string]string `json:"agents"` // pod name -> node
+	Secret    string            `json:"secret"`
+}
+
+// partitionedPod is a pod on one of the sides.
+type partitionedPod struct {
+	drill.Member
+	IPs []netip.Addr `json:"ips"`
+}
+
+func (st networkPartitionState) hold() time.Duration {
+	return time.Duration(st.Hold * float64(time.Second))
+}
+
+// pods are the pods of both sides.
+func (st networkPartitionState) pods() []partitionedPod { return slices.Concat(st.From, st.To) }
+
+func agentNames(st networkPartitionState) []string {
+	var all []string
+	for name := range st.Agents {
+		all = append(all, name)
+	}
+	slices.Sort(all)
+	return all
+}
