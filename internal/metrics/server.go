@@ -57,7 +57,8 @@ type Server struct {
 
 	work    sync.Mutex // one at a time; held while the store is asked, which no scrape may wait for
 	version string
-	seen    map[string]bool // the UIDs of the records that an earlier Sync was given
+	seen    map[string]bool // the UIDs of the records that the last Sync was given
+	gone    map[string]bool // the UIDs of records that are deleted; the next write forgets them
 
 	mu     sync.Mutex // of what a scrape shows; written with both held
 	totals *totals    // as they are stored; nil until they were loaded
@@ -76,7 +77,8 @@ type drillState struct {
 
 // NewServer returns a collector without any series: Rebuild makes them. Schedules may be nil.
 func NewServer(store Store, schedules func() []Schedule) *Server {
-	s := &Server{store: store, schedules: schedules, families: map[string]*prometheus.Desc{}, seen: map[string]bool{}, drills: map[string]*drillState{}}
+	s := &Server{store: store, schedules: schedules, families: map[string]*prometheus.Desc{},
+		seen: map[string]bool{}, gone: map[string]bool{}, drills: map[string]*drillState{}}
 	for _, f := range serverFamilies() {
 		s.families[f.name] = prometheus.NewDesc("drill_"+f.name, f.help, f.labels, nil)
 	}
@@ -101,7 +103,12 @@ func (s *Server) Rebuild(ctx context.Context, read func(context.Context) ([]Reco
 		for _, r := range records {
 			there[r.UID] = true
 		}
-		err = s.count(ctx, records, func(uid string) bool { return !there[uid] })
+		for uid := range s.totals.counted {
+			if !there[uid] {
+				s.gone[uid] = true
+			}
+		}
+		err = s.count(ctx, records)
 		if errors.Is(err, errConflict) {
 			continue
 		}
@@ -125,8 +132,14 @@ func (s *Server) Sync(ctx context.Context, records []Record) error {
 	for _, r := range records {
 		there[r.UID] = true
 	}
+	for uid := range s.seen {
+		if !there[uid] { // and a cache that is only behind has not had it
+			s.gone[uid] = true
+		}
+	}
+	s.seen = there
 	for range attempts {
-		err := s.count(ctx, records, func(uid string) bool { return s.seen[uid] && !there[uid] })
+		err := s.count(ctx, records)
 		if errors.Is(err, errConflict) {
 			if err = s.load(ctx); err == nil {
 				continue
@@ -135,7 +148,6 @@ func (s *Server) Sync(ctx context.Context, records []Record) error {
 		if err != nil {
 			return err
 		}
-		s.seen = there
 		s.show(records)
 		return nil
 	}
@@ -170,7 +182,7 @@ func (s *Server) set(t *totals) {
 
 // count adds the runs that are not in the totals, and stores the result before anybody can see it: a counter that was
 // scraped never falls again.
-func (s *Server) count(ctx context.Context, records []Record, gone func(uid string) bool) error {
+func (s *Server) count(ctx context.Context, records []Record) error {
 	base, err := s.encoded()
 	if err != nil {
 		return err
@@ -193,10 +205,8 @@ func (s *Server) count(ctx context.Context, records []Record, gone func(uid stri
 	if !changed {
 		return nil
 	}
-	for uid := range next.counted {
-		if gone(uid) {
-			delete(next.counted, uid)
-		}
+	for uid := range s.gone {
+		delete(next.counted, uid)
 	}
 	raw, err := next.encode()
 	if err != nil {
@@ -210,7 +220,7 @@ func (s *Server) count(ctx context.Context, records []Record, gone func(uid stri
 		return errConflict
 	}
 	s.set(next)
-	s.version = version
+	s.version, s.gone = version, map[string]bool{}
 	return nil
 }
 

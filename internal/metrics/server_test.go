@@ -265,6 +265,14 @@ func TestADeletedRecordStaysCounted(t *testing.T) {
 	require.InDelta(t, 1, runs(t, registry, drill.VerdictFailed), 0)
 	require.InDelta(t, 2, runs(t, registry, drill.VerdictPassed), 0)
 	require.Equal(t, map[string]bool{"c": true}, s.totals.counted, "what is gone needs no note any more")
+	for range 2 {
+		require.NoError(t, s.Sync(t.Context(), []Record{c}))
+	}
+	for range 2 {
+		require.NoError(t, s.Sync(t.Context(), nil))
+	}
+	require.NoError(t, s.Sync(t.Context(), []Record{ended("d", drill.VerdictPassed, 4)}))
+	require.Equal(t, map[string]bool{"d": true}, s.totals.counted, "although nothing was written when it went")
 }
 
 // TestAStaleCacheForgetsNothing: a record that the cache does not have yet was counted, and must not be twice.
