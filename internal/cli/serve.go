@@ -13,7 +13,7 @@ func serveCommand(env *Env) *cobra.Command {
 	c := &cobra.Command{
 		Use: "serve", Short: "Schedule drills, admit runs, start their runner pods, and put back what a lost runner left",
 		Long: `Serve is what drill's Deployment runs. Several replicas may run; one of them leads.
-The HTTP port is read-only: /metrics, /healthz, /readyz. Runs are requested through the Kubernetes API alone.
+The HTTP port is read-only: a page for people at /, and /metrics, /healthz, /readyz. Runs are requested through the Kubernetes API alone.
 
 Drills that drill schedule add installed run when they are due. With --drills, so do those in a directory, such as a
 mounted volume: in the name of the server's own account, which must be granted what they do.`,
@@ -31,7 +31,7 @@ mounted volume: in the name of the server's own account, which must be granted w
 		},
 	}
 	cluster.add(c)
-	c.Flags().StringVar(&listen, "listen", ":8080", "address of /metrics, /healthz and /readyz")
+	c.Flags().StringVar(&listen, "listen", ":8080", "address of the page at /, of /metrics, /healthz and /readyz")
 	c.Flags().StringVar(&image, "image", env.Getenv("DRILL_IMAGE"), "the image of runner pods")
 	c.Flags().StringVar(&directory, "drills", env.Getenv("DRILL_DRILLS"), "a directory of drill files to schedule in the server's own name")
 	c.Flags().StringVar(&namespace, "namespace", kube.Namespace, "drill's own namespace")

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"embed"
+	"encoding/json"
 	"fmt"
 	"html/template"
 	"maps"
@@ -20,8 +21,8 @@ import (
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/history"
 	"github.com/failoverdrill/drill/internal/kube"
-	"github.com/failoverdrill/drill/internal/metrics"
 	"github.com/failoverdrill/drill/internal/report"
+	"github.com/failoverdrill/drill/internal/schedule"
 )
 
 //go:embed page
@@ -36,15 +37,17 @@ const (
 type pages struct {
 	o         Options
 	runs      *kube.Runs
+	schedules *kube.Schedules
 	templates *template.Template
 
 	mu   sync.Mutex
 	read time.Time
 	list []*kube.DrillRun
+	book schedule.Book
 }
 
 func newPages(o Options) *pages {
-	return &pages{o: o, runs: kube.NewRuns(o.Client.Dynamic, o.Namespace),
+	return &pages{o: o, runs: kube.NewRuns(o.Client.Dynamic, o.Namespace), schedules: kube.NewSchedules(o.Client, o.Namespace),
 		templates: template.Must(template.New("").Funcs(template.FuncMap{
 			"date": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") }, "stamp": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 			"word": verdictWord, "tone": verdictTone, "count": countText, "seconds": secondsText, "lag": lagText,
@@ -83,26 +86,37 @@ func (p *pages) render(w http.ResponseWriter, name string, data any) {
 	p.answer(w, "text/html; charset=utf-8", body.Bytes())
 }
 
-// records are all runs, the newest first.
-func (p *pages) records(r *http.Request) ([]*kube.DrillRun, error) {
+// records are all runs, the newest first, and the book of schedules: what is in the cluster, because a server that stands
+// by keeps neither.
+func (p *pages) records(r *http.Request) ([]*kube.DrillRun, schedule.Book, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if time.Since(p.read) < pageFresh {
-		return p.list, nil
+		return p.list, p.book, nil
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), 10*time.Second)
 	defer cancel()
 	list, err := p.runs.List(ctx)
 	if err != nil {
-		return nil, err
+		return nil, schedule.Book{}, err
 	}
-	p.list, p.read = list, time.Now()
-	return list, nil
+	raw, _, err := p.schedules.Book(ctx)
+	if err != nil {
+		return nil, schedule.Book{}, err
+	}
+	var book schedule.Book
+	if len(raw) > 0 {
+		if err := json.Unmarshal(raw, &book); err != nil {
+			return nil, schedule.Book{}, fmt.Errorf("read the book of schedules: %w", err)
+		}
+	}
+	p.list, p.book, p.read = list, book, time.Now()
+	return list, book, nil
 }
 
 // find returns the named run. It has answered when there is none.
 func (p *pages) find(w http.ResponseWriter, r *http.Request) *kube.DrillRun {
-	all, err := p.records(r)
+	all, _, err := p.records(r)
 	if err != nil {
 		p.unread(w, err)
 		return nil
@@ -180,14 +194,15 @@ type overview struct {
 	SincePassed string
 	Next        time.Time
 	UntilNext   string
-	Missed      uint64
+	Missed      int
+	Paused      bool
 	Chart       *chart
 	Runs        []history.Entry
 	More        int
 }
 
 func (p *pages) index(w http.ResponseWriter, r *http.Request) {
-	all, err := p.records(r)
+	all, book, err := p.records(r)
 	if err != nil {
 		p.unread(w, err)
 		return
@@ -226,15 +241,11 @@ func (p *pages) index(w http.ResponseWriter, r *http.Request) {
 			d.SincePassed = ago(now.Sub(d.Passed))
 		}
 	}
-	var schedules []metrics.Schedule
-	if p.o.Schedules != nil {
-		schedules = p.o.Schedules()
-	}
-	for _, s := range schedules {
-		d := drillOf(s.Drill)
-		d.Next, d.Missed = s.Next, s.Missed
-		if !s.Next.IsZero() {
-			d.UntilNext = until(s.Next.Sub(now))
+	for _, e := range book.Entries {
+		d := drillOf(e.Drill)
+		d.Next, d.Missed, d.Paused = e.Upcoming(), e.Missed, e.Paused
+		if !d.Next.IsZero() {
+			d.UntilNext = until(d.Next.Sub(now))
 		}
 	}
 	for name, d := range drills {

@@ -16,15 +16,19 @@ import (
 
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/kube"
-	"github.com/failoverdrill/drill/internal/metrics"
+	"github.com/failoverdrill/drill/internal/schedule"
 )
 
 // site is the port of a server that does not lead.
 func (w *world) site() http.Handler {
 	o := w.o
 	o.Registry = prometheus.NewRegistry()
-	o.Schedules = func() []metrics.Schedule {
-		return []metrics.Schedule{{Drill: "d", Fault: "kill_primary", Next: time.Now().Add(50 * time.Hour), Missed: 3}, {Drill: "monthly", Next: time.Now()}}
+	w.Helper()
+	book, err := json.Marshal(schedule.Book{Entries: []schedule.Entry{{Drill: "d", Next: time.Now().Add(50 * time.Hour), Missed: 3},
+		{Drill: "monthly", Next: time.Now()}, {Drill: "off", Next: time.Now(), Paused: true}}})
+	require.NoError(w, err)
+	if there, _, _ := kube.NewSchedules(w.o.Client, ns).Book(w.Context()); len(there) == 0 {
+		require.NoError(w, kube.NewSchedules(w.o.Client, ns).SaveBook(w.Context(), book, ""))
 	}
 	return handler(o, &elector{options: o})
 }
@@ -65,7 +69,7 @@ func TestThePageShowsEveryDrill(t *testing.T) {
 	got := w.get(w.site(), "/")
 	require.Equal(t, http.StatusOK, got.Code)
 	body := got.Body.String()
-	for _, want := range []string{"✓ passed", "14.96 s", "14.56 s and 15.56 s", "23 hours ago", "in 2 days", "3 missed", "never", "monthly", "objective 30 s",
+	for _, want := range []string{"✓ passed", "14.96 s", "14.56 s and 15.56 s", "23 hours ago", "in 2 days", "3 missed", "never", "monthly", "paused", "objective 30 s",
 		`href="runs/2026-11-28t10-04-05z-d-0008"`, `class="never"`, "at most 0.020 s", "Chart of recovery in 9 runs"} {
 		require.Contains(t, body, want)
 	}
