@@ -151,7 +151,8 @@ func scheduledFiles(env *Env, paths []string) ([]scheduledFile, error) {
 
 func addSchedule(ctx context.Context, env *Env, client *kube.Client, f scheduledFile, who kube.Requester) error {
 	store := kube.NewSchedules(client, kube.Namespace)
-	if _, err := store.Install(ctx, f.name, map[string]string{filepath.Base(f.path): f.source}, who); err != nil {
+	replaced, err := store.Install(ctx, f.name, map[string]string{filepath.Base(f.path): f.source}, who)
+	if err != nil {
 		return err
 	}
 	seen := takenUp(ctx, store, f)
@@ -159,8 +160,12 @@ func addSchedule(ctx context.Context, env *Env, client *kube.Client, f scheduled
 		e, ok := seen[d.Name]
 		switch {
 		case ok && e.Problem != "":
-			env.status("Not scheduled: %s: %s.", d.Name, e.Problem)
-			return silent{exitRefused}
+			if !replaced { // then nothing has changed
+				if err := store.Remove(ctx, f.name); err != nil {
+					return err
+				}
+			}
+			return &drill.Refusal{Code: "not_scheduled", Text: e.Problem}
 		case ok && !e.Next.IsZero():
 			fmt.Fprintf(env.Stdout, "Scheduled %s as %s: next %s.\n", d.Name, who.User, when(e.Next, time.Now()))
 		default:

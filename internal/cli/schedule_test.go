@@ -116,3 +116,21 @@ func TestScheduleListText(t *testing.T) {
 	require.InDelta(t, 2, decoded.Schedules[0]["missed"], 0)
 	require.Len(t, decoded.Problems, 1)
 }
+
+// TestWhatTheServerDoesNotTakeIsNotLeftThere: another ConfigMap has a drill of that name.
+func TestWhatTheServerDoesNotTakeIsNotLeftThere(t *testing.T) {
+	ctx := context.Background()
+	client := &kube.Client{Interface: fake.NewClientset()}
+	store := kube.NewSchedules(client, "")
+	raw, err := json.Marshal(schedule.Book{Problems: []schedule.SourceProblem{{Source: "configmap mine", Text: `drill "d" is scheduled from configmap theirs already`}}})
+	require.NoError(t, err)
+	require.NoError(t, store.SaveBook(ctx, raw, ""))
+	f := scheduledFile{name: "mine", path: "d.hcl", source: "x", drills: []*drill.Drill{{Name: "d", Schedule: &drill.Schedule{Cron: "@daily", Timezone: "UTC"}}}}
+	env := &Env{Stdout: &bytes.Buffer{}, Stderr: &bytes.Buffer{}}
+	err = addSchedule(ctx, env, client, f, kube.Requester{User: "alice"})
+	require.Equal(t, exitRefused, exitCode(err))
+	require.ErrorContains(t, err, "configmap theirs")
+	left, err := store.List(ctx)
+	require.NoError(t, err)
+	require.Empty(t, left)
+}

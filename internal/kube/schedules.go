@@ -203,7 +203,7 @@ func (s *Schedules) explain(what string, err error) error {
 			Text: "drill is not installed in this cluster. Install it with drill install, or choose another context"}
 	case apierrors.IsForbidden(err):
 		return &drill.Refusal{Code: "forbidden", Err: err, Text: fmt.Sprintf(
-			"you may not %s in namespace %s. Ask for the ClusterRole drill-scheduler there: kubectl create rolebinding --clusterrole drill-scheduler --user YOU -n %s NAME",
+			"you may not %s in namespace %s. Ask for the ClusterRole drill-scheduler there: kubectl -n %s create rolebinding NAME --clusterrole drill-scheduler --user YOU",
 			what, s.namespace, s.namespace)}
 	}
 	return fmt.Errorf("%s: %w", what, err)
