@@ -297,7 +297,7 @@ func evict(ctx context.Context, d Deps, st podKillState) error {
 	case 0:
 		return nil
 	case asked:
-		return &drill.Refusal{Code: "evictions_refused", Text: fmt.Sprintf("None of %d evictions was allowed: %s", asked, strings.Join(words, "; "))}
+		return &drill.Refusal{Code: "evictions_refused", Text: fmt.Sprintf("No eviction was allowed, of %d that were asked for: %s", asked, strings.Join(words, "; "))}
 	}
 	return &drill.Curtailed{Code: "evictions_refused", Spared: spared,
 		Text: fmt.Sprintf("%d of %d evictions were allowed. The others were refused: %s.", asked-len(spared), asked, strings.Join(words, "; "))}
