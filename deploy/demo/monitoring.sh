@@ -36,7 +36,7 @@ build() {
 
 deploy() {
   kubectl create namespace $NS --dry-run=client -o yaml | kubectl apply -f -
-  kubectl apply -f "$here/monitoring/rbac.yaml"
+  kubectl apply -f "$here/monitoring/endpoints.yaml"
   kubectl apply -k "$here/monitoring"
   kubectl -n $NS rollout status deployment/prometheus --timeout=120s
 }
@@ -64,7 +64,7 @@ query() {
 
 down() {
   cluster
-  kubectl delete -f "$here/monitoring/rbac.yaml" --ignore-not-found
+  kubectl delete -f "$here/monitoring/endpoints.yaml" --ignore-not-found
   step "delete namespace $NS" kubectl delete namespace $NS --ignore-not-found --timeout=120s
 }
 
