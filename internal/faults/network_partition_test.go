@@ -3,6 +3,7 @@ package faults
 import (
 	"encoding/json"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -65,6 +66,11 @@ func TestAPartitionIsCutProvedHeldAndHealed(t *testing.T) {
 			require.NoError(t, f.Recheck(t.Context(), state))
 			require.NoError(t, f.Inject(t.Context(), state))
 			require.False(t, n.reaches(t, apiAddress+":6443"))
+			arriving, leaving := "drop what comes from peers4", "drop what goes to peers4"
+			require.Equal(t, direction != "out", strings.Contains(n.ruleset(t, 0), arriving), "as from sees it")
+			require.Equal(t, direction != "in", strings.Contains(n.ruleset(t, 0), leaving))
+			require.Equal(t, direction != "in", strings.Contains(n.ruleset(t, 1), arriving), "and at the other end")
+			require.Equal(t, direction != "out", strings.Contains(n.ruleset(t, 1), leaving))
 			by, err := f.Confirm(t.Context(), state)
 			require.NoError(t, err)
 			require.Contains(t, by, "new connections on 3 paths timed out and 3 open ones fell silent")
