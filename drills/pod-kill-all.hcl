@@ -1,11 +1,12 @@
-# Every pod crashes at once. There is an outage, and it lasts until a new pod is Ready: the drill says how long that is.
+# Every pod is taken away at once, without grace. There is an outage, and it lasts until a new pod is Ready: the drill
+# says how long that is.
 #
 # This is the floor of what a bad rollout, a wrong command or an eviction of everything costs.
 #
 # Change namespace, selector and url to your own service. Everything else can stay as it is.
 
 drill "pod-kill-all" {
-  description = "All pods crash at once. Checkout is out until a new pod is Ready, for no longer than half a minute."
+  description = "All pods are taken away at once. Checkout is out until a new pod is Ready, for no longer than half a minute."
 
   # The whole run, from its plan to its report. A run that takes longer has failed.
   timeout = "10m"
@@ -40,7 +41,7 @@ drill "pod-kill-all" {
   fault "pod_kill" "checkout" {
     all = true
 
-    # Like a crash: no time to say goodbye.
+    # Without grace: the object is gone at once, and the kubelet ends the process about two seconds later.
     method = "force_delete"
   }
 

@@ -41,7 +41,7 @@ drill "pod-kill-one" {
   fault "pod_kill" "checkout" {
     count = 1
 
-    # With the pod's own grace period. "force_delete" is a crash; "evict" asks the PodDisruptionBudgets first, as the
+    # With the pod's own grace period. "force_delete" gives none; "evict" asks the PodDisruptionBudgets first, as the
     # drain of a node does.
     method = "graceful"
   }

@@ -1,12 +1,12 @@
-# Two of three pods crash at once. The third serves on, and requests that are sent to the other two fail until the
-# endpoints have followed.
+# Two of three pods are taken away at once, without grace. The third serves on, and a request that is sent to one of the
+# other two fails if the endpoints follow later than the process ends.
 #
-# A PodDisruptionBudget that allows one pod to be unavailable does not help: it guards evictions, and a crash asks nobody.
+# A PodDisruptionBudget that allows one pod to be unavailable does not help: it guards evictions, and a delete asks nobody.
 #
 # Change namespace, selector and url to your own service. Everything else can stay as it is.
 
 drill "pod-kill-two" {
-  description = "Two of three pods crash. The third serves on, and clients see a short disturbance."
+  description = "Two of three pods are taken away at once. The third serves on, and clients see a short disturbance at most."
 
   # The whole run, from its plan to its report. A run that takes longer has failed.
   timeout = "10m"
@@ -41,7 +41,7 @@ drill "pod-kill-two" {
   fault "pod_kill" "checkout" {
     count = 2
 
-    # Like a crash: no time to say goodbye, so connections to the dead pods fail until nothing leads to them any more.
+    # Without grace: the object is gone at once, and the kubelet ends the process about two seconds later.
     method = "force_delete"
   }
 

@@ -161,7 +161,7 @@ func (r *run) mattered(b drill.Budget) string {
 	}
 	switch {
 	case evicted+spared == 0:
-		return fmt.Sprintf("It did not matter (%s, %d allowed): a budget guards evictions, and these pods were deleted, as in a crash.", b.Rule, b.Allowed)
+		return fmt.Sprintf("It did not matter (%s, %d allowed): a budget guards evictions, and nobody asks it before a delete or a crash.", b.Rule, b.Allowed)
 	case spared == 0:
 		return fmt.Sprintf("It allowed what was asked for: %s (%s, %d allowed before).", plural(evicted, "eviction"), b.Rule, b.Allowed)
 	}

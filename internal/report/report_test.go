@@ -144,7 +144,7 @@ func reports() map[string]drill.Report {
 func replaced() drill.Report {
 	r := passed()
 	r.Run.ID, r.Run.Drill, r.Run.File = "2026-11-21t10-04-05z-pod-kill-all-7f3a", "pod-kill-all", "drills/pod-kill-all.hcl"
-	r.Run.Description = "All pods crash at once. Checkout is out until a new pod is Ready."
+	r.Run.Description = "All pods are taken away at once. Checkout is out until a new pod is Ready."
 	r.Writes, r.ReplicationLag, r.Primaries = nil, nil, nil
 	r.Faults = []drill.FaultReport{{Kind: "pod_kill", Name: "checkout", Method: "force_delete", InjectedOffset: new(drill.Seconds(12)), Confirmed: true,
 		ConfirmedBy: "3 gone, no answer at the address", Reverted: true, Residue: []string{},
@@ -158,7 +158,7 @@ func replaced() drill.Report {
 			{Name: "redundant", Start: 4.18, Seconds: 1.92, Signal: "as many ready endpoints as are desired"}}}
 	r.Endpoints = &drill.EndpointsReport{Desired: new(3), LeastReady: new(0), NoEndpoints: new(drill.Seconds(3.98)), NewMember: &drill.NewMember{First: 4.03, All: 6.1},
 		Budgets: []drill.BudgetReport{{Name: "checkout", AllowedBefore: 1, Covers: 3,
-			Text: "It did not matter (maxUnavailable 1, 1 allowed): a budget guards evictions, and these pods were deleted, as in a crash."}}}
+			Text: "It did not matter (maxUnavailable 1, 1 allowed): a budget guards evictions, and nobody asks it before a delete or a crash."}}}
 	r.Probes = []drill.ProbeReport{{Name: "checkout", Kind: "http", Class: drill.ClassFresh, RateHz: 20, Slots: 1600, OK: 1517, Failed: 83, Outage: new(drill.Seconds(4.15)),
 		LatencyP50: new(drill.Seconds(0.004)), LatencyP99: new(drill.Seconds(0.012)), FailuresBySignal: map[string]int{"refused": 80, "timeout": 3}}}
 	r.Objectives = []drill.ObjectiveReport{{Name: "recovery_time", LimitSeconds: new(drill.Seconds(30)), ValueSeconds: new(drill.Seconds(4.21)), JudgedBy: "upper_seconds", Met: true}}
