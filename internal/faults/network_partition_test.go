@@ -2,6 +2,7 @@ package faults
 
 import (
 	"encoding/json"
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -11,7 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	ktesting "k8s.io/client-go/testing"
 
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/kube"
@@ -122,6 +125,25 @@ func TestAnotherProcessHealsFromTheStateAlone(t *testing.T) {
 	require.NoError(t, other.Revert(t.Context(), state), "any number of times")
 	require.ErrorIs(t, f.Held(t.Context(), state), drill.ErrNotConfirmed, "whoever was the runner finds out")
 	require.NoError(t, f.Revert(t.Context(), state))
+}
+
+func TestTheCutIsHealedWithoutTheAPIServer(t *testing.T) {
+	n := newNetwork(t)
+	f, state := n.prepared(t, isolate)
+	require.NoError(t, f.Recheck(t.Context(), state))
+	away := true
+	n.kube.PrependReactor("*", "*", func(ktesting.Action) (bool, runtime.Object, error) {
+		return away, nil, errors.New("the API server is away")
+	})
+	require.NoError(t, f.Inject(t.Context(), state))
+	_, err := f.Confirm(t.Context(), state)
+	require.NoError(t, err)
+	require.NoError(t, f.Held(t.Context(), state))
+	require.ErrorContains(t, f.Revert(t.Context(), state), "away", "the agent pods are still there")
+	require.Empty(t, n.rulesets(t), "and the cut is not")
+	away = false
+	require.NoError(t, f.Revert(t.Context(), state))
+	require.Empty(t, n.left(t))
 }
 
 func TestAPreparationIsTakenAwayByAnyProcess(t *testing.T) {
