@@ -48,7 +48,7 @@ test: ## Unit tests, and a real PostgreSQL pair on loopback
 	go test -race -timeout 9m $$(go list ./... | grep -vE '/internal/(agent|faults)$$')
 	go test -race -timeout 9m -exec $(CURDIR)/test/netns/as-root.sh ./internal/agent ./internal/faults # need root
 
-smoke: ## The kill-primary drill in kind, asserted on its report
+smoke: ## The shipped drills in kind, asserted on their reports; reports and JUnit in .ci/out
 	$(MAKE) --no-print-directory lab
 	$(DEMO) up fast
 	$(MAKE) --no-print-directory install

@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/kube"
 )
 
@@ -22,15 +23,10 @@ import (
 const writerLoop = `until psql -qXc 'create table if not exists independent(n int)' "$URI" 2>/dev/null; do sleep 0.5; done
 while :; do timeout 1 psql -qXc 'insert into independent values (1)' "$URI" >/dev/null 2>&1 && date +%s.%N; sleep 0.02; done`
 
-// TestIndependentWriter compares drill's outage with the one that psql in a loop sees beside it. The writer is closed
-// loop with a timeout of 1 s, so it may see the outage longer by that and by one round of its own.
-func TestIndependentWriter(t *testing.T) {
-	c := cluster(t)
-	whole(t, c)
-	startWriter(t, c)
-	code, rep := drillRun(t, "drills/kill-primary.hcl")
-	require.Zero(t, code)
-	acks := writerAcks(t, c)
+// agrees compares drill's outage with the one that psql in a loop saw beside it. The writer is closed loop with a
+// timeout of 1 s, so it may see the outage longer by that and by one round of its own.
+func agrees(t *testing.T, rep drill.Report, acks []float64) {
+	t.Helper()
 	require.Greater(t, len(acks), 200)
 
 	injected := float64(rep.Run.Started.UnixNano())/1e9 + float64(*rep.Faults[0].InjectedOffset)
