@@ -273,7 +273,13 @@ func TestFrozenPrimaryBlocksItsPinnedSession(t *testing.T) {
 	}
 	pooled := count(r.of("orders", from, thawed))
 	t.Logf("pooled while frozen: %v", pooled)
-	assert.Less(t, pooled["unsent"], 10, "slots that wait do not use up the sessions")
+	full := 0 // a slot that found no session is given up at its turn; one that this process was too late for, later
+	for _, s := range r.of("orders", from, thawed) {
+		if s.Outcome == drill.OutcomeUnsent && s.Done.Sub(s.Scheduled) <= 20*time.Millisecond {
+			full++
+		}
+	}
+	assert.Zero(t, full, "slots that wait do not use up the sessions")
 
 	// Another pod takes the member's place: the session that hangs is given up.
 	l.pair.First.Freeze()
