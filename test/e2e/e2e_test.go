@@ -271,6 +271,7 @@ func TestKillPrimary(t *testing.T) {
 
 	require.Len(t, rep.Faults, 1)
 	require.True(t, rep.Faults[0].Confirmed)
+	require.Contains(t, rep.Faults[0].ConfirmedBy, "no answer at its address")
 	require.True(t, rep.Faults[0].Reverted)
 	require.Empty(t, rep.Faults[0].Residue)
 	require.Len(t, rep.Faults[0].Victims, 1)
