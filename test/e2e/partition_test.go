@@ -20,31 +20,44 @@ import (
 
 const partitionDrill = "drills/partition-primary.hcl"
 
-// sandbox is the process id, on this machine, of a pod's first container, whose network namespace the tests look into by
-// themselves: what they see is not drill's word.
-func sandbox(t *testing.T, c *kube.Client, pod string) string {
+// window is a look into a pod's network namespace by the test itself: what it sees is not drill's word.
+type window struct{ container string }
+
+func lookInto(t *testing.T, c *kube.Client, pod string) window {
 	t.Helper()
 	p, err := c.CoreV1().Pods(shop).Get(context.Background(), pod, metav1.GetOptions{})
 	require.NoError(t, err)
 	require.NotEmpty(t, p.Status.ContainerStatuses)
 	_, id, _ := strings.Cut(p.Status.ContainerStatuses[0].ContainerID, "://")
-	out, err := asRoot("sh", "-c", "grep -ls "+id+" /proc/[0-9]*/cgroup | head -1 | cut -d/ -f3").Output()
-	require.NoError(t, err)
-	require.NotEmpty(t, strings.TrimSpace(string(out)), "no process of %s on this machine; the lab's nodes are containers here", pod)
-	return strings.TrimSpace(string(out))
+	return window{id}
 }
 
-// ruleset is what nft lists in a pod's network namespace.
-func ruleset(t *testing.T, pid string) string {
+// run runs a command in the pod's network. The process by which the network is found may be gone a moment later, so it
+// is looked for each time; the lab's nodes are containers, and their processes are seen here.
+func (w window) run(command string) (string, error) {
+	enter := "p=$(grep -ls " + w.container + " /proc/[0-9]*/cgroup | head -1 | cut -d/ -f3) && [ -n \"$p\" ] && exec nsenter --net=/proc/$p/ns/net " + command
+	out, err := asRoot("bash", "-c", enter).CombinedOutput()
+	return string(out), err
+}
+
+// ruleset is what nft lists there.
+func (w window) ruleset(t *testing.T) string {
 	t.Helper()
-	out, err := inNetwork(pid, "nft", "list", "ruleset").CombinedOutput()
-	require.NoError(t, err, string(out))
-	return string(out)
+	var out string
+	var err error
+	for range 5 {
+		if out, err = w.run("nft list ruleset"); err == nil {
+			return out
+		}
+	}
+	require.NoError(t, err, out)
+	return ""
 }
 
-// inNetwork is a command in a process's network namespace.
-func inNetwork(pid string, args ...string) *exec.Cmd {
-	return asRoot("nsenter", append([]string{"--net=/proc/" + pid + "/ns/net"}, args...)...)
+// flows tries to connect to PostgreSQL at an address.
+func (w window) flows(ip string) bool {
+	_, err := w.run("timeout 0.3 bash -c 'exec 3<>/dev/tcp/" + ip + "/5432'")
+	return err == nil
 }
 
 func asRoot(name string, args ...string) *exec.Cmd {
@@ -52,11 +65,6 @@ func asRoot(name string, args ...string) *exec.Cmd {
 		return exec.Command(name, args...)
 	}
 	return exec.Command("sudo", append([]string{name}, args...)...)
-}
-
-// flows tries, from the pod of that process, to connect to PostgreSQL at an address.
-func flows(pid, ip string) bool {
-	return inNetwork(pid, "timeout", "0.3", "bash", "-c", "exec 3<>/dev/tcp/"+ip+"/5432").Run() == nil
 }
 
 // cutPods are the primary, and one replica with its address.
@@ -100,8 +108,8 @@ func TestPartitionPrimary(t *testing.T) {
 	c := cluster(t)
 	whole(t, c)
 	primary, replica, _ := cutPods(t, c)
-	ofPrimary, ofReplica := sandbox(t, c, primary), sandbox(t, c, replica)
-	before := ruleset(t, ofPrimary) + ruleset(t, ofReplica)
+	ofPrimary, ofReplica := lookInto(t, c, primary), lookInto(t, c, replica)
+	before := ofPrimary.ruleset(t) + ofReplica.ruleset(t)
 	code, rep := drillRun(t, partitionDrill)
 	require.Contains(t, []drill.Verdict{drill.VerdictPassed, drill.VerdictFailed}, rep.Run.Verdict, "%+v", rep.Run.Reasons)
 	require.Contains(t, []int{0, 10}, code)
@@ -118,12 +126,12 @@ func TestPartitionPrimary(t *testing.T) {
 	require.NotNil(t, rep.Recovery.FirstSuccess)
 	// Patroni's leadership must run out before another may take it.
 	require.Greater(t, float64(*rep.Recovery.FirstSuccess), 5.0)
-	require.Greater(t, float64(*rep.Recovery.Redundancy), 59.0, "the old primary cannot be back before the heal")
+	require.Greater(t, float64(*rep.Recovery.Redundancy), 44.0, "the old primary cannot be back before the heal")
 	require.NotNil(t, rep.Writes.Lost)
 	require.Zero(t, rep.Writes.Phantom+rep.Writes.Fabricated+rep.Writes.Duplicate)
 	require.Equal(t, 1, rep.Primaries.LeaderChanges)
 
-	require.Equal(t, before, ruleset(t, ofPrimary)+ruleset(t, ofReplica))
+	require.Equal(t, before, ofPrimary.ruleset(t)+ofReplica.ruleset(t))
 	noAgents(t, c)
 	nothingLeft(t, c)
 }
@@ -135,22 +143,22 @@ func TestPartitionRunnerKilled(t *testing.T) {
 	c := cluster(t)
 	whole(t, c)
 	primary, replica, replicaIP := cutPods(t, c)
-	pid, ofReplica := sandbox(t, c, primary), sandbox(t, c, replica)
-	before := ruleset(t, pid) + ruleset(t, ofReplica)
-	require.True(t, flows(pid, replicaIP))
+	ofPrimary, ofReplica := lookInto(t, c, primary), lookInto(t, c, replica)
+	before := ofPrimary.ruleset(t) + ofReplica.ruleset(t)
+	require.True(t, ofPrimary.flows(replicaIP))
 	since := time.Now()
 	cmd := start(t, "run", partitionDrill)
 	r := newest(t, c, since)
 	injected(t, c, r.Name)
-	require.False(t, flows(pid, replicaIP), "the pinger sees the cut")
-	require.Contains(t, ruleset(t, pid), "flags owner")
+	require.False(t, ofPrimary.flows(replicaIP), "the pinger sees the cut")
+	require.Contains(t, ofPrimary.ruleset(t), "flags owner")
 
 	running := record(t, c, r.Name)
 	killed := time.Now()
 	killRunner(t, running)
 	healed := time.Duration(0)
 	for healed == 0 && time.Since(killed) < 3*ttl {
-		if flows(pid, replicaIP) {
+		if ofPrimary.flows(replicaIP) {
 			healed = time.Since(killed)
 		}
 	}
@@ -162,7 +170,7 @@ func TestPartitionRunnerKilled(t *testing.T) {
 	done := finished(t, c, r.Name, 2*time.Minute)
 	require.Equal(t, drill.VerdictError, done.Status.Verdict)
 	require.Equal(t, kube.FaultReverted, done.Status.Faults[0].Phase, done.Status.Message)
-	require.Equal(t, before, ruleset(t, pid)+ruleset(t, ofReplica))
+	require.Equal(t, before, ofPrimary.ruleset(t)+ofReplica.ruleset(t))
 	noAgents(t, c)
 	nothingLeft(t, c)
 }
