@@ -52,8 +52,7 @@ smoke: ## The shipped drills in kind, asserted on their reports; reports and JUn
 	$(MAKE) --no-print-directory lab
 	$(DEMO) up fast
 	$(MAKE) --no-print-directory install
-	go test -tags e2e -count 1 -p 1 -timeout 10m ./internal/kube ./internal/server
-	go test -tags e2e -count 1 -timeout 30m -v ./test/e2e
+	go test -tags e2e -count 1 -timeout 30m -v ./internal/kube ./internal/server ./test/e2e
 
 lint: .tools/golangci-lint-$(GOLANGCI) ## golangci-lint, with depguard holding the import arrows
 	$< run ./...
