@@ -111,6 +111,7 @@ type stateless struct {
 	pods    map[string]*corev1.Pod
 	slices  map[string]*discoveryv1.EndpointSlice
 	budgets map[string]*policyv1.PodDisruptionBudget
+	ports   []int32 // that the Service has led to; it names none while it leads nowhere
 	owners  []owner // who says how many are desired
 	loose   int     // members that no controller answers for
 	desired int

@@ -257,7 +257,10 @@ func (t *stateless) Answers(ctx context.Context, m drill.Member) bool {
 		return false
 	}
 	dialer := net.Dialer{Timeout: knockTimeout}
-	for _, port := range t.ports() {
+	t.mu.Lock()
+	ports := slices.Clone(t.ports)
+	t.mu.Unlock()
+	for _, port := range ports {
 		conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(m.IP, strconv.Itoa(int(port))))
 		if err == nil {
 			conn.Close()
@@ -278,21 +281,6 @@ func (t *stateless) taken(ctx context.Context, m drill.Member) bool {
 	})
 }
 
-// ports are those of the members that the Service leads to.
-func (t *stateless) ports() []int32 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var ports []int32
-	for _, s := range t.slices {
-		for _, p := range s.Ports {
-			if p.Port != nil && (p.Protocol == nil || *p.Protocol == corev1.ProtocolTCP) && !slices.Contains(ports, *p.Port) {
-				ports = append(ports, *p.Port)
-			}
-		}
-	}
-	return ports
-}
-
 // Close has nothing to take away.
 func (t *stateless) Close(context.Context) error { return nil }
 
@@ -306,6 +294,13 @@ func (t *stateless) setSlices(all map[string]*discoveryv1.EndpointSlice) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.slices = all
+	for _, s := range all {
+		for _, p := range s.Ports {
+			if p.Port != nil && (p.Protocol == nil || *p.Protocol == corev1.ProtocolTCP) && !slices.Contains(t.ports, *p.Port) {
+				t.ports = append(t.ports, *p.Port)
+			}
+		}
+	}
 }
 
 func (t *stateless) setBudgets(all map[string]*policyv1.PodDisruptionBudget) {

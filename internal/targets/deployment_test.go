@@ -319,6 +319,9 @@ func TestDeploymentAnswers(t *testing.T) {
 	s.edit("b", func(p *corev1.Pod) { p.Status.PodIP = "127.0.0.1" })
 	require.False(t, target.Answers(t.Context(), m), "the address is another pod's now")
 	s.edit("b", func(p *corev1.Pod) { p.Status.PodIP = "10.0.0.2" })
+	slice.Endpoints, slice.Ports = nil, nil // as the API server's controller leaves it when the last endpoint is gone
+	target.(*stateless).setSlices(map[string]*discoveryv1.EndpointSlice{slice.Name: slice})
+	require.True(t, target.Answers(t.Context(), m), "a process may outlive its pod's object and the Service's endpoints")
 	l.Close()
 	require.False(t, target.Answers(t.Context(), m))
 }

@@ -131,8 +131,13 @@ func TestPodKillAll(t *testing.T) {
 	require.Zero(t, code)
 	podKilled(t, c, rep, before, 3)
 	rec := rep.Recovery
-	require.Equal(t, drill.OutcomeReplaced, rec.Outcome)
 	require.Positive(t, float64(*rep.Endpoints.NoEndpoints))
+	// A process outlives its object by two seconds, and kube-proxy takes a second to notice: new pods may be Ready before
+	// any client has missed the old ones.
+	if rec.Outcome == drill.OutcomeNoImpact {
+		return
+	}
+	require.Equal(t, drill.OutcomeReplaced, rec.Outcome)
 	// Nobody can have been served for good before the first new pod was Ready, as drill heard of it.
 	require.Greater(t, float64(rec.Upper), float64(rep.Endpoints.NewMember.First)-0.5)
 	require.GreaterOrEqual(t, float64(rec.Unavailable), float64(*rep.Endpoints.NoEndpoints)-1, "without endpoints nobody is served")
