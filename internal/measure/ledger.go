@@ -47,7 +47,7 @@ func (r *run) ledger() (*drill.WritesReport, []drill.Finding) {
 			Text: "The primary could not be read at the end: whether writes were lost is not known."}}
 	}
 	r.lost(rep, order, held)
-	return rep, r.replicaFindings(order, held)
+	return rep, append(r.doomed(order, held), r.replicaFindings(order, held)...)
 }
 
 // writes reports whether the probe enters anything in the ledger.
@@ -97,6 +97,31 @@ func (r *run) lost(rep *drill.WritesReport, order []*stream, held map[string][]i
 		}
 	}
 	rep.Lost, rep.LostSpan = &n, new(seconds(last.Sub(first)))
+}
+
+// doomed tells of the writes that the former primary went on acknowledging after the fault and that are lost: it was cut
+// off and did not know, or did not care.
+func (r *run) doomed(order []*stream, held map[string][]int64) []drill.Finding {
+	former := r.former()
+	if r.injection == nil || former == "" {
+		return nil
+	}
+	n := 0
+	var last drill.Offset
+	for _, st := range order {
+		has := set(held[st.name])
+		for seq, s := range st.sent {
+			if acknowledged(*s) && by(s.Sample) == former && s.Sent > r.injection.at && !has[seq] {
+				n++
+				last = max(last, s.Done)
+			}
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	return []drill.Finding{{Severity: "warning", Code: "doomed_writes", Text: fmt.Sprintf(
+		"%s went on acknowledging writes until %s after the fault: %s of that time are lost.", former, say(r.since(last)), plural(n, "acknowledged write"))}}
 }
 
 // uninvited counts what must not be there, on whichever member: each number once, however many members show it.

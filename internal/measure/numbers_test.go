@@ -33,6 +33,10 @@ func TestLedger(t *testing.T) {
 			return w.Phantom + w.Fabricated + w.Duplicate + w.IndeterminatePresent
 		}},
 		{name: "lost", edit: func(sc *scene) { sc.lost = func(seq int64) bool { return seq >= 900 && seq < 925 } }, lost: 25, span: 0.48},
+		{name: "acknowledged by a primary that was cut off", edit: func(sc *scene) {
+			sc.cuts[0].from = 25 * sec // the fault is at 20 s
+			sc.lost = func(seq int64) bool { return seq >= 990 && seq < 1240 }
+		}, lost: 250, span: 4.98, findings: []string{"doomed_writes"}},
 		{name: "ghost", edit: func(sc *scene) {
 			sc.edit, sc.readBack = edit(500, drill.OutcomeIndeterminate), func(b *drill.ReadBack) {
 				for _, m := range []string{"a", "b", "c"} {
@@ -290,4 +294,17 @@ func TestProbes(t *testing.T) {
 	require.InDelta(t, 0.0014, float64(*ps[0].LatencyP99), 1e-9)
 	require.Nil(t, ps[2].Outage, "pinned probes have no outage")
 	require.Equal(t, "a", ps[2].Member)
+}
+
+// TestDoomedWrites: only what was sent after the fault counts, and only what the former primary acknowledged.
+func TestDoomedWrites(t *testing.T) {
+	sc := failover()
+	sc.cuts[0].from = 25 * sec // the fault is at 20 s
+	sc.lost = func(seq int64) bool { return seq >= 990 && seq < 1240 }
+	rep := sc.report()
+	require.Len(t, rep.Findings, 1)
+	require.Equal(t, "a went on acknowledging writes until 4.781 s after the fault: 239 acknowledged writes of that time are lost.", rep.Findings[0].Text)
+	sc.cuts[0].from = 20 * sec
+	sc.lost = func(seq int64) bool { return seq >= 990 && seq < 1000 }
+	require.Empty(t, sc.report().Findings, "lost by replication that lagged: nobody was cut off")
 }
