@@ -154,16 +154,30 @@ func (u *uninstaller) allowances(ctx context.Context) error {
 	return nil
 }
 
-// letGo takes the finalizers off the records: there is no server any more that would.
+// letGo takes the finalizers off the records: there is no server any more that would. The custom resource goes only when
+// the last record is gone, in whichever namespace somebody made it.
 func (u *uninstaller) letGo(ctx context.Context) error {
-	runs, err := u.runs(ctx)
-	if err != nil {
-		return err
+	list, err := u.client.Dynamic.Resource(kube.Resource).List(ctx, metav1.ListOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
 	}
-	store := kube.NewRuns(u.client.Dynamic, namespace)
+	if err != nil {
+		return fmt.Errorf("list the records: %w", err)
+	}
 	var all []error
-	for _, run := range runs {
-		all = append(all, store.SetFinalizer(ctx, run, false))
+	for _, record := range list.Items {
+		if !slices.Contains(record.GetFinalizers(), kube.Finalizer) {
+			continue
+		}
+		runs := kube.NewRuns(u.client.Dynamic, record.GetNamespace())
+		run, err := runs.Get(ctx, record.GetName())
+		switch {
+		case apierrors.IsNotFound(err):
+		case err != nil:
+			all = append(all, err)
+		default:
+			all = append(all, runs.SetFinalizer(ctx, run, false))
+		}
 	}
 	return errors.Join(all...)
 }

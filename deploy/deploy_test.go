@@ -121,6 +121,21 @@ func TestUninstallRefusesWhileARunIsInProgress(t *testing.T) {
 	}
 }
 
+// TestUninstallLetsGoOfRecordsEverywhere: one record with a finalizer, wherever it is, keeps the custom resource for ever.
+func TestUninstallLetsGoOfRecordsEverywhere(t *testing.T) {
+	c := cluster(t)
+	o := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "failoverdrill.io/v1alpha1", "kind": "DrillRun",
+		"metadata": map[string]any{"name": "stray", "namespace": "elsewhere", "finalizers": []any{kube.Finalizer}}}}
+	_, err := c.Dynamic.Resource(kube.Resource).Namespace("elsewhere").Create(t.Context(), o, metav1.CreateOptions{})
+	require.NoError(t, err)
+	require.NoError(t, deploy.Delete(t.Context(), c, deploy.DeleteOptions{Timeout: 5 * time.Second}))
+	left, err := c.Dynamic.Resource(kube.Resource).List(t.Context(), metav1.ListOptions{})
+	require.NoError(t, err)
+	for _, record := range left.Items {
+		require.Empty(t, record.GetFinalizers(), record.GetName())
+	}
+}
+
 func TestInstallNamesTheNamespaceThatIsNotThere(t *testing.T) {
 	c := cluster(t)
 	_, err := c.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}}, metav1.CreateOptions{})
