@@ -56,7 +56,13 @@ func newLab(t *testing.T) *lab {
 		GenerateName: "drill-test-", Labels: map[string]string{"failoverdrill.io/test": "server"}}}, metav1.CreateOptions{})
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		_ = c.CoreV1().Namespaces().Delete(context.WithoutCancel(ctx), ns.Name, metav1.DeleteOptions{})
+		ctx := context.WithoutCancel(ctx)
+		runs := kube.NewRuns(c.Dynamic, ns.Name)
+		left, _ := runs.List(ctx)
+		for _, run := range left { // the test's server is gone, and nobody else would let them go
+			_ = runs.SetFinalizer(ctx, run, false)
+		}
+		_ = c.CoreV1().Namespaces().Delete(ctx, ns.Name, metav1.DeleteOptions{})
 	})
 	_, err = c.CoreV1().ServiceAccounts(ns.Name).Create(ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "drill-runner"}}, metav1.CreateOptions{})
 	require.NoError(t, err)
