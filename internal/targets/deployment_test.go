@@ -264,7 +264,15 @@ func TestDeploymentWatches(t *testing.T) {
 	until("at once", func(r drill.Readiness) bool { return len(r.Endpoints) == 3 })
 	require.Equal(t, []drill.Budget{{Name: "checkout", Rule: "maxUnavailable 1", Allowed: 1, Covers: 3}}, last().Budgets, "no other covers these pods")
 	require.Equal(t, "checkout", last().Target)
-	time.Sleep(50 * time.Millisecond) // the fake's watches begin after its lists
+	require.Eventually(t, func() bool { // the fake's watches begin after its lists, and miss what happens in between
+		watched := map[string]bool{}
+		for _, a := range s.kube.Actions() {
+			if a.GetVerb() == "watch" {
+				watched[a.GetResource().Resource] = true
+			}
+		}
+		return watched["pods"] && watched["endpointslices"] && watched["poddisruptionbudgets"]
+	}, 5*time.Second, 10*time.Millisecond)
 
 	s.lead("a", "-b", "c")
 	until("an endpoint is gone", func(r drill.Readiness) bool { return slices.Equal(memberNames(r.Endpoints), []string{"a", "c"}) })
