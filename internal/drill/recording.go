@@ -1,13 +1,16 @@
 package drill
 
-import "time"
+import (
+	"iter"
+	"time"
+)
 
 // Recording is one run as it happened: enough to compute its report, again and again.
 type Recording struct {
 	Run        RunReport // without verdict and reasons
 	Objectives []Objective
 	Settings   Settings
-	Events     []Event
+	Events     iter.Seq[Event] // in the order of the stream; it may be walked through more than once
 }
 
 // Settings are the rules by which a run is measured.

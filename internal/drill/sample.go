@@ -87,8 +87,31 @@ type Sample struct {
 	Role      Role   // that member's own word
 	Epoch     int64
 	Reading   *Reading // of a pinned slot that a replica or primary answered
+	Op        *Op      // of a slot that checks an invariant: what it asked for and what it was answered
 	Value     float64  // what a numeric probe read
 	Valued    bool     // there is a Value; an answer without one says that there is nothing to read
+}
+
+// OpFunc names what an operation does.
+type OpFunc string
+
+// The operations of invariants' probes.
+const (
+	OpRead     OpFunc = "read"     // reads a register, an account's balance, or which writes are shown
+	OpWrite    OpFunc = "write"    // writes a register
+	OpCAS      OpFunc = "cas"      // writes a register if it holds what is expected
+	OpTransfer OpFunc = "transfer" // moves an amount from one account to another
+	OpSum      OpFunc = "sum"      // reads every account at once
+)
+
+// Op is what a slot of an invariant's probe asked for, and what the answer held. It is part of the history that the
+// invariants are judged by, in the terms of Jepsen's histories.
+type Op struct {
+	Func    OpFunc
+	Session int64   // the session that it ran in, counted from 1 in each probe; 0: in none that lasts
+	Key     int64   // the register or account
+	Args    []int64 // what was asked for: the new value; the expected and the new one; the other account and the amount
+	Got     []int64 // what was answered; nil when nothing was
 }
 
 // Lateness is how much later than scheduled the slot was sent.

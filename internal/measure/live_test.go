@@ -15,7 +15,7 @@ func play(sc scene, at func(l *Live, now drill.Offset)) {
 	rec := sc.recording()
 	l := NewLive(rec.Settings)
 	var samples []drill.Sample
-	events := slices.Clone(rec.Events)
+	events := slices.Collect(rec.Events)
 	for _, e := range events {
 		samples = append(samples, e.Samples...)
 	}
@@ -188,12 +188,12 @@ func TestLiveJudgesAsTheReportDoes(t *testing.T) {
 func BenchmarkLive(b *testing.B) {
 	rec := failover().recording()
 	var samples []drill.Sample
-	for _, e := range rec.Events {
+	for e := range rec.Events {
 		samples = append(samples, e.Samples...)
 	}
 	for b.Loop() {
 		l := NewLive(rec.Settings)
-		for _, e := range rec.Events {
+		for e := range rec.Events {
 			l.Event(e)
 		}
 		for _, s := range samples {

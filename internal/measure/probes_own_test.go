@@ -55,7 +55,7 @@ func (sc scene) withOwn(edit func(*drill.Sample)) drill.Recording {
 		}
 		events = append(events, drill.Event{At: drill.Offset(sc.end), Type: drill.EventSamples, Samples: samples})
 	}
-	rec.Events = append(events, rec.Events...)
+	rec.Events = slices.Values(slices.AppendSeq(events, rec.Events))
 	return rec
 }
 
@@ -219,11 +219,13 @@ func TestLiveOwnProbes(t *testing.T) {
 // TestNumericProbeAloneMeasuresNoRecovery: what reads a number answers also while nobody serves.
 func TestNumericProbeAloneMeasuresNoRecovery(t *testing.T) {
 	rec := failover().withOwn(nil)
-	for i, e := range rec.Events {
+	events := slices.Collect(rec.Events)
+	for i, e := range events {
 		if e.Type == drill.EventProbe && !e.Probe.Numeric() {
-			rec.Events[i].Probe = nil
+			events[i].Probe = nil
 		}
 	}
+	rec.Events = slices.Values(events)
 	require.Nil(t, Report(rec).Recovery)
 }
 

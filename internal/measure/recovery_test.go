@@ -227,8 +227,9 @@ func TestTheOrderOfArrivalDoesNotMatter(t *testing.T) {
 	want := sc.report()
 	for range 3 {
 		rec := sc.recording()
-		for i, e := range rec.Events {
-			random.Shuffle(len(e.Samples), func(x, y int) { rec.Events[i].Samples[x], rec.Events[i].Samples[y] = e.Samples[y], e.Samples[x] })
+		events := slices.Collect(rec.Events)
+		for i, e := range events {
+			random.Shuffle(len(e.Samples), func(x, y int) { events[i].Samples[x], events[i].Samples[y] = e.Samples[y], e.Samples[x] })
 		}
 		require.Equal(t, want, Report(rec))
 	}

@@ -62,7 +62,11 @@ func newRun(rec drill.Recording) *run {
 	var samples []drill.Sample
 	var views []sighting
 	var readBacks []*drill.ReadBack
-	for _, e := range rec.Events {
+	events := rec.Events
+	if events == nil {
+		events = func(func(drill.Event) bool) {} // a record that holds nothing
+	}
+	for e := range events {
 		r.lastMoment = max(r.lastMoment, e.At)
 		switch e.Type {
 		case drill.EventStep:

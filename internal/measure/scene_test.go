@@ -256,7 +256,7 @@ func (sc scene) recording() drill.Recording {
 	events = append(events, at(sc.end, drill.Event{Type: drill.EventEnd, End: end}))
 	set := settings
 	set.ImpactTimeout = sc.impact
-	return drill.Recording{Objectives: sc.objectives, Settings: set, Events: events}
+	return drill.Recording{Objectives: sc.objectives, Settings: set, Events: slices.Values(events)}
 }
 
 // holds is what the members hold in the end: every acknowledged write that was not lost.

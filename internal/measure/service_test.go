@@ -86,7 +86,7 @@ func (s shop) recording() drill.Recording {
 	events = append(events, at(s.end, drill.Event{Type: drill.EventSamples, Samples: samples}), at(s.end, drill.Event{Type: drill.EventEnd, End: end}))
 	set := settings
 	set.ImpactTimeout, set.NoLedger = s.impact, true
-	rec := drill.Recording{Objectives: s.objectives, Settings: set, Events: events}
+	rec := drill.Recording{Objectives: s.objectives, Settings: set, Events: slices.Values(events)}
 	if s.edit != nil {
 		s.edit(&rec)
 	}
@@ -211,7 +211,7 @@ func TestServiceSteadyNeedsItsClients(t *testing.T) {
 	s.cuts = []cut{{5 * sec, 15 * sec, refused}}
 	rec := s.recording()
 	l := NewLive(rec.Settings)
-	for _, e := range rec.Events {
+	for e := range rec.Events {
 		if e.At < drill.Offset(10*sec) {
 			l.Event(e)
 		}
@@ -328,7 +328,7 @@ func TestServiceLive(t *testing.T) {
 	require.False(t, ok)
 	require.Equal(t, "the endpoints are not known yet", why)
 	var samples []drill.Sample
-	events := slices.Clone(rec.Events)
+	events := slices.Collect(rec.Events)
 	for _, e := range events {
 		samples = append(samples, e.Samples...)
 	}

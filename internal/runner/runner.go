@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -106,7 +107,7 @@ func Run(ctx context.Context, c Config) drill.Report {
 func (r *run) Recording() drill.Recording {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return drill.Recording{Run: r.Info, Objectives: r.Drill.Objectives, Settings: r.Settings, Events: r.events}
+	return drill.Recording{Run: r.Info, Objectives: r.Drill.Objectives, Settings: r.Settings, Events: slices.Values(r.events)}
 }
 
 // life goes through the steps and always cleans up. A panic in a step ends the run like any other error.
