@@ -48,6 +48,11 @@ test: ## Unit tests, and a real PostgreSQL pair on loopback
 	go test -race -timeout 9m $$(go list ./... | grep -vE '/internal/(agent|faults)$$')
 	go test -race -timeout 9m -exec $(CURDIR)/test/netns/as-root.sh ./internal/agent ./internal/faults # need root
 
+truth: ## The truth tests that take minutes: what drill publishes, against what a kernel or a server wrote down itself
+	test/postgres/install.sh
+	test/netns/install.sh
+	go test -tags truth -count 1 -p 1 -timeout 20m -v -exec $(CURDIR)/test/netns/as-root.sh ./test/truth/... # one at a time: they measure time
+
 smoke: ## The shipped drills in kind, asserted on their reports; reports and JUnit in .ci/out
 	$(MAKE) --no-print-directory lab
 	$(DEMO) up fast
@@ -62,10 +67,10 @@ lint: .tools/golangci-lint-$(GOLANGCI) ## golangci-lint, with depguard holding t
 	mv .tools/golangci-lint $@
 
 fmt: ## Format the Go code
-	gofmt -w cmd internal deploy test/e2e test/postgres
+	gofmt -w cmd internal deploy test/e2e test/postgres test/truth
 
 check: lint test ## What must hold before a push
-	test -z "$$(gofmt -l cmd internal deploy test/e2e test/postgres)"
+	test -z "$$(gofmt -l cmd internal deploy test/e2e test/postgres test/truth)"
 	bin/drill validate drills
 
-.PHONY: help build image lab lab-down install demo demo-schedule test smoke lint fmt check
+.PHONY: help build image lab lab-down install demo demo-schedule test truth smoke lint fmt check
