@@ -91,7 +91,7 @@ func (c *cluster) member(name string) *member {
 }
 
 // write notes an acknowledged write of the pooled stream.
-func (c *cluster) write(s drill.Sample) {
+func (c *cluster) write(s slot) {
 	if s.Outcome != drill.OutcomeOK || !s.Write {
 		return
 	}
@@ -108,7 +108,7 @@ func (c *cluster) write(s drill.Sample) {
 }
 
 // pinned takes a member's word from a slot of its pinned probe. A slot that brought no reading leaves it unknown.
-func (c *cluster) pinned(s drill.Sample) *member {
+func (c *cluster) pinned(s slot) *member {
 	m := c.member(s.Member)
 	w := word{heard: true, at: s.Scheduled}
 	if s.Reading != nil {
@@ -134,7 +134,7 @@ func (c *cluster) pinned(s drill.Sample) *member {
 
 // lead notes who became primary last. A write that an earlier primary acknowledged and the new one does not show is
 // lost: no replica can ever show it, and its age is not lag. Writes that the leader itself acknowledged are left alone.
-func (c *cluster) lead(s drill.Sample, m *member) {
+func (c *cluster) lead(s slot, m *member) {
 	epoch := cmp.Or(s.Epoch, c.epoch) // 0 is not known
 	if epoch < c.epoch {
 		return // an old primary that has not heard of the new one
@@ -159,7 +159,7 @@ func (c *cluster) lead(s drill.Sample, m *member) {
 
 // lag is the age of the oldest acknowledged write that the member does not show (MEASURING.md, "Replication lag that
 // cannot lie"): at least from the acknowledgement to the question, at most from the sending to the answer.
-func (c *cluster) lag(m *member, s drill.Sample) (b drill.Bounds, caught bool) {
+func (c *cluster) lag(m *member, s slot) (b drill.Bounds, caught bool) {
 	for m.next < len(c.acks) && (m.seen[c.acks[m.next].seq] || c.gone[c.acks[m.next].seq]) {
 		m.next++
 	}

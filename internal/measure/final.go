@@ -12,7 +12,8 @@ import (
 // the injection; the newest of what a numeric probe reads, or the least where that is what counts. A value that is not
 // known is missing.
 func Final(rec drill.Recording) drill.Live {
-	r, rep := newRun(rec), Report(rec)
+	r := newRun(rec)
+	rep := r.report(rec.Run)
 	v := drill.Live{"target": {}, "probe": {}}
 	if r.target != "" {
 		v["target"][r.target] = r.finalTarget(rep)
@@ -92,7 +93,7 @@ func (r *run) finalProbe(p *probe) map[string]float64 {
 	var latencies []time.Duration
 	for _, s := range slots {
 		if s.Outcome == drill.OutcomeOK {
-			latencies = append(latencies, latency(s.Sample))
+			latencies = append(latencies, latency(s))
 		}
 	}
 	if slices.Sort(latencies); len(latencies) > 0 {

@@ -30,24 +30,25 @@ type replay struct {
 func (r *run) replay() *replay {
 	c := newCluster(r.settings.RedundancyLag)
 	c.plan(r.members)
-	var all []drill.Sample
+	var all []*slot
 	for _, p := range r.probes {
 		if p != r.headline && (p.Class != drill.ClassPinned || p.Target != r.target) {
 			continue
 		}
 		c.probe(p.ProbeInfo)
-		for _, s := range p.slots {
-			all = append(all, s.Sample)
+		for i := range p.slots {
+			all = append(all, &p.slots[i])
 		}
 	}
 	// Of samples that ended together the write comes first: a reading that was sent later must know of it.
-	slices.SortStableFunc(all, func(a, b drill.Sample) int {
-		return cmp.Or(cmp.Compare(ended(a), ended(b)), cmp.Compare(b.Class, a.Class), cmp.Compare(a.Probe, b.Probe), cmp.Compare(a.Slot, b.Slot))
+	slices.SortStableFunc(all, func(a, b *slot) int {
+		return cmp.Or(cmp.Compare(ended(*a), ended(*b)), cmp.Compare(b.Class, a.Class), cmp.Compare(a.Probe, b.Probe), cmp.Compare(a.Slot, b.Slot))
 	})
 	v := &replay{}
 	absent := newAbsence(c)
 	good := false
-	for _, s := range all {
+	for _, p := range all {
+		s := *p
 		if s.Class != drill.ClassPinned {
 			c.write(s)
 			continue
@@ -75,7 +76,7 @@ func (r *run) replay() *replay {
 }
 
 // ended is when the outcome was known; a slot that was not sent may carry no time of its own.
-func ended(s drill.Sample) drill.Offset { return max(s.Done, s.Scheduled) }
+func ended(s slot) drill.Offset { return max(s.Done, s.Scheduled) }
 
 // absence collects the time in which a member could not be read while it was not the primary: of a primary that died
 // one does not want to know how far it lags, until another one leads.
@@ -98,7 +99,7 @@ func newAbsence(c *cluster) *absence {
 }
 
 // note takes one pinned slot. An absence begins at the first slot's turn that brought nothing after one that did.
-func (a *absence) note(s drill.Sample, known bool) {
+func (a *absence) note(s slot, known bool) {
 	if a.cluster.leader != a.leaders[len(a.leaders)-1].name {
 		a.leaders = append(a.leaders, sightingOfLeader{s.Done, a.cluster.leader})
 	}
@@ -263,7 +264,7 @@ func (r *run) lagAtFault(v *replay) *drill.Bounds {
 		}
 		for _, p := range r.of(drill.ClassPinned) {
 			for _, s := range p.slots {
-				if s.Member == name && s.Scheduled > last.sent && ended(s.Sample) <= r.injection.from {
+				if s.Member == name && s.Scheduled > last.sent && ended(s) <= r.injection.from {
 					return nil
 				}
 			}

@@ -111,7 +111,7 @@ func (r *run) doomed(order []*stream, held map[string][]int64) []drill.Finding {
 	for _, st := range order {
 		has := set(held[st.name])
 		for seq, s := range st.sent {
-			if acknowledged(*s) && by(s.Sample) == former && s.Sent > r.injection.at && !has[seq] {
+			if acknowledged(*s) && by(*s) == former && s.Sent > r.injection.at && !has[seq] {
 				n++
 				last = max(last, s.Done)
 			}

@@ -22,6 +22,7 @@ type Live struct {
 	plans    []drill.FaultPlan
 	targets  map[string]*liveTarget
 	probes   map[string]*liveProbe
+	shared   traits
 }
 
 // liveTarget is one system under test.
@@ -32,7 +33,7 @@ type liveTarget struct {
 
 // NewLive returns live values of which there is no reading yet.
 func NewLive(settings drill.Settings) *Live {
-	return &Live{settings: settings, baseline: span{to: forever}, targets: map[string]*liveTarget{}, probes: map[string]*liveProbe{}}
+	return &Live{settings: settings, baseline: span{to: forever}, targets: map[string]*liveTarget{}, probes: map[string]*liveProbe{}, shared: traits{}}
 }
 
 // Event takes in what is not a sample: plans, probes, steps and faults. Samples inside an event are ignored, because
@@ -92,7 +93,8 @@ func (l *Live) probe(info drill.ProbeInfo, at drill.Offset) {
 }
 
 // Sample takes in one slot, in whatever order the outcomes become known.
-func (l *Live) Sample(s drill.Sample) {
+func (l *Live) Sample(sample drill.Sample) {
+	s := l.shared.slot(sample)
 	p := l.probes[s.Probe]
 	if p == nil {
 		return
@@ -283,7 +285,7 @@ type turn struct {
 // forget begins the baseline anew.
 func (p *liveProbe) forget() { p.latency = nil }
 
-func (p *liveProbe) take(s drill.Sample, b span) {
+func (p *liveProbe) take(s slot, b span) {
 	p.track(s)
 	if b.holds(s) {
 		d := latency(s)
@@ -312,7 +314,7 @@ func (p *liveProbe) take(s drill.Sample, b span) {
 }
 
 // track notes which slots have been handed over late, so that one that hangs is missed before it has ended.
-func (p *liveProbe) track(s drill.Sample) {
+func (p *liveProbe) track(s slot) {
 	if !p.seen || s.Slot <= p.highest {
 		delete(p.missing, s.Slot)
 	} else {

@@ -26,7 +26,7 @@ type turnaround struct {
 }
 
 // note takes from a slot what only the drill's own probes have.
-func (p *liveProbe) note(s drill.Sample) {
+func (p *liveProbe) note(s slot) {
 	switch {
 	case s.Outcome == drill.OutcomeOK && p.Numeric():
 		if s.Scheduled >= p.reader.at {

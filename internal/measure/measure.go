@@ -8,10 +8,13 @@ import (
 // Report computes everything that a recording says, from its events alone: the same recording always gives the same
 // report. The rules are those of MEASURING.md; the fields are described in REPORT.md.
 func Report(rec drill.Recording) drill.Report {
-	r := newRun(rec)
+	return newRun(rec).report(rec.Run)
+}
+
+func (r *run) report(info drill.RunReport) drill.Report {
 	rep := drill.Report{
 		FormatVersion: drill.FormatVersion,
-		Run:           rec.Run,
+		Run:           info,
 		Faults:        r.faultReports(),
 		Probes:        r.probeReports(),
 		Abort:         r.abort(),

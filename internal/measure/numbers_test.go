@@ -233,11 +233,11 @@ func TestAnAckThatArrivesLate(t *testing.T) {
 	c := newCluster(1)
 	c.plan([]drill.Member{{Name: "a", Role: drill.RolePrimary, Epoch: 1}, {Name: "b", Role: drill.RoleReplica, Epoch: 1}, {Name: "c", Role: drill.RoleReplica, Epoch: 1}})
 	ack := func(seq int64, at time.Duration, by string) {
-		c.write(drill.Sample{Slot: seq, Sent: drill.Offset(at - ms), Done: drill.Offset(at), By: by, Outcome: drill.OutcomeOK, Write: true})
+		c.write(slotOf(drill.Sample{Slot: seq, Sent: drill.Offset(at - ms), Done: drill.Offset(at), By: by, Outcome: drill.OutcomeOK, Write: true}))
 	}
 	read := func(m string, at time.Duration, role drill.Role, seen ...int64) *member {
-		return c.pinned(drill.Sample{Member: m, Scheduled: drill.Offset(at), Sent: drill.Offset(at), Done: drill.Offset(at + ms), Outcome: drill.OutcomeOK,
-			Role: role, Epoch: 2, Reading: &drill.Reading{Seen: seen, Streaming: true, EngineLag: math.NaN()}})
+		return c.pinned(slotOf(drill.Sample{Member: m, Scheduled: drill.Offset(at), Sent: drill.Offset(at), Done: drill.Offset(at + ms), Outcome: drill.OutcomeOK,
+			Role: role, Epoch: 2, Reading: &drill.Reading{Seen: seen, Streaming: true, EngineLag: math.NaN()}}))
 	}
 	ack(1, sec, "a")
 	ack(3, 3*sec, "b")
@@ -251,11 +251,11 @@ func TestAnAckThatArrivesLate(t *testing.T) {
 
 // TestZombieTailAfterAFailback: who leads in the end is the old primary again, and only epochs tell.
 func TestZombieTailAfterAFailback(t *testing.T) {
-	ack := func(at time.Duration, by string, epoch int64) drill.Sample {
-		return drill.Sample{Done: drill.Offset(at), By: by, Epoch: epoch}
+	ack := func(at time.Duration, by string, epoch int64) slot {
+		return slotOf(drill.Sample{Done: drill.Offset(at), By: by, Epoch: epoch})
 	}
 	r := &run{}
-	acks := []drill.Sample{ack(sec, "a", 1), ack(2*sec, "b", 2), ack(4*sec, "a", 1), ack(5*sec, "b", 2), ack(9*sec, "a", 3)}
+	acks := []slot{ack(sec, "a", 1), ack(2*sec, "b", 2), ack(4*sec, "a", 1), ack(5*sec, "b", 2), ack(9*sec, "a", 3)}
 	require.Equal(t, 2*sec, r.zombieTail(acks))
 }
 

@@ -91,7 +91,7 @@ func (r *run) clientMilestones(c *recovery) []milestone {
 func symptom(s slot) string {
 	switch {
 	case s.Outcome == drill.OutcomeOK:
-		return "first answer that came too late: " + say(seconds(latency(s.Sample)))
+		return "first answer that came too late: " + say(seconds(latency(s)))
 	case s.Signal == "":
 		return "first client error"
 	}
@@ -174,8 +174,8 @@ func (r *run) promoted(former, heir string, first slot) *milestone {
 			continue
 		}
 		for _, s := range p.slots {
-			if s.Sent > since && s.Role == drill.RolePrimary && is(by(s.Sample)) {
-				note(s.Done, by(s.Sample))
+			if s.Sent > since && s.Role == drill.RolePrimary && is(by(s)) {
+				note(s.Done, by(s))
 				break
 			}
 		}

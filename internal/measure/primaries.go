@@ -41,31 +41,31 @@ func (r *run) primaries() *drill.PrimariesReport {
 }
 
 // acks lists every write that a known member accepted, through the Service or pinned, by Done.
-func (r *run) acks() []drill.Sample {
-	var acks []drill.Sample
+func (r *run) acks() []slot {
+	var acks []slot
 	for _, p := range r.probes {
 		if p.Target != r.target || p.Class == drill.ClassPooled && p != r.headline {
 			continue
 		}
 		for _, s := range p.slots {
-			if acknowledged(s) && by(s.Sample) != "" {
-				acks = append(acks, s.Sample)
+			if acknowledged(s) && by(s) != "" {
+				acks = append(acks, s)
 			}
 		}
 	}
-	slices.SortFunc(acks, func(a, b drill.Sample) int {
+	slices.SortFunc(acks, func(a, b slot) int {
 		return cmp.Or(cmp.Compare(a.Done, b.Done), cmp.Compare(a.Probe, b.Probe), cmp.Compare(a.Slot, b.Slot))
 	})
 	return acks
 }
 
 // by is the member that answered.
-func by(s drill.Sample) string { return cmp.Or(s.By, s.Member) }
+func by(s slot) string { return cmp.Or(s.By, s.Member) }
 
 // dualPrimary sums the intervals Δ in which two members acknowledged writes. A handover puts the last write of one
 // and the first of the next into one interval without their ever having been primary together: an interval in whose
 // surroundings the acknowledging member changes once and for good is not counted.
-func dualPrimary(acks []drill.Sample, delta time.Duration) time.Duration {
+func dualPrimary(acks []slot, delta time.Duration) time.Duration {
 	var total time.Duration
 	bin := func(i int) int64 { return int64(acks[i].Done) / int64(delta) }
 	before, start := 0, 0 // the first acks of the interval before, and of this one
@@ -90,7 +90,7 @@ func dualPrimary(acks []drill.Sample, delta time.Duration) time.Duration {
 }
 
 // switches counts how often the acknowledging member changes.
-func switches(acks []drill.Sample) int {
+func switches(acks []slot) int {
 	n := 0
 	for i := 1; i < len(acks); i++ {
 		if by(acks[i]) != by(acks[i-1]) {
@@ -103,7 +103,7 @@ func switches(acks []drill.Sample) int {
 // zombieTail is how long the old primary went on acknowledging after the new one's first acknowledgement. Epochs tell
 // the two apart; where they are not known, or the same, the member that led before the fault is the old one unless it
 // leads again.
-func (r *run) zombieTail(acks []drill.Sample) time.Duration {
+func (r *run) zombieTail(acks []slot) time.Duration {
 	var tail time.Duration
 	began := map[int64]drill.Offset{}
 	var epoch int64

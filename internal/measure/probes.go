@@ -34,7 +34,7 @@ func (p *probe) report() drill.ProbeReport {
 		switch s.Outcome {
 		case drill.OutcomeOK:
 			rep.OK++
-			latencies = append(latencies, latency(s.Sample))
+			latencies = append(latencies, latency(s))
 		case drill.OutcomeFail, drill.OutcomeIndeterminate:
 			rep.Failed++
 			rep.FailuresBySignal[cmp.Or(s.Signal, drill.SignalError)]++

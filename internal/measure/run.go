@@ -2,6 +2,7 @@ package measure
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"time"
 
@@ -59,7 +60,7 @@ func newRun(rec drill.Recording) *run {
 		r.settings.Window = defaultWindow
 	}
 	byName := map[string]*probe{}
-	var samples []drill.Sample
+	slots := map[string]int{} // of each probe
 	var views []sighting
 	var readBacks []*drill.ReadBack
 	events := rec.Events
@@ -82,7 +83,9 @@ func newRun(rec drill.Recording) *run {
 				r.probes = append(r.probes, p)
 			}
 		case drill.EventSamples:
-			samples = append(samples, e.Samples...)
+			for _, s := range e.Samples {
+				slots[s.Probe]++
+			}
 		case drill.EventViews:
 			if e.Views != nil {
 				views = append(views, sighting{e.At, *e.Views})
@@ -106,7 +109,7 @@ func newRun(rec drill.Recording) *run {
 			r.end = e.End
 		}
 	}
-	r.sort(byName, samples)
+	r.fill(byName, slots, events)
 	r.headline = r.chooseHeadline()
 	if r.headline != nil && !r.settings.NoLedger {
 		r.target = r.headline.Target
@@ -153,22 +156,33 @@ func (r *run) fault(e drill.Event) {
 	}
 }
 
-// sort gives every probe its slots, in the order of the schedule, and judges them.
-func (r *run) sort(byName map[string]*probe, samples []drill.Sample) {
-	for _, s := range samples {
-		if p := byName[s.Probe]; p != nil {
-			p.slots = append(p.slots, slot{Sample: s})
+// fill gives every probe its slots, of which there are so many, in the order of the schedule, and judges them.
+func (r *run) fill(byName map[string]*probe, slots map[string]int, events iter.Seq[drill.Event]) {
+	shared := traits{}
+	var late stalls
+	for e := range events {
+		for _, sample := range e.Samples {
+			s := shared.slot(sample)
+			late.note(s)
+			p := byName[s.Probe]
+			if p == nil {
+				continue
+			}
+			if p.slots == nil {
+				p.slots = make([]slot, 0, slots[p.Name])
+			}
+			p.slots = append(p.slots, s)
 			r.finish = max(r.finish, s.Scheduled)
 		}
 	}
-	late := stallsOf(samples)
+	late.sort()
 	for _, p := range r.probes {
 		slices.SortFunc(p.slots, func(a, b slot) int {
 			return cmp.Or(cmp.Compare(a.Scheduled, b.Scheduled), cmp.Compare(a.Slot, b.Slot))
 		})
 		p.gauge = gaugeOf(p, r.baseline(p))
 		for i, s := range p.slots {
-			p.slots[i].state = p.gauge.state(s.Sample)
+			p.slots[i].state = p.gauge.state(s)
 			p.slots[i].state = late.excuse(p.slots[i], p.gauge)
 		}
 	}

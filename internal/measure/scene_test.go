@@ -289,3 +289,6 @@ func views(t time.Duration, label, service, member string) drill.Event {
 	}
 	return drill.Event{At: drill.Offset(t), Type: drill.EventViews, Views: &drill.Views{Target: "orders", Label: list(label), Service: list(service), Member: list(member)}}
 }
+
+// slotOf is a slot that shares nothing.
+func slotOf(s drill.Sample) slot { return traits{}.slot(s) }

@@ -22,10 +22,62 @@ const (
 	down
 )
 
-// slot is a sample that has been judged.
+// slot is a sample that has been judged. Of a long run there are many: what most of them have in common is kept once.
 type slot struct {
-	drill.Sample
+	Scheduled, Sent, Done drill.Offset
+	Slot                  int64
+	*trait
+	*extra
 	state state
+}
+
+// trait is what a sample shares with many others.
+type trait struct {
+	Probe   string
+	Class   drill.Class
+	Member  string
+	Outcome drill.Outcome
+	Signal  string
+	Write   bool
+	By      string
+	Role    drill.Role
+	Epoch   int64
+}
+
+// extra is what only samples of some probes have.
+type extra struct {
+	Reading *drill.Reading
+	Op      *drill.Op
+	Value   float64
+	Valued  bool
+}
+
+var noExtra = &extra{} // never written to
+
+// traits keeps each trait once.
+type traits map[trait]*trait
+
+// slot makes a slot of a sample.
+func (t traits) slot(s drill.Sample) slot {
+	key := trait{s.Probe, s.Class, s.Member, s.Outcome, s.Signal, s.Write, s.By, s.Role, s.Epoch}
+	shared := t[key]
+	if shared == nil {
+		shared = &key
+		t[key] = shared
+	}
+	more := noExtra
+	if s.Reading != nil || s.Op != nil || s.Valued || s.Value != 0 {
+		more = &extra{s.Reading, s.Op, s.Value, s.Valued}
+	}
+	return slot{Scheduled: s.Scheduled, Sent: s.Sent, Done: s.Done, Slot: s.Slot, trait: shared, extra: more}
+}
+
+// Lateness is how much later than scheduled the slot was sent.
+func (s slot) Lateness() time.Duration {
+	if !sent(s) {
+		return 0
+	}
+	return s.Sent.Sub(s.Scheduled)
 }
 
 // gauge holds what makes a slot of one probe up (MEASURING.md, "Probing is open loop").
@@ -44,8 +96,8 @@ func newGauge(delta, p99 time.Duration) gauge {
 func gaugeOf(p *probe, b span) gauge {
 	var ls []time.Duration
 	for _, s := range p.slots {
-		if b.holds(s.Sample) {
-			ls = append(ls, latency(s.Sample))
+		if b.holds(s) {
+			ls = append(ls, latency(s))
 		}
 	}
 	slices.Sort(ls)
@@ -53,9 +105,9 @@ func gaugeOf(p *probe, b span) gauge {
 }
 
 // state judges one slot. Our own lateness must never count as the target's outage.
-func (g gauge) state(s drill.Sample) state {
+func (g gauge) state(s slot) state {
 	switch {
-	case s.Outcome == drill.OutcomeUnsent || s.Outcome == drill.OutcomeBlocked:
+	case !sent(s):
 		return unknown
 	case s.Outcome == drill.OutcomeOK && latency(s) <= g.within:
 		return up
@@ -70,12 +122,12 @@ type span struct{ from, to drill.Offset }
 
 // holds reports whether a slot belongs to the baseline: an answer that came after the injection may have been delayed
 // by it, and would stretch what counts as up.
-func (b span) holds(s drill.Sample) bool {
+func (b span) holds(s slot) bool {
 	return s.Outcome == drill.OutcomeOK && s.Scheduled >= b.from && s.Done <= b.to
 }
 
 // latency is counted from a slot's turn, so that a late start cannot hide a slow answer.
-func latency(s drill.Sample) time.Duration { return s.Done.Sub(s.Scheduled) }
+func latency(s slot) time.Duration { return s.Done.Sub(s.Scheduled) }
 
 // percentile is the nearest rank of sorted values; 0 when there are none.
 func percentile(sorted []time.Duration, p float64) time.Duration {

@@ -17,24 +17,24 @@ type stall struct {
 	lateness   time.Duration
 }
 
-func stallsOf(samples []drill.Sample) stalls {
-	var all stalls
-	for _, s := range samples {
-		at := s.Sent
-		if s.Outcome == drill.OutcomeUnsent || s.Outcome == drill.OutcomeBlocked {
-			// Given up when the sampler came to it: at its turn when all sessions were taken, long after in a stall.
-			at = s.Done
-		}
-		if late := at.Sub(s.Scheduled); late > 0 {
-			all = append(all, stall{s.Scheduled, at, late})
-		}
+// note takes in a slot, late or not.
+func (st *stalls) note(s slot) {
+	at := s.Sent
+	if !sent(s) {
+		// Given up when the sampler came to it: at its turn when all sessions were taken, long after in a stall.
+		at = s.Done
 	}
-	slices.SortFunc(all, func(a, b stall) int { return cmp.Compare(a.sent, b.sent) })
-	return all
+	if late := at.Sub(s.Scheduled); late > 0 {
+		*st = append(*st, stall{s.Scheduled, at, late})
+	}
+}
+
+func (st stalls) sort() {
+	slices.SortFunc(st, func(a, b stall) int { return cmp.Compare(a.sent, b.sent) })
 }
 
 // during is the worst lateness of a slot whose turn came, or which was sent, while this one waited for its answer.
-func (st stalls) during(s drill.Sample) time.Duration {
+func (st stalls) during(s slot) time.Duration {
 	i, _ := slices.BinarySearchFunc(st, s.Sent, func(x stall, t drill.Offset) int { return cmp.Compare(x.sent, t) })
 	var worst time.Duration
 	for _, x := range st[i:] {
@@ -49,7 +49,7 @@ func (st stalls) during(s drill.Sample) time.Duration {
 // excuse turns a slot that was answered, but too slowly, from down to unknown when our own stall explains it. It never
 // makes a slot up, and a slot that failed stays down.
 func (st stalls) excuse(s slot, g gauge) state {
-	if s.state == down && s.Outcome == drill.OutcomeOK && latency(s.Sample)-st.during(s.Sample) <= g.within {
+	if s.state == down && s.Outcome == drill.OutcomeOK && latency(s)-st.during(s) <= g.within {
 		return unknown
 	}
 	return s.state

@@ -37,8 +37,14 @@ func TestOwnStallIsNoOutage(t *testing.T) {
 		"an answer in time needs no excuse":    {late(100, 100), []drill.Sample{late(101, 165)}, up},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := slot{Sample: tc.slot, state: g.state(tc.slot)}
-			require.Equal(t, tc.want, stallsOf(append(tc.others, tc.slot)).excuse(s, g))
+			s := slotOf(tc.slot)
+			s.state = g.state(s)
+			var all stalls
+			for _, other := range append(tc.others, tc.slot) {
+				all.note(slotOf(other))
+			}
+			all.sort()
+			require.Equal(t, tc.want, all.excuse(s, g))
 		})
 	}
 }
