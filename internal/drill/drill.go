@@ -9,6 +9,8 @@ type Drill struct {
 	Description string
 	File        string        // the file's path as the user gave it
 	Timeout     time.Duration // of the whole run
+	Repeat      int           // how many trials there are in a series of runs; at least 1
+	Stagger     time.Duration // each run waits for a random part of it before it breaks anything
 	Targets     []TargetSpec
 	Probes      []ProbeSpec // beside those of the targets, in the order of the file
 	SteadyState SteadyState

@@ -33,6 +33,7 @@ const (
 	StepPrepare    Step = "prepare" // only when a fault needs something made before it
 	StepProbes     Step = "probes"
 	StepSteady     Step = "steady_state"
+	StepStagger    Step = "stagger" // only when the drill asks for a random delay
 	StepInject     Step = "inject"
 	StepObserve    Step = "observe"
 	StepRevert     Step = "revert"
@@ -48,6 +49,7 @@ type Event struct {
 	Text string    `json:"text,omitempty"` // for people
 
 	Step      Step         `json:"step,omitempty"`
+	Stagger   *Stagger     `json:"stagger,omitempty"` // with StepStagger
 	Plans     []FaultPlan  `json:"plans,omitempty"`
 	Probe     *ProbeInfo   `json:"probe,omitempty"`
 	Members   []Member     `json:"members,omitempty"` // with EventPlan: the target's members
@@ -60,6 +62,12 @@ type Event struct {
 	ReadBack  *ReadBack    `json:"-"`
 	End       *End         `json:"end,omitempty"`
 	Report    *Report      `json:"report,omitempty"`
+}
+
+// Stagger is a random delay before the first fault, so that faults do not always meet the same phase of a lease.
+type Stagger struct {
+	Delay Seconds `json:"delay_seconds"` // as it was drawn, from 0 to the limit
+	Limit Seconds `json:"limit_seconds"`
 }
 
 // MarshalJSON writes the offset in seconds.

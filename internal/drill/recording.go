@@ -10,6 +10,7 @@ type Recording struct {
 	Run        RunReport // without verdict and reasons
 	Objectives []Objective
 	Settings   Settings
+	Earlier    []Trial         // of the same series, the first one first; the statistics cover them, too
 	Events     iter.Seq[Event] // in the order of the stream; it may be walked through more than once
 }
 

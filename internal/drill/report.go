@@ -82,6 +82,7 @@ type RunReport struct {
 	Reasons      []Reason      `json:"reasons"`
 	Trial        int           `json:"trial"`
 	Trials       int           `json:"trials"`
+	Stagger      *Seconds      `json:"stagger_seconds,omitempty"` // the random delay before the fault, if the drill asks for one
 	DrillVersion string        `json:"drill_version"`
 	Cluster      ClusterReport `json:"cluster"`
 }
@@ -260,13 +261,20 @@ type AbortReport struct {
 	Latency  *Seconds `json:"latency_seconds"`            // until the last fault was reverted
 }
 
-// StatisticsReport says what n runs allow one to claim.
+// StatisticsReport says what the trials of a series allow one to claim, from the first to this one. It covers those that
+// measured something to the end: a trial that was cut short, or cannot be vouched for, is left out.
 type StatisticsReport struct {
 	N                       int      `json:"n"`
-	Mean                    *Seconds `json:"mean_seconds"`
+	Mean                    *Seconds `json:"mean_seconds"` // of those that recovered
 	NeverRecovered          int      `json:"never_recovered"`
-	Median                  *Seconds `json:"median_seconds"`
+	Median                  *Seconds `json:"median_seconds"` // never recovered is longer than anything, here and below
 	P90                     *Seconds `json:"p90_seconds"`
 	Max                     *Seconds `json:"max_seconds"`
 	FailureProbabilityUpper float64  `json:"failure_probability_upper_95"`
+	MedianBounds            *Bounds  `json:"median_bounds_seconds,omitempty"`
+	MaxBounds               *Bounds  `json:"max_bounds_seconds,omitempty"`
+	NoImpact                int      `json:"no_impact"` // without an outage; they count as recovered at once
+	Failed                  int      `json:"failed"`
+	LeftOut                 int      `json:"left_out"` // trials that measured nothing
+	Text                    string   `json:"text"`     // what n allows, in a sentence
 }

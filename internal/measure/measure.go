@@ -2,6 +2,8 @@
 package measure
 
 import (
+	"slices"
+
 	"github.com/failoverdrill/drill/internal/drill"
 )
 
@@ -35,7 +37,8 @@ func (r *run) report(info drill.RunReport) drill.Report {
 	rep.Findings = append(rep.Findings, r.blindness(back)...)
 	rep.Objectives = r.objectives(rep)
 	rep.Run.Verdict, rep.Run.Reasons = r.verdict(rep)
-	rep.Statistics = statistics(rep.Recovery)
+	rep.Statistics = Statistics(append(slices.Clone(r.earlier), rep.Trial()))
+	rep.Run.Stagger = r.stagger
 	rep.Unknown = r.unknown(rep)
 	return rep
 }

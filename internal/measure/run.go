@@ -13,6 +13,7 @@ import (
 type run struct {
 	settings   drill.Settings
 	limits     []drill.Objective
+	earlier    []drill.Trial
 	probes     []*probe
 	target     string // the target that the report is about
 	headline   *probe // what stands for its clients; nil when there is none
@@ -26,6 +27,7 @@ type run struct {
 	readBack   *drill.ReadBack
 	end        *drill.End
 	steady     *drill.Offset
+	stagger    *drill.Seconds
 	injection  *injection
 	finish     drill.Offset // when the observation ended: the last slot's turn
 	lastMoment drill.Offset // of the whole stream
@@ -55,7 +57,7 @@ type probe struct {
 }
 
 func newRun(rec drill.Recording) *run {
-	r := &run{settings: rec.Settings, limits: rec.Objectives}
+	r := &run{settings: rec.Settings, limits: rec.Objectives, earlier: rec.Earlier}
 	if r.settings.Window == 0 {
 		r.settings.Window = defaultWindow
 	}
@@ -73,6 +75,9 @@ func newRun(rec drill.Recording) *run {
 		case drill.EventStep:
 			if e.Step == drill.StepSteady && r.steady == nil {
 				r.steady = new(e.At)
+			}
+			if e.Stagger != nil {
+				r.stagger = new(e.Stagger.Delay)
 			}
 		case drill.EventPlan:
 			r.plan(e)

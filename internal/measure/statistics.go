@@ -1,22 +1,129 @@
 package measure
 
 import (
+	"fmt"
 	"math"
+	"slices"
+	"strings"
+
+	"gonum.org/v1/gonum/stat/distuv"
 
 	"github.com/failoverdrill/drill/internal/drill"
 )
 
-// statistics says what a single run allows one to claim (MEASURING.md, "Statistics"). A p90 takes more than one run.
-func statistics(rec *drill.RecoveryReport) *drill.StatisticsReport {
-	if rec == nil {
+const (
+	// leastForP90 is from how many runs on a p90 says something that the maximum does not.
+	leastForP90 = 10
+	// leastForMax is from how many runs on the slowest is at least the true p90 with 95 % confidence: 1 − 0.9^29 > 0.95.
+	leastForMax = 29
+	// doubt is how often a claim may be wrong.
+	doubt = 0.05
+)
+
+// Statistics says what the trials of a series allow one to claim (MEASURING.md, "Statistics"); nil when none of them
+// measured anything. A trial without an outage counts as recovered at once: the truth lies between that and its upper
+// bound. One that never recovered is slower than any other, and in no mean.
+func Statistics(trials []drill.Trial) *drill.StatisticsReport {
+	s := &drill.StatisticsReport{}
+	var estimates, lowers, uppers []drill.Seconds
+	var sum drill.Seconds
+	for _, t := range trials {
+		if !t.Counts() {
+			s.LeftOut++
+			continue
+		}
+		s.N++
+		if t.Verdict == drill.VerdictFailed {
+			s.Failed++
+		}
+		if t.Outcome == drill.OutcomeNoImpact {
+			s.NoImpact++
+		}
+		if t.Recovery.Estimate == drill.Never() {
+			s.NeverRecovered++
+		} else {
+			sum += t.Recovery.Estimate
+		}
+		estimates = append(estimates, t.Recovery.Estimate)
+		lowers = append(lowers, t.Recovery.Lower)
+		uppers = append(uppers, t.Recovery.Upper)
+	}
+	if s.N == 0 {
 		return nil
 	}
-	if rec.Outcome == drill.OutcomeNotRecovered {
-		return &drill.StatisticsReport{N: 1, NeverRecovered: 1, FailureProbabilityUpper: 1}
+	slices.Sort(estimates)
+	slices.Sort(lowers)
+	slices.Sort(uppers)
+	if back := s.N - s.NeverRecovered; back > 0 {
+		s.Mean = new(sum / drill.Seconds(back))
 	}
-	e := rec.Estimate.Estimate
-	return &drill.StatisticsReport{N: 1, Mean: new(e), Median: new(e), Max: new(e), FailureProbabilityUpper: failureBound(1)}
+	s.Median, s.Max = new(median(estimates)), new(estimates[s.N-1])
+	s.MedianBounds = &drill.Bounds{Lower: median(lowers), Upper: median(uppers)}
+	s.MaxBounds = &drill.Bounds{Lower: lowers[s.N-1], Upper: uppers[s.N-1]}
+	if s.N >= leastForP90 {
+		// The nearest rank: a run that there was, and no point between two.
+		s.P90 = new(estimates[(9*s.N+9)/10-1])
+	}
+	s.FailureProbabilityUpper = failureBound(s.Failed, s.N)
+	s.Text = allows(s)
+	return s
 }
 
-// failureBound is the highest failure probability that n clean runs leave possible at 95 % confidence.
-func failureBound(n int) float64 { return 1 - math.Pow(0.05, 1/float64(n)) }
+// median is the middle of sorted values, or the mean of the two in the middle.
+func median(sorted []drill.Seconds) drill.Seconds {
+	n := len(sorted)
+	if n%2 == 1 {
+		return sorted[n/2]
+	}
+	return (sorted[n/2-1] + sorted[n/2]) / 2
+}
+
+// failureBound is the highest failure probability that k failures in n runs leave possible at 95 % confidence: the exact
+// one-sided bound of Clopper and Pearson.
+func failureBound(k, n int) float64 {
+	switch k {
+	case 0:
+		return 1 - math.Pow(doubt, 1/float64(n))
+	case n:
+		return 1
+	}
+	return distuv.Beta{Alpha: float64(k + 1), Beta: float64(n - k)}.Quantile(1 - doubt)
+}
+
+// allows says what so many runs allow one to claim.
+func allows(s *drill.StatisticsReport) string {
+	var said []string
+	bound := percent(s.FailureProbabilityUpper)
+	switch {
+	case s.Failed == s.N && s.N == 1:
+		said = append(said, "The one run failed.")
+	case s.Failed == s.N:
+		said = append(said, fmt.Sprintf("All %d runs failed.", s.N))
+	case s.Failed > 0:
+		said = append(said, fmt.Sprintf("%d of %d runs failed: at 95 %% confidence the failure probability is at most %s.", s.Failed, s.N, bound))
+	case s.N == 1:
+		said = append(said, fmt.Sprintf("1 clean run still leaves a %s failure probability at 95 %% confidence.", bound))
+	default:
+		said = append(said, fmt.Sprintf("%d clean runs still leave a %s failure probability at 95 %% confidence.", s.N, bound))
+	}
+	switch {
+	case s.N >= leastForMax:
+		said = append(said, "At 95 % confidence, 9 of 10 runs recover no later than the slowest of these.")
+	case s.N > 1 && s.N < leastForP90:
+		said = append(said, fmt.Sprintf("A p90 takes %d runs.", leastForP90))
+	}
+	switch {
+	case s.LeftOut == 1:
+		said = append(said, "1 trial measured nothing to the end, and is left out.")
+	case s.LeftOut > 1:
+		said = append(said, fmt.Sprintf("%d trials measured nothing to the end, and are left out.", s.LeftOut))
+	}
+	return strings.Join(said, " ")
+}
+
+func percent(p float64) string {
+	if p < 0.0995 {
+		return fmt.Sprintf("%.1f %%", 100*p)
+	}
+	return fmt.Sprintf("%.0f %%", 100*p)
+}

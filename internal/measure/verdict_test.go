@@ -1,7 +1,6 @@
 package measure
 
 import (
-	"math"
 	"testing"
 	"time"
 
@@ -116,18 +115,4 @@ func TestAbort(t *testing.T) {
 	require.True(t, rep.Abort.Fired)
 	require.Equal(t, "outage", rep.Abort.Rule)
 	require.InDelta(t, 0.21, float64(*rep.Abort.Latency), 1e-9, "the fault was reverted at 50.01 s")
-}
-
-func TestStatistics(t *testing.T) {
-	rep := failover().report()
-	require.Equal(t, rep.Recovery.Estimate.Estimate, *rep.Statistics.Mean)
-	require.Nil(t, rep.Statistics.P90)
-	require.InDelta(t, 0.95, rep.Statistics.FailureProbabilityUpper, 1e-9)
-	require.InDelta(t, 0.22, failureBound(12), 0.002)
-	sc := failover()
-	sc.cuts[0].to = 200 * sec
-	st := sc.report().Statistics
-	require.Nil(t, st.Mean)
-	require.Equal(t, 1, st.NeverRecovered)
-	require.False(t, math.IsInf(st.FailureProbabilityUpper, 0))
 }

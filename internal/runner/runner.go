@@ -27,6 +27,7 @@ type Config struct {
 	Info     drill.RunReport // who and where; the verdict is the run's to find
 	Drill    *drill.Drill
 	Settings drill.Settings
+	Earlier  []drill.Trial // of the same series
 	// Preflight checks rights and guards before anything else; it may return *drill.Refusal.
 	Preflight  func(context.Context) error
 	Namespaces []string // the target's, to lock before anything is looked at
@@ -107,7 +108,7 @@ func Run(ctx context.Context, c Config) drill.Report {
 func (r *run) Recording() drill.Recording {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return drill.Recording{Run: r.Info, Objectives: r.Drill.Objectives, Settings: r.Settings, Events: slices.Values(r.events)}
+	return drill.Recording{Run: r.Info, Objectives: r.Drill.Objectives, Settings: r.Settings, Earlier: r.Earlier, Events: slices.Values(r.events)}
 }
 
 // life goes through the steps and always cleans up. A panic in a step ends the run like any other error.
