@@ -125,8 +125,8 @@ type Finding struct {
 type ReadBack struct {
 	Target   string
 	Primary  string                        // the member that was asked as the primary
-	Complete bool                          // every member was read and had caught up with the primary
-	Streams  map[string]map[string][]int64 // member -> stream (probe name) -> sequence numbers it holds, ascending, with repetitions
+	Complete bool                          // every member was read, and says that it had caught up with the primary
+	Streams  map[string]map[string]Numbers // member -> stream (probe name) -> the sequence numbers that it holds
 }
 
 // EndCause says why a run ended; the verdict follows from it and from the numbers.

@@ -155,8 +155,8 @@ type Phase struct {
 type WritesReport struct {
 	Sent                 int      `json:"sent"`
 	Acked                int      `json:"acked"`
-	Lost                 *int     `json:"lost,omitempty"` // acknowledged and gone; absent when the read-back was not possible
-	LostSpan             *Seconds `json:"lost_span_seconds,omitempty"`
+	Lost                 *int     `json:"lost,omitempty"`              // acknowledged and gone; absent when the read-back was not possible
+	LostSpan             *Seconds `json:"lost_span_seconds,omitempty"` // what the lost writes stand for: from the first to the last, and one slot
 	IndeterminatePresent int      `json:"indeterminate_present"`
 	IndeterminateAbsent  int      `json:"indeterminate_absent"`
 	Failed               int      `json:"failed"`
@@ -164,6 +164,17 @@ type WritesReport struct {
 	Fabricated           int      `json:"fabricated"` // never sent, and present
 	Duplicate            int      `json:"duplicate"`
 	Unsent               int      `json:"unsent"`
+
+	ByClass map[Class]WritesReport `json:"by_class,omitempty"` // of the probes of each class
+	Stale   map[string]StaleReport `json:"stale,omitempty"`    // by replica
+}
+
+// StaleReport says how late a replica showed acknowledged writes, by what it answered while it was a replica.
+type StaleReport struct {
+	Writes int     `json:"writes"` // acknowledged, and not shown when the replica was asked after that
+	P50    *Bounds `json:"latency_p50_seconds,omitempty"`
+	P99    *Bounds `json:"latency_p99_seconds,omitempty"`
+	Max    *Bounds `json:"latency_max_seconds,omitempty"`
 }
 
 // LagReport is replication lag by the ledger: the age of the oldest acknowledged write that a replica does not show.
@@ -178,9 +189,16 @@ type LagReport struct {
 
 // PrimariesReport says who was primary.
 type PrimariesReport struct {
-	DualPrimary   Seconds        `json:"dual_primary_seconds"`
-	ZombieTail    Seconds        `json:"zombie_tail_seconds"`
-	LeaderChanges int            `json:"leader_changes"`
+	DualPrimary   Seconds `json:"dual_primary_seconds"`
+	ZombieTail    Seconds `json:"zombie_tail_seconds"`
+	LeaderChanges int     `json:"leader_changes"`
+	// EpochForks counts epochs with more than one line of history: two members acknowledged writes in it, or two other
+	// epochs began where it ended.
+	EpochForks int `json:"epoch_forks"`
+	// EpochRegressions counts acknowledged writes of an older epoch, sent after one of a newer epoch was acknowledged.
+	EpochRegressions int `json:"epoch_regressions"`
+	// Most is the largest number of primaries after the injection, by each of the three views.
+	Most          map[string]int `json:"most_primaries,omitempty"`
 	Disagreements []Disagreement `json:"disagreements"`
 }
 

@@ -1,121 +1,226 @@
 package measure
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/failoverdrill/drill/internal/drill"
 )
 
-// stream is what became of the writes of one probe, by sequence number.
+// stream is the journal of one probe's writes.
 type stream struct {
-	name string
-	sent map[int64]*slot // every slot that was sent, write or not
+	*probe
+	journal []slot // by sequence number, each number once
+}
+
+// each walks through what was sent, beside whether it is among the numbers. Both are in order, so it is linear.
+func (st stream) each(held drill.Numbers, do func(s slot, present bool)) {
+	ranges := held.Ranges
+	for _, s := range st.journal {
+		for len(ranges) > 0 && ranges[0].Last < s.Slot {
+			ranges = ranges[1:]
+		}
+		if sent(s) {
+			do(s, len(ranges) > 0 && ranges[0].First <= s.Slot)
+		}
+	}
+}
+
+// wrote reports whether the slot was an attempt to write. Of one that is in doubt and there, the row says so.
+func wrote(s slot, present bool) bool {
+	return s.Write || s.Outcome == drill.OutcomeIndeterminate && present
 }
 
 // ledger compares what was written with what the members hold (MEASURING.md, "The ledger"). nil when no probe writes.
 func (r *run) ledger() (*drill.WritesReport, []drill.Finding) {
-	rep := &drill.WritesReport{}
-	streams := map[string]*stream{}
-	var order []*stream
+	var streams []stream
 	for _, p := range r.probes {
-		if p.Target != r.target || !writes(p) {
-			continue
-		}
-		st := &stream{p.Name, map[int64]*slot{}}
-		streams[p.Name], order = st, append(order, st)
-		for i, s := range p.slots {
-			switch {
-			case s.Outcome == drill.OutcomeUnsent && (s.Write || p.Class != drill.ClassPinned):
-				rep.Unsent++
-			case s.Outcome == drill.OutcomeUnsent || s.Outcome == drill.OutcomeBlocked:
-			default:
-				st.sent[s.Slot] = &p.slots[i]
-				tally(rep, s)
-			}
+		if p.Target == r.target && writes(p) {
+			streams = append(streams, stream{p, numbered(p.slots)})
 		}
 	}
-	if len(order) == 0 {
+	if len(streams) == 0 {
 		return nil, nil
+	}
+	var held map[string]drill.Numbers // by the primary
+	if r.readBack != nil {
+		held = r.readBack.Streams[r.readBack.Primary]
+	}
+	total, classes := &tally{}, map[drill.Class]*tally{}
+	for _, st := range streams {
+		if classes[st.Class] == nil {
+			classes[st.Class] = &tally{}
+		}
+		n := r.tally(st, held)
+		total.add(n)
+		classes[st.Class].add(n)
+	}
+	rep := total.report(held != nil)
+	rep.ByClass, rep.Stale = map[drill.Class]drill.WritesReport{}, r.stale()
+	for class, n := range classes {
+		rep.ByClass[class] = *n.report(held != nil)
 	}
 	if r.readBack == nil {
 		return rep, nil
 	}
-	r.uninvited(rep, streams)
-	held, ok := r.readBack.Streams[r.readBack.Primary]
-	if !ok || held == nil {
+	rep.Fabricated += r.strangers(streams)
+	if held == nil {
 		return rep, []drill.Finding{{Severity: "warning", Code: "read_back_incomplete",
 			Text: "The primary could not be read at the end: whether writes were lost is not known."}}
 	}
-	r.lost(rep, order, held)
-	return rep, append(r.doomed(order, held), r.replicaFindings(order, held)...)
+	return rep, append(r.doomed(streams, held), r.replicaFindings(streams, held)...)
 }
 
 // writes reports whether the probe enters anything in the ledger.
 func writes(p *probe) bool {
-	for _, s := range p.slots {
-		if s.Write {
-			return true
+	return slices.ContainsFunc(p.slots, func(s slot) bool { return s.Write })
+}
+
+// numbered puts slots in the order of their numbers, which is that of the schedule unless the record is broken.
+func numbered(slots []slot) []slot {
+	ordered := true
+	for i := 1; i < len(slots) && ordered; i++ {
+		ordered = slots[i-1].Slot < slots[i].Slot
+	}
+	if ordered {
+		return slots
+	}
+	slots = slices.SortedStableFunc(slices.Values(slots), func(a, b slot) int { return cmp.Compare(a.Slot, b.Slot) })
+	return slices.CompactFunc(slots, func(a, b slot) bool { return a.Slot == b.Slot })
+}
+
+// tally counts what became of writes.
+type tally struct {
+	drill.WritesReport
+	lost        int
+	first, last drill.Offset  // acknowledgements of lost writes
+	delta       time.Duration // between two slots of the probe that lost them
+}
+
+// tally counts one stream. Whatever is not held by the primary is absent; what must not be there is looked for on every
+// member, and counts once however many of them show it.
+func (r *run) tally(st stream, held map[string]drill.Numbers) *tally {
+	n := &tally{delta: st.Interval}
+	for _, s := range st.journal {
+		if s.Outcome == drill.OutcomeUnsent && (s.Write || st.Class != drill.ClassPinned) {
+			n.Unsent++
 		}
 	}
-	return false
+	st.each(held[st.Name], func(s slot, present bool) {
+		if !wrote(s, present) {
+			return
+		}
+		n.Sent++
+		switch {
+		case s.Outcome == drill.OutcomeFail:
+			n.Failed++
+		case s.Outcome == drill.OutcomeOK:
+			if n.Acked++; !present {
+				n.lose(s.Done)
+			}
+		case held == nil:
+		case present:
+			n.IndeterminatePresent++
+		default:
+			n.IndeterminateAbsent++
+		}
+	})
+	if r.readBack == nil {
+		return n
+	}
+	var anywhere drill.Numbers
+	for _, m := range sorted(r.readBack.Streams) {
+		anywhere = anywhere.Union(r.readBack.Streams[m][st.Name])
+	}
+	known := 0
+	st.each(anywhere, func(s slot, present bool) {
+		switch {
+		case !present:
+		case s.Outcome == drill.OutcomeFail:
+			n.Phantom++
+		case s.Outcome == drill.OutcomeIndeterminate || s.Write:
+			known++
+		}
+	})
+	n.Fabricated = anywhere.Count() - n.Phantom - known
+	n.Duplicate = anywhere.Repeated()
+	return n
 }
 
-// tally counts one slot that was sent. Slots that were no attempt to write are in no count.
-func tally(rep *drill.WritesReport, s slot) {
-	if !s.Write {
+// lose notes a write that was acknowledged and is not there.
+func (n *tally) lose(at drill.Offset) {
+	if n.lost == 0 || at < n.first {
+		n.first = at
+	}
+	n.last = max(n.last, at)
+	n.lost++
+}
+
+// add counts another stream's writes as well.
+func (n *tally) add(o *tally) {
+	n.Sent, n.Acked, n.Failed, n.Unsent = n.Sent+o.Sent, n.Acked+o.Acked, n.Failed+o.Failed, n.Unsent+o.Unsent
+	n.IndeterminatePresent += o.IndeterminatePresent
+	n.IndeterminateAbsent += o.IndeterminateAbsent
+	n.Phantom, n.Fabricated, n.Duplicate = n.Phantom+o.Phantom, n.Fabricated+o.Fabricated, n.Duplicate+o.Duplicate
+	if o.lost == 0 {
 		return
 	}
-	rep.Sent++
-	switch s.Outcome {
-	case drill.OutcomeOK:
-		rep.Acked++
-	case drill.OutcomeFail:
-		rep.Failed++
+	if n.lost == 0 {
+		n.first, n.delta = o.first, o.delta
 	}
+	n.first, n.last, n.delta = min(n.first, o.first), max(n.last, o.last), min(n.delta, o.delta)
+	n.lost += o.lost
 }
 
-// lost compares the journal with what the primary holds.
-func (r *run) lost(rep *drill.WritesReport, order []*stream, held map[string][]int64) {
-	var n int
-	var first, last drill.Offset
-	for _, st := range order {
-		has := set(held[st.name])
-		for seq, s := range st.sent {
-			present := has[seq]
-			switch {
-			case s.Outcome == drill.OutcomeIndeterminate && present:
-				rep.IndeterminatePresent++
-			case s.Outcome == drill.OutcomeIndeterminate && s.Write:
-				rep.IndeterminateAbsent++
-			case s.Outcome == drill.OutcomeOK && s.Write && !present:
-				if n == 0 || s.Done < first {
-					first = s.Done
-				}
-				last = max(last, s.Done)
-				n++
+// report gives the counts; of lost writes nothing is said unless it is known. A lost write stands for its slot: n of
+// them, Δ apart, are n × Δ of lost time. The time between the first and the last would be up to 2Δ short of the truth.
+func (n *tally) report(known bool) *drill.WritesReport {
+	rep := &n.WritesReport
+	if !known {
+		return rep
+	}
+	rep.Lost, rep.LostSpan = new(n.lost), new(drill.Seconds(0))
+	if n.lost > 0 {
+		*rep.LostSpan = seconds(n.last.Sub(n.first) + n.delta)
+	}
+	return rep
+}
+
+// strangers counts rows of streams that nobody wrote.
+func (r *run) strangers(streams []stream) int {
+	foreign := map[string]drill.Numbers{}
+	for _, held := range r.readBack.Streams {
+		for name, n := range held {
+			if !slices.ContainsFunc(streams, func(st stream) bool { return st.Name == name }) {
+				foreign[name] = foreign[name].Union(n)
 			}
 		}
 	}
-	rep.Lost, rep.LostSpan = &n, new(seconds(last.Sub(first)))
+	rows := 0
+	for _, n := range foreign {
+		rows += n.Count()
+	}
+	return rows
 }
 
 // doomed tells of the writes that the former primary went on acknowledging after the fault and that are lost: it was cut
 // off and did not know, or did not care.
-func (r *run) doomed(order []*stream, held map[string][]int64) []drill.Finding {
+func (r *run) doomed(streams []stream, held map[string]drill.Numbers) []drill.Finding {
 	former := r.former()
 	if r.injection == nil || former == "" {
 		return nil
 	}
 	n := 0
 	var last drill.Offset
-	for _, st := range order {
-		has := set(held[st.name])
-		for seq, s := range st.sent {
-			if acknowledged(*s) && by(*s) == former && s.Sent > r.injection.at && !has[seq] {
+	for _, st := range streams {
+		st.each(held[st.Name], func(s slot, present bool) {
+			if acknowledged(s) && by(s) == former && s.Sent > r.injection.at && !present {
 				n++
 				last = max(last, s.Done)
 			}
-		}
+		})
 	}
 	if n == 0 {
 		return nil
@@ -124,41 +229,8 @@ func (r *run) doomed(order []*stream, held map[string][]int64) []drill.Finding {
 		"%s went on acknowledging writes until %s after the fault: %s of that time are lost.", former, say(r.since(last)), plural(n, "acknowledged write"))}}
 }
 
-// uninvited counts what must not be there, on whichever member: each number once, however many members show it.
-func (r *run) uninvited(rep *drill.WritesReport, streams map[string]*stream) {
-	type number struct {
-		stream string
-		seq    int64
-	}
-	phantom, fabricated, duplicate := map[number]bool{}, map[number]bool{}, map[number]bool{}
-	for _, held := range r.readBack.Streams {
-		for name, seqs := range held {
-			st := streams[name]
-			seen := make(map[int64]bool, len(seqs))
-			for _, seq := range seqs {
-				n := number{name, seq}
-				if seen[seq] {
-					duplicate[n] = true
-				}
-				seen[seq] = true
-				var s *slot
-				if st != nil {
-					s = st.sent[seq]
-				}
-				switch {
-				case s == nil || s.Outcome == drill.OutcomeOK && !s.Write:
-					fabricated[n] = true
-				case s.Outcome == drill.OutcomeFail:
-					phantom[n] = true
-				}
-			}
-		}
-	}
-	rep.Phantom, rep.Fabricated, rep.Duplicate = len(phantom), len(fabricated), len(duplicate)
-}
-
 // replicaFindings tells of acknowledged writes that the primary holds and a replica that had caught up does not.
-func (r *run) replicaFindings(order []*stream, held map[string][]int64) []drill.Finding {
+func (r *run) replicaFindings(streams []stream, held map[string]drill.Numbers) []drill.Finding {
 	if !r.readBack.Complete {
 		return []drill.Finding{{Severity: "warning", Code: "read_back_incomplete",
 			Text: "Not every replica could be read at the end, or had caught up: what they hold was not compared with the primary."}}
@@ -169,13 +241,12 @@ func (r *run) replicaFindings(order []*stream, held map[string][]int64) []drill.
 			continue
 		}
 		missing := 0
-		for _, st := range order {
-			on, has := set(held[st.name]), set(r.readBack.Streams[m][st.name])
-			for seq, s := range st.sent {
-				if s.Outcome == drill.OutcomeOK && s.Write && on[seq] && !has[seq] {
+		for _, st := range streams {
+			st.each(held[st.Name], func(s slot, present bool) {
+				if present && acknowledged(s) && !r.readBack.Streams[m][st.Name].Has(s.Slot) {
 					missing++
 				}
-			}
+			})
 		}
 		if missing > 0 {
 			found = append(found, drill.Finding{Severity: "warning", Code: "replica_misses_writes", Text: fmt.Sprintf(
@@ -183,12 +254,4 @@ func (r *run) replicaFindings(order []*stream, held map[string][]int64) []drill.
 		}
 	}
 	return found
-}
-
-func set(seqs []int64) map[int64]bool {
-	s := make(map[int64]bool, len(seqs))
-	for _, seq := range seqs {
-		s[seq] = true
-	}
-	return s
 }

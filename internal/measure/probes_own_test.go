@@ -237,7 +237,7 @@ func TestFreshWritesAreInTheLedger(t *testing.T) {
 	gone := int64(150)
 	sc.readBack = func(b *drill.ReadBack) {
 		for m := range b.Streams {
-			b.Streams[m]["orders/fresh"] = slices.DeleteFunc(b.Streams[m]["orders/fresh"], func(n int64) bool { return n == gone })
+			drop(b, m, "orders/fresh", gone)
 		}
 	}
 	sc.edit = func(s *drill.Sample) {

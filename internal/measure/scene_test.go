@@ -261,13 +261,13 @@ func (sc scene) recording() drill.Recording {
 
 // holds is what the members hold in the end: every acknowledged write that was not lost.
 func (sc scene) holds(samples []drill.Sample) *drill.ReadBack {
-	back := &drill.ReadBack{Target: "orders", Primary: "b", Complete: true, Streams: map[string]map[string][]int64{}}
+	back := &drill.ReadBack{Target: "orders", Primary: "b", Complete: true, Streams: map[string]map[string]drill.Numbers{}}
 	for _, m := range []string{"a", "b", "c"} {
-		back.Streams[m] = map[string][]int64{}
+		back.Streams[m] = map[string]drill.Numbers{}
 		for _, s := range samples {
 			lost := sc.lost != nil && s.Class == drill.ClassPooled && sc.lost(s.Slot)
 			if s.Write && s.Outcome == drill.OutcomeOK && !lost {
-				back.Streams[m][s.Probe] = append(back.Streams[m][s.Probe], s.Slot)
+				hold(back, m, s.Probe, s.Slot)
 			}
 		}
 	}
@@ -275,6 +275,26 @@ func (sc scene) holds(samples []drill.Sample) *drill.ReadBack {
 		sc.readBack(back)
 	}
 	return back
+}
+
+// hold lets a member hold more rows.
+func hold(b *drill.ReadBack, member, stream string, seqs ...int64) {
+	held := b.Streams[member][stream]
+	for _, seq := range seqs {
+		held.Add(seq)
+	}
+	b.Streams[member][stream] = held
+}
+
+// drop takes rows from a member.
+func drop(b *drill.ReadBack, member, stream string, seqs ...int64) {
+	var left drill.Numbers
+	for seq := range b.Streams[member][stream].All() {
+		if !slices.Contains(seqs, seq) {
+			left.Add(seq)
+		}
+	}
+	b.Streams[member][stream] = left
 }
 
 func (sc scene) report() drill.Report { return Report(sc.recording()) }

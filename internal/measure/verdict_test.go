@@ -58,7 +58,7 @@ func TestVerdicts(t *testing.T) {
 		{name: "lost", edit: func(sc *scene) {
 			sc.lost = func(seq int64) bool { return seq == 900 || seq == 910 }
 			sc.objectives = limit("lost_writes", 1)
-		}, verdict: drill.VerdictFailed, code: "objective_missed", text: "2 acknowledged writes lost, over 0.2 s; limit 1."},
+		}, verdict: drill.VerdictFailed, code: "objective_missed", text: "2 acknowledged writes lost, over 0.22 s; limit 1."},
 		{name: "lag", edit: func(sc *scene) {
 			sc.replication = func(m string, _ time.Duration) time.Duration { return map[string]time.Duration{"c": 2 * sec}[m] }
 			sc.objectives = limit("replication_lag", 1)
@@ -68,13 +68,13 @@ func TestVerdicts(t *testing.T) {
 		{name: "dual primary", edit: func(sc *scene) { *sc = zombie(30*sec, 1); sc.objectives = limit("dual_primary", 0) }, verdict: drill.VerdictFailed, code: "objective_missed"},
 		{name: "no dual primary", edit: func(sc *scene) { sc.objectives = limit("dual_primary", 0) }, verdict: drill.VerdictPassed},
 		{name: "phantom", edit: func(sc *scene) {
-			sc.readBack = func(b *drill.ReadBack) { b.Streams["b"]["orders"] = append(b.Streams["b"]["orders"], 1100) }
+			sc.readBack = func(b *drill.ReadBack) { hold(b, "b", "orders", 1100) }
 		}, verdict: drill.VerdictFailed, code: "phantom_writes", text: "1 write is reported as failed and yet there."},
 		{name: "fabricated", edit: func(sc *scene) {
-			sc.readBack = func(b *drill.ReadBack) { b.Streams["b"]["orders"] = append(b.Streams["b"]["orders"], 99999) }
+			sc.readBack = func(b *drill.ReadBack) { hold(b, "b", "orders", 99999) }
 		}, verdict: drill.VerdictFailed, code: "fabricated_writes"},
 		{name: "duplicate", edit: func(sc *scene) {
-			sc.readBack = func(b *drill.ReadBack) { b.Streams["b"]["orders"] = append(b.Streams["b"]["orders"], 1, 1) }
+			sc.readBack = func(b *drill.ReadBack) { hold(b, "b", "orders", 1, 1) }
 		}, verdict: drill.VerdictFailed, code: "duplicate_writes"},
 		{name: "residue does not change it", edit: func(sc *scene) {
 			sc.events = []drill.Event{{At: drill.Offset(80 * sec), Type: drill.EventFault, Fault: &drill.FaultChange{

@@ -110,9 +110,9 @@ func (w *world) ReadBack(ctx context.Context) (drill.ReadBack, error) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	back := drill.ReadBack{Target: "orders", Primary: "orders-1", Complete: true, Streams: map[string]map[string][]int64{}}
+	back := drill.ReadBack{Target: "orders", Primary: "orders-1", Complete: true, Streams: map[string]map[string]drill.Numbers{}}
 	for _, m := range members {
-		back.Streams[m] = map[string][]int64{"orders": w.acked}
+		back.Streams[m] = map[string]drill.Numbers{"orders": drill.NumbersOf(w.acked...)}
 	}
 	return back, nil
 }

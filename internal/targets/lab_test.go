@@ -216,3 +216,5 @@ func seen(samples []drill.Sample) []int64 {
 	slices.Sort(seqs)
 	return seqs
 }
+
+func numbers(n drill.Numbers) []int64 { return slices.Collect(n.All()) }

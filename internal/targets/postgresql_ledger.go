@@ -145,26 +145,50 @@ func (l ledger) shown(ctx context.Context, s *session) (bool, error) {
 	return err == nil && truth(row[0]), err
 }
 
-// streams reads every row of the run.
-func (l ledger) streams(ctx context.Context, s *session) (map[string][]int64, error) {
+// streams reads every row of the run, one after the other, and keeps stretches of them: there may be millions. It asks
+// for no order, because rows lie nearly in the order in which they were written, and the server would have to sort them.
+func (l ledger) streams(ctx context.Context, s *session) (map[string]drill.Numbers, error) {
 	row, err := s.row(ctx, `SELECT to_regclass('failoverdrill.ledger') IS NOT NULL`)
 	if err != nil || !truth(row[0]) {
-		return map[string][]int64{}, err
+		return map[string]drill.Numbers{}, err
 	}
-	rows, err := s.rows(ctx, `SELECT stream, seq FROM failoverdrill.ledger WHERE run = $1 AND stream <> $2 ORDER BY stream, seq`,
-		l.run, marker)
-	if err != nil {
-		return nil, err
-	}
-	streams := map[string][]int64{}
-	for _, row := range rows {
-		seq, err := strconv.ParseInt(string(row[1]), 10, 64)
-		if err != nil {
-			return nil, fmt.Errorf("read the ledger: %w", err)
+	held := map[string]*drill.Numbers{}
+	err = s.each(ctx, func(row [][]byte) error {
+		n := held[string(row[0])]
+		if n == nil {
+			n = &drill.Numbers{}
+			held[string(row[0])] = n
 		}
-		streams[string(row[0])] = append(streams[string(row[0])], seq)
+		seq, err := strconv.ParseInt(string(row[1]), 10, 64)
+		n.Add(seq)
+		return err
+	}, `SELECT stream, seq FROM failoverdrill.ledger WHERE run = $1 AND stream <> $2`, l.run, marker)
+	if err != nil {
+		return nil, fmt.Errorf("read the ledger: %w", err)
+	}
+	streams := make(map[string]drill.Numbers, len(held))
+	for name, n := range held {
+		streams[name] = *n
 	}
 	return streams, nil
+}
+
+// all reads every row of the run on the primary, and how far its WAL goes that holds them.
+func (l ledger) all(ctx context.Context, s *session) (held map[string]drill.Numbers, head string, err error) {
+	if held, err = l.streams(ctx, s); err != nil {
+		return nil, "", err
+	}
+	row, err := s.row(ctx, `SELECT pg_current_wal_lsn()`)
+	if err != nil {
+		return nil, "", err
+	}
+	return held, string(row[0]), nil
+}
+
+// replayed reports whether a replica says that it has replayed the WAL up to head.
+func (l ledger) replayed(ctx context.Context, s *session, head string) (bool, error) {
+	row, err := s.row(ctx, `SELECT coalesce(pg_last_wal_replay_lsn() >= $1::pg_lsn, false)`, head)
+	return err == nil && truth(row[0]), err
 }
 
 // word is what a server says of itself in a slot.

@@ -68,8 +68,8 @@ func TestQuietPair(t *testing.T) {
 	assert.True(t, rb.Complete)
 	assert.Equal(t, "orders-0", rb.Primary)
 	for _, m := range []string{"orders-0", "orders-1"} {
-		assert.Equal(t, acked(pooled), rb.Streams[m]["orders"])
-		assert.Equal(t, acked(first), rb.Streams[m]["orders/orders-0"])
+		assert.Equal(t, acked(pooled), numbers(rb.Streams[m]["orders"]))
+		assert.Equal(t, acked(first), numbers(rb.Streams[m]["orders/orders-0"]))
 		assert.Len(t, rb.Streams[m], 2, "a replica's probe wrote nothing")
 	}
 
@@ -149,9 +149,9 @@ func TestKilledPrimary(t *testing.T) {
 	require.NoError(t, err)
 	assert.True(t, rb.Complete)
 	assert.Equal(t, "orders-1", rb.Primary)
-	assert.Subset(t, rb.Streams["orders-0"]["orders"], acked(after))
+	assert.Subset(t, numbers(rb.Streams["orders-0"]["orders"]), acked(after))
 	lost := slices.DeleteFunc(acked(r.of("orders", 0, 0)), func(seq int64) bool {
-		return slices.Contains(rb.Streams["orders-1"]["orders"], seq)
+		return rb.Streams["orders-1"]["orders"].Has(seq)
 	})
 	require.NotEmpty(t, lost)
 	span := time.Duration(lost[len(lost)-1]-lost[0]) * 20 * time.Millisecond

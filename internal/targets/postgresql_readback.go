@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -109,9 +108,9 @@ func (t *postgreSQL) Answers(ctx context.Context, m drill.Member) bool {
 	return !ok || started == string(row[0])
 }
 
-// ReadBack reads what every member holds of the ledger, once each replica shows what the primary shows.
+// ReadBack reads what every member holds of the ledger, once each replica says that it has what the primary has.
 func (t *postgreSQL) ReadBack(ctx context.Context) (drill.ReadBack, error) {
-	rb := drill.ReadBack{Target: t.name, Streams: map[string]map[string][]int64{}}
+	rb := drill.ReadBack{Target: t.name, Streams: map[string]map[string]drill.Numbers{}}
 	all, primary, err := t.present(ctx)
 	defer hangUp(all)
 	if err != nil {
@@ -124,14 +123,12 @@ func (t *postgreSQL) ReadBack(ctx context.Context) (drill.ReadBack, error) {
 		return rb, fmt.Errorf("read the ledger back: %w", err)
 	}
 	p := all[primary]
-	held, err := t.tables.streams(ctx, p.sess)
+	held, head, err := t.tables.all(ctx, p.sess)
 	if err != nil {
 		return rb, fmt.Errorf("read the ledger of target %q back from %s: %w", t.name, p.pod.Name, t.dial.scrub(err))
 	}
 	rb.Primary, rb.Streams[p.pod.Name], rb.Complete = p.pod.Name, held, len(all) >= len(t.opened)
 
-	ctx, cancel := context.WithTimeout(ctx, catchTimeout)
-	defer cancel()
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for i, k := range all {
@@ -139,7 +136,7 @@ func (t *postgreSQL) ReadBack(ctx context.Context) (drill.ReadBack, error) {
 			continue
 		}
 		wg.Go(func() {
-			streams, caught := t.catchUp(ctx, k, held)
+			streams, caught := t.catchUp(ctx, k, held, head)
 			mu.Lock()
 			defer mu.Unlock()
 			rb.Complete = rb.Complete && caught
@@ -152,23 +149,34 @@ func (t *postgreSQL) ReadBack(ctx context.Context) (drill.ReadBack, error) {
 	return rb, nil
 }
 
-// catchUp reads a replica until it shows what the primary showed. A replica that was away is asked again.
-func (t *postgreSQL) catchUp(ctx context.Context, k known, want map[string][]int64) (last map[string][]int64, caught bool) {
+// catchUp waits until a replica says that it has replayed what the primary had written, and reads it. One that says so
+// and does not show every row is read again, for a moment: a row of a transaction that did not wait for its WAL may be
+// older than head. A replica that was away is asked again.
+func (t *postgreSQL) catchUp(ctx context.Context, k known, want map[string]drill.Numbers, head string) (last map[string]drill.Numbers, caught bool) {
 	sess := k.sess
 	defer func() {
 		if sess != nil && sess != k.sess {
 			sess.close()
 		}
 	}()
-	for ; ctx.Err() == nil; pause(ctx, pinnedInterval) {
+	wait, cancel := context.WithTimeout(ctx, catchTimeout)
+	defer cancel()
+	for ; wait.Err() == nil; pause(wait, pinnedInterval) {
 		if sess == nil {
-			again, err := t.ask(ctx, k.pod)
+			again, err := t.ask(wait, k.pod)
 			if err != nil {
 				continue
 			}
 			sess = again.sess
 		}
-		streams, err := t.tables.streams(ctx, sess)
+		replayed, err := t.tables.replayed(wait, sess, head)
+		if err == nil && (replayed || last == nil) {
+			// A long ledger takes longer to read than a replica may take to catch up.
+			var streams map[string]drill.Numbers
+			if streams, err = t.tables.streams(ctx, sess); err == nil {
+				last, caught = streams, replayed
+			}
+		}
 		if err != nil {
 			if sess != k.sess {
 				sess.close()
@@ -176,21 +184,18 @@ func (t *postgreSQL) catchUp(ctx context.Context, k known, want map[string][]int
 			sess = nil
 			continue
 		}
-		if last = streams; shows(streams, want) {
-			return last, true
+		if caught && shows(last, want) {
+			break
 		}
 	}
-	return last, false
+	return last, caught
 }
 
 // shows reports whether the streams hold everything that the primary's hold.
-func shows(streams, want map[string][]int64) bool {
-	for name, seqs := range want {
-		held := streams[name]
-		for _, seq := range seqs {
-			if _, ok := slices.BinarySearch(held, seq); !ok {
-				return false
-			}
+func shows(streams, want map[string]drill.Numbers) bool {
+	for name, n := range want {
+		if !streams[name].Includes(n) {
+			return false
 		}
 	}
 	return true

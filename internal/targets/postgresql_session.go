@@ -150,13 +150,28 @@ func (s *session) row(ctx context.Context, sql string, args ...string) ([][]byte
 
 func (s *session) rows(ctx context.Context, sql string, args ...string) ([][][]byte, error) {
 	s.warned = false
-	params := make([][]byte, len(args))
-	for i, a := range args {
-		params[i] = []byte(a)
-	}
 	// Read waits until the server is ready again, so the commit, which follows the rows, is part of the answer.
-	result := s.conn.ExecParams(ctx, sql, params, nil, nil, nil).Read()
+	result := s.conn.ExecParams(ctx, sql, params(args), nil, nil, nil).Read()
 	return result.Rows, result.Err
+}
+
+// each hands over one row of the answer after the other, without keeping them.
+func (s *session) each(ctx context.Context, do func(row [][]byte) error, sql string, args ...string) error {
+	result := s.conn.ExecParams(ctx, sql, params(args), nil, nil, nil)
+	var failed error
+	for failed == nil && result.NextRow() {
+		failed = do(result.Values())
+	}
+	_, err := result.Close()
+	return errors.Join(failed, err)
+}
+
+func params(args []string) [][]byte {
+	all := make([][]byte, len(args))
+	for i, a := range args {
+		all[i] = []byte(a)
+	}
+	return all
 }
 
 // close says goodbye, briefly.

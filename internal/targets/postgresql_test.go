@@ -245,8 +245,8 @@ func TestSequences(t *testing.T) {
 }
 
 func TestShows(t *testing.T) {
-	want := map[string][]int64{"orders": {1, 2, 5}}
-	assert.True(t, shows(map[string][]int64{"orders": {1, 2, 3, 5}}, want), "more is not behind")
-	assert.False(t, shows(map[string][]int64{"orders": {1, 2}}, want))
+	want := map[string]drill.Numbers{"orders": drill.NumbersOf(1, 2, 5)}
+	assert.True(t, shows(map[string]drill.Numbers{"orders": drill.NumbersOf(1, 2, 3, 5)}, want), "more is not behind")
+	assert.False(t, shows(map[string]drill.Numbers{"orders": drill.NumbersOf(1, 2)}, want))
 	assert.False(t, shows(nil, want))
 }

@@ -1,0 +1,88 @@
+package measure
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/failoverdrill/drill/internal/drill"
+)
+
+// stale says how late each replica showed acknowledged writes of the headline (MEASURING.md, "The ledger"). A write is
+// stale there when the replica was asked after its acknowledgement and did not show it. Writes that it never shows are
+// lost or missing, not stale.
+func (r *run) stale() map[string]drill.StaleReport {
+	if r.headline == nil {
+		return nil
+	}
+	all := map[string]drill.StaleReport{}
+	journal := numbered(r.headline.slots)
+	for _, p := range r.of(drill.ClassPinned) {
+		if l := r.lateOn(p, journal); l.asked {
+			all[p.Member] = l.report()
+		}
+	}
+	return all
+}
+
+// late is how late one member showed writes: each at least and at most so long after its acknowledgement.
+type late struct {
+	asked         bool // as a replica
+	least, atMost []time.Duration
+}
+
+// lateOn walks through a member's answers in the order in which they came.
+func (r *run) lateOn(p *probe, journal []slot) late {
+	answers := slices.DeleteFunc(slices.Clone(p.slots), func(s slot) bool { return s.Reading == nil })
+	slices.SortStableFunc(answers, func(a, b slot) int { return cmp.Compare(a.Done, b.Done) })
+	var l late
+	var asked drill.Offset // when the member, as a replica, was last asked before
+	shown := make([]bool, len(journal))
+	for _, a := range answers {
+		for _, seq := range a.Reading.Seen {
+			i, ok := slices.BinarySearchFunc(journal, seq, func(s slot, seq int64) int { return cmp.Compare(s.Slot, seq) })
+			if !ok || shown[i] {
+				continue
+			}
+			shown[i] = true
+			l.note(journal[i], asked, a.Done)
+		}
+		if a.Role == drill.RoleReplica {
+			l.asked, asked = true, max(asked, a.Sent)
+		}
+	}
+	if r.readBack == nil {
+		return l
+	}
+	// What it showed only when everything was over is late as well.
+	held := r.readBack.Streams[p.Member][r.headline.Name]
+	for i, s := range journal {
+		if !shown[i] && held.Has(s.Slot) {
+			l.note(s, asked, r.lastMoment)
+		}
+	}
+	return l
+}
+
+// note takes a write that the member did not show when it was asked, and had shown by the time of a later answer.
+func (l *late) note(write slot, asked, answered drill.Offset) {
+	if acknowledged(write) && write.Done < asked {
+		l.least = append(l.least, asked.Sub(write.Done))
+		l.atMost = append(l.atMost, answered.Sub(write.Sent))
+	}
+}
+
+func (l *late) report() drill.StaleReport {
+	rep := drill.StaleReport{Writes: len(l.least)}
+	if rep.Writes == 0 {
+		return rep
+	}
+	slices.Sort(l.least)
+	slices.Sort(l.atMost)
+	// The n-th least of the lower bounds is no more than the n-th least of the true latencies.
+	at := func(p float64) *drill.Bounds {
+		return &drill.Bounds{Lower: seconds(percentile(l.least, p)), Upper: seconds(percentile(l.atMost, p))}
+	}
+	rep.P50, rep.P99, rep.Max = at(0.5), at(0.99), at(1)
+	return rep
+}
