@@ -11,7 +11,7 @@ const (
 	EventStep     EventType = "step"     // the run enters a step of its life
 	EventPlan     EventType = "plan"     // what will be touched
 	EventProbe    EventType = "probe"    // a probe starts
-	EventSamples  EventType = "samples"  // a batch of slots
+	EventSamples  EventType = "samples"  // a batch of slots, and when this process did not run meanwhile
 	EventViews    EventType = "views"    // who is primary, by the three views; on change
 	EventMembers  EventType = "members"  // who can serve, of a target without roles; on change
 	EventFault    EventType = "fault"    // a fault changes its state

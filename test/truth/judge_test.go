@@ -1,0 +1,188 @@
+package truth
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/measure"
+)
+
+// The sorts of outage.
+const (
+	blackHole = "black hole" // packets vanish, of old and of new connections
+	refusal   = "reset"      // answered by RST: new connections are refused, old ones reset
+	hang      = "hang"       // accepted, and not answered
+	slow      = "slow"       // answered, but long after L
+)
+
+var sorts = []string{blackHole, refusal, hang, slow}
+
+// The rules by which the scripted runs are measured: shorter than a real run's, so that many fit.
+const (
+	window = time.Second
+	// settle is how long a lane is observed after an outage; then the next one's baseline begins.
+	settle   = 1200 * time.Millisecond
+	baseline = 2300 * time.Millisecond
+)
+
+// pair is a moment on the run's clock: between the two readings around the system call that made it.
+type pair struct{ before, after drill.Offset }
+
+// outage is a scripted one: the truth that a report has to find.
+type outage struct {
+	sort         string
+	length       time.Duration // as scripted; the truth is in broke and healed
+	steady       drill.Offset  // its baseline's begin
+	broke, healed pair
+}
+
+// bounds is the shortest and the longest that it can have lasted.
+func (o outage) bounds() (least, most time.Duration) {
+	return o.healed.before.Sub(o.broke.after), o.healed.after.Sub(o.broke.before)
+}
+
+// until is when its observation ends.
+func (o outage) until() drill.Offset { return o.healed.after.Add(settle) }
+
+// watched is what one probe saw around one outage.
+type watched struct {
+	outage
+	info    drill.ProbeInfo
+	samples []drill.Sample // of this probe, from the baseline to the end of the observation
+	stalls  []drill.Stall
+}
+
+// recording is what the runner would have recorded of it; the injection's times are the kernel's.
+func (w watched) recording() drill.Recording {
+	at := func(t drill.Offset, e drill.Event) drill.Event { e.At = t; return e }
+	fault := func(t, from drill.Offset, s drill.FaultState) drill.Event {
+		return at(t, drill.Event{Type: drill.EventFault, Fault: &drill.FaultChange{Kind: "outage", Name: "stage", State: s, From: from, By: "its kernel"}})
+	}
+	victim := []drill.Member{{Namespace: "stage", Name: "server", UID: "1"}}
+	events := []drill.Event{
+		at(w.steady, drill.Event{Type: drill.EventPlan, Members: victim, Plans: []drill.FaultPlan{{Kind: "outage", Name: "stage", Victims: victim}}}),
+		at(w.steady, drill.Event{Type: drill.EventProbe, Probe: &w.info}),
+		at(w.steady, drill.Event{Type: drill.EventStep, Step: drill.StepSteady}),
+		fault(w.broke.before, w.broke.before, drill.FaultInjecting),
+		fault(w.broke.after, w.broke.before, drill.FaultInjected),
+		fault(w.broke.after, w.broke.before, drill.FaultConfirmed),
+		fault(w.healed.after, w.healed.before, drill.FaultReverted),
+		at(w.until(), drill.Event{Type: drill.EventSamples, Samples: w.samples, Stalls: w.stalls}),
+		at(w.until(), drill.Event{Type: drill.EventEnd, End: &drill.End{Cause: drill.EndFinished, Code: "finished"}}),
+	}
+	return drill.Recording{
+		Settings: drill.Settings{Window: window, ImpactTimeout: window, NoLedger: true},
+		Events:   slices.Values(events),
+	}
+}
+
+// verdict is how a report compares with the truth.
+type verdict struct {
+	watched
+	report   drill.Report
+	estimate drill.Estimate
+	err      time.Duration // the estimate's, against the middle of the truth
+	allowed  time.Duration // the widest that the interval may be
+	wrong    []string      // what is wrong with it; empty when nothing is
+}
+
+func length(s drill.Seconds) time.Duration { return time.Duration(float64(s) * float64(time.Second)) }
+
+// judge measures what was seen as a run would, and compares it with the truth.
+func (w watched) judge() verdict {
+	v := verdict{watched: w, report: measure.Report(w.recording())}
+	miss := func(format string, args ...any) { v.wrong = append(v.wrong, fmt.Sprintf(format, args...)) }
+	if v.report.Run.Verdict != drill.VerdictPassed {
+		miss("verdict %s: %v", v.report.Run.Verdict, v.report.Run.Reasons)
+	}
+	rec := v.report.Recovery
+	if rec == nil {
+		miss("nothing was measured")
+		return v
+	}
+	v.estimate = rec.Estimate
+	least, most := w.bounds()
+	v.err = length(rec.Estimate.Estimate) - (least+most)/2
+	const grain = time.Microsecond // seconds as float64
+	lower, upper := length(rec.Lower), length(rec.Upper)
+	if lower > most+grain || upper < least-grain {
+		miss("[%v, %v] misses the truth [%v, %v]", lower, upper, least, most)
+	}
+	within := length(rec.UpWithin)
+	v.allowed = 2*w.info.Interval + within + w.lateness(w.broke.before.Add(lower), w.broke.before.Add(upper)) + w.broke.after.Sub(w.broke.before)
+	if rec.Outcome == drill.OutcomeNoImpact {
+		v.allowed = 2*w.info.Interval + within + w.lateness(w.steady, w.until())
+	}
+	if upper-lower > v.allowed+grain {
+		miss("[%v, %v] is %v wide, and may be %v", lower, upper, upper-lower, v.allowed)
+	}
+	if rec.Outcome == drill.OutcomeNoImpact && least > w.info.Interval+within {
+		miss("an outage of %v reads as no impact", least)
+	}
+	return v
+}
+
+// lateness is the worst of drill's own in a stretch: of the slots of its schedule, and of its heartbeat.
+func (w watched) lateness(from, to drill.Offset) time.Duration {
+	var worst time.Duration
+	from, to = from.Add(-w.info.Interval), to.Add(w.info.Interval)
+	for _, s := range w.samples {
+		sent := s.Sent
+		if s.Outcome == drill.OutcomeUnsent || s.Outcome == drill.OutcomeBlocked {
+			sent = s.Done
+		}
+		if s.Scheduled <= to && sent >= from {
+			worst = max(worst, sent.Sub(s.Scheduled))
+		}
+	}
+	for _, s := range w.stalls {
+		if s.From <= to && s.To >= from {
+			worst = max(worst, s.To.Sub(s.From))
+		}
+	}
+	return worst
+}
+
+// String tells a miss with all its slots around.
+func (v verdict) String() string {
+	var b strings.Builder
+	least, most := v.bounds()
+	fmt.Fprintf(&b, "%s of %v (truth [%v, %v]) by %s (%s, Δ %v): %s\n", v.sort, v.length, least, most, v.info.Name, v.info.Class, v.info.Interval, strings.Join(v.wrong, "; "))
+	fmt.Fprintf(&b, "  broke %.6f to %.6f, healed %.6f to %.6f\n", v.broke.before.Seconds(), v.broke.after.Seconds(), v.healed.before.Seconds(), v.healed.after.Seconds())
+	if v.report.Recovery != nil {
+		fmt.Fprintf(&b, "  %s: %v [%v, %v], L %v\n", v.report.Recovery.Outcome, v.estimate.Estimate, v.estimate.Lower, v.estimate.Upper, v.report.Recovery.UpWithin)
+	}
+	near := func(t drill.Offset) bool {
+		d := 12 * v.info.Interval
+		return t > v.broke.before.Add(-d) && t < v.broke.after.Add(d) || t > v.healed.before.Add(-d) && t < v.healed.after.Add(settle)
+	}
+	for _, s := range v.samples {
+		if slowish := s.Done.Sub(s.Scheduled) > 10*time.Millisecond; near(s.Scheduled) || slowish && s.Scheduled > v.broke.before {
+			fmt.Fprintf(&b, "  slot %d due %.6f sent %+.3f ms done %+.3f ms %s %s\n", s.Slot, s.Scheduled.Seconds(), ms(s.Sent.Sub(s.Scheduled)), ms(s.Done.Sub(s.Scheduled)), s.Outcome, s.Signal)
+		}
+	}
+	for _, s := range v.stalls {
+		fmt.Fprintf(&b, "  stall %.6f to %.6f\n", s.From.Seconds(), s.To.Seconds())
+	}
+	return b.String()
+}
+
+func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// spread describes how far off a set of estimates was.
+func spread(errs []time.Duration, contained int) string {
+	if len(errs) == 0 {
+		return "none"
+	}
+	abs := make([]time.Duration, 0, len(errs))
+	for _, e := range errs {
+		abs = append(abs, e.Abs())
+	}
+	slices.Sort(abs)
+	at := func(p float64) float64 { return ms(abs[int(p*float64(len(abs)-1))]) }
+	return fmt.Sprintf("n %4d  off by p50 %8.2f ms  p90 %8.2f ms  max %8.2f ms  contained %5.1f %%",
+		len(abs), at(0.5), at(0.9), at(1), 100*float64(contained)/float64(len(abs)))
+}
