@@ -11,6 +11,7 @@ type Recording struct {
 	Objectives []Objective
 	Settings   Settings
 	Earlier    []Trial         // of the same series, the first one first; the statistics cover them, too
+	Source     string          // SHA-256 of the drill file's text, in hexadecimal; empty when it is not known
 	Events     iter.Seq[Event] // in the order of the stream; it may be walked through more than once
 }
 
