@@ -74,10 +74,10 @@ func execRun(ctx context.Context, env *Env, client *kube.Client, id string, me k
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	stop := serveMetrics(registry, listen, log)
 	defer stop()
-	x := execution{client: client, runs: runs, id: id, drill: d, journal: journal, log: log,
+	x := execution{client: client, runs: runs, id: id, drill: d, source: run.Spec.Source, journal: journal, log: log,
 		agents:    faults.Agents{Image: env.Getenv(server.EnvImage), Owner: kube.OwnerOf(run), Generation: journal.Generation},
 		observers: []runner.Observer{&jsonView{w: env.Stdout}, metrics.New(registry, d, settings(d))}}
-	rep := x.execute(ctx)
+	rep, _ := x.execute(ctx)
 	clean, done := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Minute)
 	defer done()
 	if err := journal.Finish(clean, kube.Outcome{Verdict: rep.Run.Verdict, Report: &rep}); err != nil {

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/failoverdrill/drill/internal/detail"
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/faults"
 	"github.com/failoverdrill/drill/internal/kube"
@@ -39,14 +42,16 @@ type execution struct {
 	runs      *kube.Runs
 	id        string
 	drill     *drill.Drill
+	source    string // the drill file's text
 	journal   runner.Journal
 	observers []runner.Observer
 	log       *zap.Logger
 	agents    faults.Agents
 }
 
-// execute wires the drill's kinds to the runner's interfaces and runs it.
-func (x execution) execute(ctx context.Context) drill.Report {
+// execute wires the drill's kinds to the runner's interfaces and runs it. It returns the report, and the detail from
+// which anybody can compute it again.
+func (x execution) execute(ctx context.Context) (drill.Report, []byte) {
 	spec := x.drill.Targets[0]
 	kind, _ := targets.Find(spec.Kind)
 	target := kind.Bind(targets.Deps{Run: x.id, Kube: x.client, Secret: x.secret, Log: x.log.Named("target")}, spec.Name, spec.Spec)
@@ -60,7 +65,8 @@ func (x execution) execute(ctx context.Context) drill.Report {
 	}
 	bindings, unbound := x.probes()
 	need := needsOf(x.drill)
-	return runner.Run(ctx, runner.Config{
+	recorder := detail.NewWriter(drill.Recording{})
+	rep := runner.Run(ctx, runner.Config{
 		Info: drill.RunReport{ID: x.id, Drill: x.drill.Name, Description: x.drill.Description, File: x.drill.File,
 			Trial: 1, Trials: 1, DrillVersion: version, Cluster: x.cluster(ctx)},
 		Drill: x.drill, Settings: settings(x.drill),
@@ -72,8 +78,14 @@ func (x execution) execute(ctx context.Context) drill.Report {
 		},
 		Namespaces: need.namespaces, Target: target, Probes: bindings, Faults: bound,
 		Sampler: probes.Sample, Journal: x.journal, Lock: kube.NewLock(x.client, x.runs, x.id),
-		Observers: x.observers, Log: x.log,
+		Observers: x.observers, Recorder: recorder, Source: sha256Of([]byte(x.source)), Log: x.log,
 	})
+	return rep, recorder.Bytes()
+}
+
+func sha256Of(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
 }
 
 // probes binds the drill's own probes. What keeps one from being bound refuses the run.

@@ -31,10 +31,10 @@ func runLocal(ctx context.Context, env *Env, client *kube.Client, runs *kube.Run
 		return drill.Report{}, err
 	}
 	journal := runs.Journal(run.Name, claimed.Status.Generation)
-	x := execution{client: client, runs: runs, id: run.Name, drill: d, journal: journal, log: logger(env),
+	x := execution{client: client, runs: runs, id: run.Name, drill: d, source: run.Spec.Source, journal: journal, log: logger(env),
 		agents:    faults.Agents{Image: env.Getenv(server.EnvImage), Owner: kube.OwnerOf(run), Generation: journal.Generation},
 		observers: []runner.Observer{v}}
-	rep := x.execute(ctx)
+	rep, _ := x.execute(ctx)
 	clean, done := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer done()
 	if err := journal.Finish(clean, kube.Outcome{Verdict: rep.Run.Verdict, Report: &rep}); err != nil {

@@ -312,9 +312,10 @@ func FuzzRead(f *testing.F) {
 		}
 		f.Add(append([]byte{fr.kind}, content...), true)
 	}
+	whole := w.Bytes()
 	f.Fuzz(func(t *testing.T, raw []byte, content bool) {
 		if content && len(raw) > 0 {
-			raw = forged(w, raw[0], raw[1:])
+			raw = forged(whole, raw[0], raw[1:])
 		}
 		rec, err := Read(raw)
 		if err != nil {
@@ -327,8 +328,9 @@ func FuzzRead(f *testing.F) {
 }
 
 // forged is the log with one part's content replaced, and everything around it right.
-func forged(w *Writer, kind byte, content []byte) []byte {
-	raw := w.Bytes()[len(magic)+len(version):]
+func forged(whole []byte, kind byte, content []byte) []byte {
+	w := NewWriter(drill.Recording{})
+	raw := whole[len(magic)+len(version):]
 	out := []byte(magic + version)
 	for len(raw) > 0 {
 		f, rest, err := cut(raw)
@@ -349,7 +351,7 @@ func forged(w *Writer, kind byte, content []byte) []byte {
 func TestABombIsRefused(t *testing.T) {
 	w := NewWriter(drill.Recording{})
 	w.Append(drill.Event{})
-	_, err := Read(forged(w, frameEvents, make([]byte, maxBlock+1)))
+	_, err := Read(forged(w.Bytes(), frameEvents, make([]byte, maxBlock+1)))
 	require.ErrorContains(t, err, "claims to hold")
 
 	zeros := w.frame(nil, frameEvents, make([]byte, 1<<20))

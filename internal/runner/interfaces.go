@@ -71,6 +71,14 @@ type Lock interface {
 	Acquire(ctx context.Context, scopes []string) (release func(context.Context) error, lost <-chan struct{}, err error)
 }
 
+// Recorder keeps the run's events, for its report.
+type Recorder interface {
+	// Append takes the next event, and keeps nothing that belongs to the caller.
+	Append(drill.Event)
+	// Recording is everything so far, with what the head says of the run.
+	Recording(head drill.Recording) (drill.Recording, error)
+}
+
 // Observer hears every event of the run, in order.
 type Observer interface{ Observe(drill.Event) }
 

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -38,6 +37,8 @@ type Config struct {
 	Journal    Journal
 	Lock       Lock
 	Observers  []Observer
+	Recorder   Recorder // nil keeps every event in memory as it is
+	Source     string   // SHA-256 of the drill file's text, for the recording
 	Log        *zap.Logger
 }
 
@@ -61,11 +62,12 @@ type run struct {
 	clock drill.Clock
 	abort context.CancelCauseFunc // ends the run early; the first cause wins
 
-	mu     sync.Mutex // guards all below; every event passes through it, which makes the order
-	events []drill.Event
-	live   *measure.Live
-	rules  []*ruleState
-	batch  []drill.Sample
+	mu    sync.Mutex // guards all below; every event passes through it, which makes the order
+	seq   int64
+	spare plain // the events but for the slots
+	live  *measure.Live
+	rules []*ruleState
+	batch []drill.Sample
 
 	active       []*activeFault
 	releases     []func(context.Context) error
@@ -91,6 +93,9 @@ func (e ended) Error() string { return e.Text }
 // Run executes one run and returns its report. Cancelling ctx interrupts the run: it reverts, and then returns.
 func Run(ctx context.Context, c Config) drill.Report {
 	r := &run{Config: c, clock: drill.StartClock(), live: measure.NewLive(c.Settings)}
+	if r.Recorder == nil {
+		r.Recorder = &plain{}
+	}
 	r.Info.Started = r.clock.Started().UTC()
 	for _, rule := range c.Drill.Aborts {
 		r.rules = append(r.rules, &ruleState{rule: rule})
@@ -102,13 +107,6 @@ func Run(ctx context.Context, c Config) drill.Report {
 	report := measure.Report(r.Recording())
 	r.emit(drill.Event{Type: drill.EventReport, Report: &report})
 	return report
-}
-
-// Recording is the run so far.
-func (r *run) Recording() drill.Recording {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return drill.Recording{Run: r.Info, Objectives: r.Drill.Objectives, Settings: r.Settings, Earlier: r.Earlier, Events: slices.Values(r.events)}
 }
 
 // life goes through the steps and always cleans up. A panic in a step ends the run like any other error.

@@ -25,8 +25,9 @@ func (r *run) emitLocked(e drill.Event) {
 }
 
 func (r *run) appendLocked(e drill.Event) {
-	e.Seq, e.At = int64(len(r.events)), r.clock.Now()
-	r.events = append(r.events, e)
+	e.Seq, e.At = r.seq, r.clock.Now()
+	r.seq++
+	r.record(e)
 	r.live.Event(e)
 	for _, o := range r.Observers {
 		o.Observe(e)
