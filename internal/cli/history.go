@@ -208,11 +208,15 @@ func localReports(env *Env) ([]drill.Report, error) {
 	return reports, err
 }
 
-// remember stores a report on this machine. That it cannot is no reason to say that the run failed.
-func remember(env *Env, rep drill.Report) {
+// remember stores a report on this machine, and the run's detail where there is one. That it cannot is no reason to say
+// that the run failed.
+func remember(env *Env, rep drill.Report, recorded []byte) {
 	folder, err := history.DefaultFolder(env.Getenv)
 	if err == nil {
 		err = folder.Save(rep)
+	}
+	if err == nil && recorded != nil {
+		err = folder.SaveDetail(rep.Run.ID, recorded)
 	}
 	if err != nil && !errors.Is(err, context.Canceled) {
 		env.status("The run is recorded in the cluster, but not on this machine: %v", err)

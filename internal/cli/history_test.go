@@ -36,8 +36,8 @@ func TestLocalHistory(t *testing.T) {
 			Recovery: &drill.RecoveryReport{Estimate: drill.Estimate{Estimate: 12.34, Lower: 12.3, Upper: 12.4}, Redundancy: new(drill.Never())},
 			Writes:   &drill.WritesReport{Lost: new(0)}}
 	}
-	remember(env, rep("r-1", drill.VerdictPassed, 1))
-	remember(env, rep("r-2", drill.VerdictInvalid, 2))
+	remember(env, rep("r-1", drill.VerdictPassed, 1), nil)
+	remember(env, rep("r-2", drill.VerdictInvalid, 2), nil)
 	code, out, errs = callAt(t, state, "history", "--local")
 	require.Zero(t, code, errs)
 	require.Equal(t, `RUN  DRILL      STARTED               VERDICT  RECOVERY                LOST  REDUNDANCY

@@ -14,8 +14,8 @@ import (
 )
 
 // runLocal executes the run in this process: same code and same record as in a runner pod. The server makes no pod for
-// it, and puts back what it left once its locks are no longer renewed.
-func runLocal(ctx context.Context, env *Env, client *kube.Client, runs *kube.Runs, run *kube.DrillRun, d *drill.Drill, v view) (drill.Report, error) {
+// it, and puts back what it left once its locks are no longer renewed. It returns the report and the run's detail.
+func runLocal(ctx context.Context, env *Env, client *kube.Client, runs *kube.Runs, run *kube.DrillRun, d *drill.Drill, v view) (drill.Report, []byte, error) {
 	ctx, stop := env.interruptible(ctx,
 		func() {
 			env.status("\nEnding the run and reverting. A second Ctrl-C leaves at once, and leaves the fault where it is.")
@@ -24,23 +24,23 @@ func runLocal(ctx context.Context, env *Env, client *kube.Client, runs *kube.Run
 	defer stop()
 	me := fmt.Sprintf("local-%s", run.UID)
 	if _, err := runs.Admit(ctx, run.Name, me); err != nil {
-		return drill.Report{}, err
+		return drill.Report{}, nil, err
 	}
 	claimed, err := runs.Claim(ctx, run.Name, kube.Runner{Pod: me, UID: me})
 	if err != nil {
-		return drill.Report{}, err
+		return drill.Report{}, nil, err
 	}
 	journal := runs.Journal(run.Name, claimed.Status.Generation)
 	x := execution{client: client, runs: runs, id: run.Name, drill: d, source: run.Spec.Source, journal: journal, log: logger(env),
 		agents:    faults.Agents{Image: env.Getenv(server.EnvImage), Owner: kube.OwnerOf(run), Generation: journal.Generation},
 		observers: []runner.Observer{v}}
-	rep, _ := x.execute(ctx)
+	rep, recorded := x.execute(ctx)
 	clean, done := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer done()
 	if err := journal.Finish(clean, kube.Outcome{Verdict: rep.Run.Verdict, Report: &rep}); err != nil {
-		return rep, fmt.Errorf("record the end of run %s: %w", run.Name, err)
+		return rep, nil, fmt.Errorf("record the end of run %s: %w", run.Name, err)
 	}
-	return rep, nil
+	return rep, recorded, nil
 }
 
 // decodeEvent reads one line of a runner's output.

@@ -81,8 +81,9 @@ func runDrill(ctx context.Context, env *Env, path string, o runOptions) error {
 	env.status("Run %s on %s", run.Name, client.Context)
 	v := newView(env, o.output)
 	var rep drill.Report
+	var recorded []byte
 	if o.runner == runnerLocal {
-		rep, err = runLocal(ctx, env, client, runs, run, d, v)
+		rep, recorded, err = runLocal(ctx, env, client, runs, run, d, v)
 	} else {
 		f := &following{env: env, client: client, runs: runs, name: run.Name, view: v}
 		rep, err = f.follow(ctx)
@@ -90,7 +91,7 @@ func runDrill(ctx context.Context, env *Env, path string, o runOptions) error {
 	if err != nil {
 		return err
 	}
-	remember(env, rep)
+	remember(env, rep, recorded)
 	if err := writeReports(files, rep); err != nil {
 		return err
 	}

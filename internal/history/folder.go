@@ -15,8 +15,8 @@ import (
 	"github.com/failoverdrill/drill/internal/drill"
 )
 
-// Folder keeps reports of runs on this machine, one file for each: what somebody has run stays readable when the
-// cluster is gone.
+// Folder keeps reports of runs on this machine, one file for each, and their details beside them: what somebody has run
+// stays readable when the cluster is gone.
 type Folder string
 
 // DefaultFolder is where a user's history is kept, by the rules of the XDG base directories.
@@ -36,27 +36,49 @@ var isID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
 // Save stores a report, whole or not at all. Only the user may read it: it names what is in a cluster.
 func (f Folder) Save(rep drill.Report) error {
-	if !isID.MatchString(rep.Run.ID) {
-		return fmt.Errorf("store run %q in the local history: this is no run's id", rep.Run.ID)
-	}
 	raw, err := json.Marshal(rep)
 	if err != nil {
 		return fmt.Errorf("store run %s in the local history: %w", rep.Run.ID, err)
 	}
+	return f.write(rep.Run.ID, ".json", raw)
+}
+
+// detailExt is the extension of a file that holds a run's detail.
+const detailExt = ".detail"
+
+// SaveDetail stores a run's detail beside its report.
+func (f Folder) SaveDetail(run string, raw []byte) error { return f.write(run, detailExt, raw) }
+
+// Detail reads a run's detail; an error for which errors.Is(err, fs.ErrNotExist) holds when there is none.
+func (f Folder) Detail(run string) ([]byte, error) {
+	if !isID.MatchString(run) {
+		return nil, fmt.Errorf("read the detail of run %q: this is no run's id", run)
+	}
+	raw, err := os.ReadFile(filepath.Join(string(f), run+detailExt))
+	if err != nil {
+		return nil, fmt.Errorf("read the detail of run %s: %w", run, err)
+	}
+	return raw, nil
+}
+
+func (f Folder) write(run, ext string, raw []byte) error {
+	if !isID.MatchString(run) {
+		return fmt.Errorf("store run %q in the local history: this is no run's id", run)
+	}
 	if err := os.MkdirAll(string(f), 0o700); err != nil {
-		return fmt.Errorf("store run %s in the local history: %w", rep.Run.ID, err)
+		return fmt.Errorf("store run %s in the local history: %w", run, err)
 	}
 	tmp, err := os.CreateTemp(string(f), ".new-*")
 	if err != nil {
-		return fmt.Errorf("store run %s in the local history: %w", rep.Run.ID, err)
+		return fmt.Errorf("store run %s in the local history: %w", run, err)
 	}
 	defer os.Remove(tmp.Name())
 	_, err = tmp.Write(raw)
 	if err = errors.Join(err, tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), filepath.Join(string(f), rep.Run.ID+".json"))
+		err = os.Rename(tmp.Name(), filepath.Join(string(f), run+ext))
 	}
 	if err != nil {
-		return fmt.Errorf("store run %s in the local history: %w", rep.Run.ID, err)
+		return fmt.Errorf("store run %s in the local history: %w", run, err)
 	}
 	return nil
 }
