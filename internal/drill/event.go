@@ -54,6 +54,7 @@ type Event struct {
 	Probe     *ProbeInfo   `json:"probe,omitempty"`
 	Members   []Member     `json:"members,omitempty"` // with EventPlan: the target's members
 	Samples   []Sample     `json:"-"`
+	Stalls    []Stall      `json:"-"` // with EventSamples
 	Views     *Views       `json:"views,omitempty"`
 	Readiness *Readiness   `json:"readiness,omitempty"`
 	Fault     *FaultChange `json:"fault,omitempty"`

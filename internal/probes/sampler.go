@@ -19,8 +19,9 @@ const grace = 2 * time.Second
 // It is open loop: slot k of a probe is due at first + k × Interval, and nothing that happens to a slot moves another
 // one. When ctx ends, no more slots are sent; those under way may still end by their own deadline, because a slot that
 // is cut off would look like an outage at the end of every run. What is still open then is cancelled.
-func Sample(ctx context.Context, clock drill.Clock, probes []drill.Probe, emit func(drill.Sample)) {
-	out := newOutbox(emit)
+func Sample(ctx context.Context, sampling drill.Sampling) {
+	clock, probes := sampling.Clock, sampling.Probes
+	out := newOutbox(sampling.Sample)
 	defer out.close()
 
 	start := clock.Now()

@@ -62,13 +62,13 @@ func record(t *testing.T, d time.Duration, probes ...drill.Probe) map[string][]d
 	time.AfterFunc(d, cancel)
 	got := map[string][]drill.Sample{}
 	var inside atomic.Int32
-	Sample(ctx, drill.StartClock(), probes, func(s drill.Sample) {
+	Sample(ctx, drill.Sampling{Clock: drill.StartClock(), Probes: probes, Sample: func(s drill.Sample) {
 		if inside.Add(1) != 1 {
 			t.Error("emit is called by two goroutines at once")
 		}
 		got[s.Probe] = append(got[s.Probe], s)
 		inside.Add(-1)
-	})
+	}})
 	for name, samples := range got {
 		slices.SortFunc(samples, func(a, b drill.Sample) int { return int(a.Slot - b.Slot) })
 		for i, s := range samples {
@@ -224,11 +224,11 @@ func TestSlowReaderHoldsUpNothing(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second-time.Millisecond)
 		defer cancel()
 		n := 0
-		Sample(ctx, drill.StartClock(), []drill.Probe{pooled(answer(0))}, func(s drill.Sample) {
+		Sample(ctx, drill.Sampling{Clock: drill.StartClock(), Probes: []drill.Probe{pooled(answer(0))}, Sample: func(s drill.Sample) {
 			n++
 			assert.Zero(t, s.Lateness())
 			time.Sleep(200 * time.Millisecond)
-		})
+		}})
 		assert.Equal(t, 50, n)
 	})
 }

@@ -83,4 +83,4 @@ type Recorder interface {
 type Observer interface{ Observe(drill.Event) }
 
 // Sampler takes slots of probes on the run's clock until ctx ends, and hands over each as soon as its outcome is known.
-type Sampler func(ctx context.Context, clock drill.Clock, probes []drill.Probe, emit func(drill.Sample))
+type Sampler func(ctx context.Context, s drill.Sampling)

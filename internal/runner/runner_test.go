@@ -254,7 +254,8 @@ func (p worldProbe) Sample(_ context.Context, s *drill.Sample) {
 }
 
 // tickSampler is an exact sampler for virtual time.
-func tickSampler(ctx context.Context, clock drill.Clock, probes []drill.Probe, emit func(drill.Sample)) {
+func tickSampler(ctx context.Context, sampling drill.Sampling) {
+	clock, probes, emit := sampling.Clock, sampling.Probes, sampling.Sample
 	var wg sync.WaitGroup
 	for _, p := range probes {
 		wg.Go(func() {

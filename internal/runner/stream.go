@@ -143,7 +143,7 @@ func (p *probing) start() {
 		info := probe.Info()
 		r.emit(drill.Event{Type: drill.EventProbe, Probe: &info})
 	}
-	p.work.Go(func() { r.Sampler(p.ctx, r.clock, probes, r.sample) })
+	p.work.Go(func() { r.Sampler(p.ctx, drill.Sampling{Clock: r.clock, Probes: probes, Sample: r.sample}) })
 	if t, ok := r.Target.(Leadership); ok {
 		p.watch("who is primary", func(ctx context.Context) error {
 			return t.Watch(ctx, func(v drill.Views) { r.emit(drill.Event{Type: drill.EventViews, Views: &v}) })

@@ -141,11 +141,11 @@ func record(t *testing.T, target *postgreSQL) *recorder {
 	r := &recorder{clock: drill.StartClock()}
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		probes.Sample(ctx, r.clock, target.Probes(), func(s drill.Sample) {
+		probes.Sample(ctx, drill.Sampling{Clock: r.clock, Probes: target.Probes(), Sample: func(s drill.Sample) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.samples = append(r.samples, s)
-		})
+		}})
 	})
 	wg.Go(func() {
 		err := target.Watch(ctx, func(v drill.Views) {
