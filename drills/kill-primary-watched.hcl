@@ -11,7 +11,7 @@ drill "kill-primary-watched" {
     namespace = "shop"
     selector  = "application=patroni,cluster-name=orders"
     service   = "orders"
-    dsn       = secret("orders-app", "uri")
+    dsn       = secret("orders-drill", "uri")
   }
 
   # What the application's own clients see: this page writes to the database and reads it again. Each request has a

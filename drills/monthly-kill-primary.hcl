@@ -31,8 +31,9 @@ drill "monthly-kill-primary" {
     # The Service that clients write to. Its endpoints must follow the primary; that is part of the recovery time.
     service = "orders"
 
-    # The connection string that an application uses, from a Secret in the same namespace. drill never prints it.
-    dsn = secret("orders-app", "uri")
+    # What drill connects with, through the Service that the application uses: from a Secret in the same namespace, and
+    # never printed. A role of drill's own needs to create a schema, and to read nothing of the application's.
+    dsn = secret("orders-drill", "uri")
   }
 
   # Nothing is touched unless all is well for this long without a break: a drill on a cluster that is already ill

@@ -14,7 +14,7 @@ drill "partition-primary" {
     namespace = "shop"
     selector  = "application=patroni,cluster-name=orders"
     service   = "orders"
-    dsn       = secret("orders-app", "uri")
+    dsn       = secret("orders-drill", "uri")
   }
 
   # Nothing is cut unless all is well for this long without a break.

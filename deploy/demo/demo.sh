@@ -67,16 +67,18 @@ secrets() {
   secret orders-patroni "superuser-password=$(password)" "replication-password=$(password)" \
     "rewind-password=$(password)" "restapi-password=$(password)"
   local p
+  local uri=orders.$NS.svc.cluster.local:5432/orders?sslmode=disable
   p=$(password)
-  secret orders-app username=app "password=$p" dbname=orders \
-    "uri=postgres://app:$p@orders.$NS.svc.cluster.local:5432/orders?sslmode=disable"
+  secret orders-app username=app "password=$p" dbname=orders "uri=postgres://app:$p@$uri"
+  p=$(password)
+  secret orders-drill username=drill "password=$p" "uri=postgres://drill:$p@$uri"
 }
 
 # What an earlier cluster left makes a new one wait for ever for a member that knows its system id.
 clean() {
   k delete configmap,pvc -l $MEMBERS --ignore-not-found --wait --timeout=60s
   # new data gets new passwords; checkout has the old ones
-  k delete secret orders-patroni orders-app --ignore-not-found
+  k delete secret orders-patroni orders-app orders-drill --ignore-not-found
   k delete deployment checkout --ignore-not-found
 }
 
@@ -107,11 +109,11 @@ whole() {
     | ($l | length) == 1 and ($r | length) == 2' >/dev/null
 }
 
+primary() { k get pods -l $MEMBERS,role=master -o name; }
+
 # streaming: the primary itself says that both replicas stream.
 streaming() {
-  local primary
-  primary=$(k get pods -l $MEMBERS,role=master -o name)
-  [ "$(k exec "$primary" -c patroni -- psql -XAtc "select count(*) from pg_stat_replication where state = 'streaming'" 2>/dev/null)" = 2 ]
+  [ "$(k exec "$(primary)" -c patroni -- psql -XAtc "select count(*) from pg_stat_replication where state = 'streaming'" 2>/dev/null)" = 2 ]
 }
 
 wait_members() {
@@ -127,6 +129,11 @@ retime() {
   k get configmap orders-settings -o jsonpath='{.data.20-timing\.yml}' | jq -c .bootstrap.dcs | patroni "$(any_pod)" PATCH /config | jq -c .
 }
 
+# Patroni runs post-init.sh once in a cluster's life, too: a shop that is older than drill's role gets it here.
+drill_role() { k exec "$(primary)" -c patroni -- /etc/patroni/drill-role.sh; }
+
+wait_rollout() { k rollout status statefulset/orders --timeout=300s; } # the members of an older shop start again, one by one
+
 wait_checkout() { k rollout status deployment/checkout --timeout=120s; }
 
 up() {
@@ -138,7 +145,9 @@ up() {
   if ! exists statefulset orders && exists configmap,pvc -l $MEMBERS; then step "what an earlier shop left" clean; fi
   step "secrets" secrets
   step "deploy $overlay" deploy "$overlay"
+  step "members of this version" wait_rollout
   step "one primary, two streaming replicas" wait_members
+  step "drill's own role" drill_role
   step "timing of $overlay" retime
   step "checkout ready" wait_checkout
   echo "shop up after $SECONDS s; export KUBECONFIG=$KUBECONFIG" >&2

@@ -114,7 +114,7 @@ func TestAdmissionAsksForEverything(t *testing.T) {
 	require.Equal(t, []string{"shop"}, request.Namespaces)
 	require.Equal(t, []string{"kill_primary"}, request.FaultKinds)
 	require.Len(t, request.Secrets, 1)
-	require.Equal(t, "orders-app", request.Secrets[0].Name)
+	require.Equal(t, "orders-drill", request.Secrets[0].Name)
 	require.Equal(t, "shop", request.Avoid[0].Namespace)
 	require.NotZero(t, request.Timeout)
 

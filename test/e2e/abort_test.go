@@ -5,7 +5,6 @@ package e2e
 import (
 	"context"
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -20,8 +19,8 @@ import (
 // patroniConfig is where Patroni keeps what all members agree on.
 const patroniConfig = "orders-config"
 
-// pause tells Patroni to leave the leadership alone, or no longer to: while it is paused, no replica is promoted.
-func pause(t *testing.T, c *kube.Client, paused bool) {
+// configure changes what Patroni's members agree on; nil takes a key away.
+func configure(t *testing.T, c *kube.Client, change map[string]any) {
 	t.Helper()
 	ctx := context.Background()
 	configs := c.CoreV1().ConfigMaps(shop)
@@ -29,15 +28,27 @@ func pause(t *testing.T, c *kube.Client, paused bool) {
 	require.NoError(t, err)
 	var config map[string]any
 	require.NoError(t, json.Unmarshal([]byte(cm.Annotations["config"]), &config))
-	delete(config, "pause")
-	if paused {
-		config["pause"] = true
+	for key, value := range change {
+		config[key] = value
+		if value == nil {
+			delete(config, key)
+		}
 	}
 	text, err := json.Marshal(config)
 	require.NoError(t, err)
 	cm.Annotations["config"] = string(text)
 	_, err = configs.Update(ctx, cm, metav1.UpdateOptions{})
 	require.NoError(t, err)
+}
+
+// pause tells Patroni to leave the leadership alone, or no longer to: while it is paused, no replica is promoted.
+func pause(t *testing.T, c *kube.Client, paused bool) {
+	t.Helper()
+	if paused {
+		configure(t, c, map[string]any{"pause": true})
+	} else {
+		configure(t, c, map[string]any{"pause": nil})
+	}
 }
 
 // TestAbort: the primary dies, and nobody takes over. After 3 s the abort condition ends the run, which puts the node
@@ -70,10 +81,7 @@ func TestAbort(t *testing.T) {
 	pause(t, c, false) // so that the run's own clean-up finds a primary again
 	resumed = true
 	require.Equal(t, 12, cmd.wait(t, 2*time.Minute))
-	raw, err := os.ReadFile(path)
-	require.NoError(t, err)
-	var rep drill.Report
-	require.NoError(t, json.Unmarshal(raw, &rep))
+	rep := readReport(t, path)
 	require.Equal(t, drill.VerdictAborted, rep.Run.Verdict, "%+v", rep.Run.Reasons)
 	require.True(t, rep.Abort.Fired)
 	require.Equal(t, "outage", rep.Abort.Rule)

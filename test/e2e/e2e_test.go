@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/failoverdrill/drill/internal/drill"
@@ -114,17 +113,28 @@ func run(t *testing.T, args ...string) (code int, said string) {
 	return code, strings.Join(strings.Fields(c.stdout.String()+c.stderr.String()), " ")
 }
 
+// kubectl runs the lab's own in the shop's namespace.
+func kubectl(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	return exec.Command(filepath.Join(root(t), "test/lab/bin/kubectl"), append([]string{"-n", shop}, args...)...)
+}
+
 // drillRun runs a drill file and returns its report.
 func drillRun(t *testing.T, file string) (int, drill.Report) {
 	t.Helper()
 	base := filepath.Join(outDir(t), strings.ReplaceAll(t.Name(), "/", "-"))
 	path := base + ".json"
 	code, _ := run(t, "run", file, "--report", "json="+path, "--report", "junit="+base+".xml")
+	return code, readReport(t, path)
+}
+
+func readReport(t *testing.T, path string) drill.Report {
+	t.Helper()
 	raw, err := os.ReadFile(path)
 	require.NoError(t, err)
 	var rep drill.Report
 	require.NoError(t, json.Unmarshal(raw, &rep))
-	return code, rep
+	return rep
 }
 
 // outDir is where reports are kept as artifacts.
@@ -165,101 +175,6 @@ func eventually(t *testing.T, limit time.Duration, what string, ok func() (bool,
 		}
 		time.Sleep(500 * time.Millisecond)
 	}
-}
-
-// nothingLeft asserts what must hold after every run: all members are back with one primary, no node is cordoned, no
-// lock is held, no runner pod runs.
-func nothingLeft(t *testing.T, c *kube.Client) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
-	defer cancel()
-	nodes, err := c.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
-	require.NoError(t, err)
-	for _, n := range nodes.Items {
-		require.False(t, n.Spec.Unschedulable, "node %s is still cordoned", n.Name)
-	}
-	leases, err := c.CoordinationV1().Leases(kube.Namespace).List(ctx, metav1.ListOptions{LabelSelector: kube.LabelRun})
-	require.NoError(t, err)
-	require.Empty(t, leases.Items, "a lock is still held")
-	eventually(t, 30*time.Second, "no runner pod runs", func() (bool, string) {
-		pods, err := c.CoreV1().Pods(kube.Namespace).List(ctx, metav1.ListOptions{LabelSelector: kube.LabelRun})
-		require.NoError(t, err)
-		for _, p := range pods.Items {
-			if p.Status.Phase == corev1.PodRunning || p.Status.Phase == corev1.PodPending {
-				return false, p.Name + " is " + string(p.Status.Phase)
-			}
-		}
-		return true, ""
-	})
-	whole(t, c)
-}
-
-// whole waits until the database has one primary and two ready replicas.
-func whole(t *testing.T, c *kube.Client) {
-	t.Helper()
-	eventually(t, 3*time.Minute, "one primary and two replicas, all ready", func() (bool, string) {
-		pods, err := c.CoreV1().Pods(shop).List(context.Background(), metav1.ListOptions{LabelSelector: members})
-		require.NoError(t, err)
-		roles := map[string]int{}
-		for _, p := range pods.Items {
-			for _, cond := range p.Status.Conditions {
-				if cond.Type == corev1.PodReady && cond.Status == corev1.ConditionTrue && p.DeletionTimestamp == nil {
-					roles[p.Labels["role"]]++
-				}
-			}
-		}
-		primaries := roles["master"] + roles["primary"]
-		state, _ := json.Marshal(roles)
-		return primaries == 1 && roles["replica"] == 2, string(state)
-	})
-}
-
-func record(t *testing.T, c *kube.Client, name string) *kube.DrillRun {
-	t.Helper()
-	r, err := kube.NewRuns(c.Dynamic, "").Get(context.Background(), name)
-	require.NoError(t, err)
-	return r
-}
-
-// newest waits for the record of a run that began after since.
-func newest(t *testing.T, c *kube.Client, since time.Time) *kube.DrillRun {
-	t.Helper()
-	var found *kube.DrillRun
-	eventually(t, 30*time.Second, "a new run", func() (bool, string) {
-		runs, err := kube.NewRuns(c.Dynamic, "").List(context.Background())
-		require.NoError(t, err)
-		for _, r := range runs {
-			if !r.CreationTimestamp.Time.Before(since.Truncate(time.Second)) && !r.Finished() {
-				found = r
-			}
-		}
-		return found != nil, "none"
-	})
-	return found
-}
-
-// injected waits until the run's fault is in.
-func injected(t *testing.T, c *kube.Client, name string) {
-	t.Helper()
-	eventually(t, 2*time.Minute, "the fault is injected", func() (bool, string) {
-		r := record(t, c, name)
-		for _, f := range r.Status.Faults {
-			if f.Phase == kube.FaultInjecting {
-				return true, ""
-			}
-		}
-		return false, string(r.Status.Phase) + " " + r.Status.Message
-	})
-	time.Sleep(3 * time.Second) // into the outage
-}
-
-func finished(t *testing.T, c *kube.Client, name string, limit time.Duration) *kube.DrillRun {
-	t.Helper()
-	eventually(t, limit, "the record is finished", func() (bool, string) {
-		r := record(t, c, name)
-		return r.Finished(), string(r.Status.Phase)
-	})
-	return record(t, c, name)
 }
 
 // TestKillPrimary is the main job. It goes red when the fault's Inject is emptied (the run is invalid) and when its
@@ -316,6 +231,7 @@ func TestKillPrimary(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "replica", victim.Labels["role"], "the old primary is back as a replica")
 	require.NotEqual(t, rep.Faults[0].Victims[0].UID, string(victim.UID))
+	ownRole(t, c)
 }
 
 func TestCtrlCReverts(t *testing.T) {
@@ -366,11 +282,17 @@ func TestCLIKilledChangesNothing(t *testing.T) {
 	require.Equal(t, want, rep.Recovery.Outcome, "the leader is now %s", leader)
 }
 
-// killRunner sends SIGKILL to a runner's process. Deleting its pod would let it say goodbye, and revert. The nodes of
-// kind are containers that bear the nodes' names.
+// killRunner sends SIGKILL to a runner's process. Deleting its pod would let it say goodbye, and revert.
 func killRunner(t *testing.T, r *kube.DrillRun) {
 	t.Helper()
-	out, err := exec.Command("docker", "exec", r.Status.Runner.Node, "pkill", "-KILL", "-f", "exec "+r.Name).CombinedOutput()
+	killOn(t, r.Status.Runner.Node, "exec "+r.Name)
+}
+
+// killOn sends SIGKILL to the process with those arguments on a node. The nodes of kind are containers that bear the
+// nodes' names.
+func killOn(t *testing.T, node, arguments string) {
+	t.Helper()
+	out, err := exec.Command("docker", "exec", node, "pkill", "-KILL", "-f", arguments).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 }
 
@@ -404,8 +326,8 @@ func TestBadInput(t *testing.T) {
 		"unknown argument":    {[]string{"hold_down", "hold_dwn"}, 4, []string{"hold_down"}},
 		"missing namespace":   {[]string{`"shop"`, `"shopp"`}, 11, []string{"shopp"}},
 		"selector of nothing": {[]string{"cluster-name=orders", "cluster-name=ordres"}, 11, []string{"cluster-name=ordres"}},
-		"missing secret":      {[]string{`"orders-app"`, `"orders-application"`}, 11, []string{"orders-application"}},
-		"login that fails":    {[]string{`secret("orders-app", "uri")`, `"postgres://app:wrong@orders.shop.svc.cluster.local/orders?sslmode=disable"`}, 11, []string{"app"}},
+		"missing secret":      {[]string{`"orders-drill"`, `"orders-drills"`}, 11, []string{"orders-drills"}},
+		"login that fails":    {[]string{`secret("orders-drill", "uri")`, `"postgres://app:wrong@orders.shop.svc.cluster.local/orders?sslmode=disable"`}, 11, []string{"app"}},
 	} {
 		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
 			before := time.Now()

@@ -60,34 +60,48 @@ func agrees(t *testing.T, rep drill.Report, acks []float64) {
 
 func startWriter(t *testing.T, c *kube.Client) {
 	t.Helper()
+	startClient(t, c, "independent", []string{"bash", "-c", writerLoop})
+}
+
+// startClient runs a client of the test's own in a pod of that name, with the application's connection string, and waits
+// until it has said something.
+func startClient(t *testing.T, c *kube.Client, name string, command []string) {
+	t.Helper()
 	ctx := context.Background()
 	pods := c.CoreV1().Pods(shop)
-	remove := func() { _ = pods.Delete(ctx, "independent", metav1.DeleteOptions{GracePeriodSeconds: new(int64)}) }
+	remove := func() { _ = pods.Delete(ctx, name, metav1.DeleteOptions{GracePeriodSeconds: new(int64)}) }
 	remove()
 	t.Cleanup(remove)
-	eventually(t, time.Minute, "the old writer is gone", func() (bool, string) {
-		_, err := pods.Get(ctx, "independent", metav1.GetOptions{})
+	eventually(t, time.Minute, "the old client is gone", func() (bool, string) {
+		_, err := pods.Get(ctx, name, metav1.GetOptions{})
 		return err != nil, "still there"
 	})
 	uri := &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "orders-app"}, Key: "uri"}}
-	_, err := pods.Create(ctx, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "independent"}, Spec: corev1.PodSpec{
+	_, err := pods.Create(ctx, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.PodSpec{
 		TerminationGracePeriodSeconds: new(int64), RestartPolicy: corev1.RestartPolicyNever,
-		Containers: []corev1.Container{{Name: "writer", Image: "failoverdrill/patroni:demo", ImagePullPolicy: corev1.PullNever,
-			Command: []string{"bash", "-c", writerLoop}, Env: []corev1.EnvVar{{Name: "URI", ValueFrom: uri}, {Name: "PGCONNECT_TIMEOUT", Value: "1"}}}},
+		Containers: []corev1.Container{{Name: "client", Image: "failoverdrill/patroni:demo", ImagePullPolicy: corev1.PullNever,
+			Command: command, Env: []corev1.EnvVar{{Name: "URI", ValueFrom: uri}, {Name: "PGCONNECT_TIMEOUT", Value: "1"}}}},
 	}}, metav1.CreateOptions{})
 	require.NoError(t, err)
-	eventually(t, time.Minute, "the writer writes", func() (bool, string) {
-		raw, err := pods.GetLogs("independent", &corev1.PodLogOptions{}).DoRaw(ctx)
-		return err == nil && len(raw) > 0, "no acknowledgement yet"
+	eventually(t, time.Minute, "the client has said something", func() (bool, string) {
+		return printed(t, c, name) != "", "nothing yet"
 	})
+}
+
+// printed is all that a client has printed so far.
+func printed(t *testing.T, c *kube.Client, name string) string {
+	t.Helper()
+	raw, err := c.CoreV1().Pods(shop).GetLogs(name, &corev1.PodLogOptions{}).DoRaw(context.Background())
+	if err != nil {
+		return ""
+	}
+	return string(raw)
 }
 
 func writerAcks(t *testing.T, c *kube.Client) []float64 {
 	t.Helper()
-	raw, err := c.CoreV1().Pods(shop).GetLogs("independent", &corev1.PodLogOptions{}).DoRaw(context.Background())
-	require.NoError(t, err)
 	var acks []float64
-	for line := range strings.Lines(string(raw)) {
+	for line := range strings.Lines(printed(t, c, "independent")) {
 		at, err := strconv.ParseFloat(strings.TrimSpace(line), 64)
 		require.NoError(t, err, line)
 		acks = append(acks, at)

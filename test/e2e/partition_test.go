@@ -7,6 +7,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -171,6 +172,35 @@ func TestPartitionRunnerKilled(t *testing.T) {
 	require.Equal(t, drill.VerdictError, done.Status.Verdict)
 	require.Equal(t, kube.FaultReverted, done.Status.Faults[0].Phase, done.Status.Message)
 	require.Equal(t, before, ofPrimary.ruleset(t)+ofReplica.ruleset(t))
+	noAgents(t, c)
+	nothingLeft(t, c)
+}
+
+// TestACutThatEndsEarlyIsInvalid takes the agent away in the middle of the cut, whose rules the kernel then removes: from
+// there on nothing is broken, and whatever the database does proves nothing. It passes everything that it is asked for,
+// and is invalid.
+func TestACutThatEndsEarlyIsInvalid(t *testing.T) {
+	c := cluster(t)
+	whole(t, c)
+	primary, _, _ := cutPods(t, c)
+	before := lookInto(t, c, primary).ruleset(t)
+	since := time.Now()
+	path := filepath.Join(outDir(t), t.Name()+".json")
+	cmd := start(t, "run", patched(t, "drills/late-impact.hcl", `"45s"`, `"15s"`), "--report", "json="+path)
+	r := newest(t, c, since)
+	injected(t, c, r.Name)
+	pod, err := c.CoreV1().Pods(shop).Get(context.Background(), primary, metav1.GetOptions{})
+	require.NoError(t, err)
+	killOn(t, pod.Spec.NodeName, "agent --run "+r.Name)
+	require.Equal(t, 15, cmd.wait(t, 2*time.Minute))
+	rep := readReport(t, path)
+	require.Equal(t, drill.VerdictInvalid, rep.Run.Verdict)
+	require.Equal(t, "fault_unconfirmed", rep.Run.Reasons[0].Code)
+	require.Contains(t, rep.Run.Reasons[0].Text, "did not last")
+	require.False(t, rep.Faults[0].Confirmed)
+	require.True(t, rep.Faults[0].Reverted)
+	require.Empty(t, rep.Faults[0].Residue)
+	require.Equal(t, before, lookInto(t, c, primary).ruleset(t))
 	noAgents(t, c)
 	nothingLeft(t, c)
 }

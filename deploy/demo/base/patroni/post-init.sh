@@ -9,3 +9,4 @@ CREATE ROLE :"username" LOGIN PASSWORD :'password';
 GRANT pg_monitor TO :"username";
 CREATE DATABASE :"dbname" OWNER :"username";
 SQL
+"$(dirname "$0")/drill-role.sh" "$1"

@@ -1,0 +1,129 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/failoverdrill/drill/internal/kube"
+)
+
+// nothingLeft asserts what must hold after every run: all members are back with one primary, no node is cordoned, no
+// lock is held, no runner pod runs.
+func nothingLeft(t *testing.T, c *kube.Client) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
+	defer cancel()
+	nodes, err := c.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	require.NoError(t, err)
+	for _, n := range nodes.Items {
+		require.False(t, n.Spec.Unschedulable, "node %s is still cordoned", n.Name)
+	}
+	leases, err := c.CoordinationV1().Leases(kube.Namespace).List(ctx, metav1.ListOptions{LabelSelector: kube.LabelRun})
+	require.NoError(t, err)
+	require.Empty(t, leases.Items, "a lock is still held")
+	eventually(t, 30*time.Second, "no runner pod runs", func() (bool, string) {
+		pods, err := c.CoreV1().Pods(kube.Namespace).List(ctx, metav1.ListOptions{LabelSelector: kube.LabelRun})
+		require.NoError(t, err)
+		for _, p := range pods.Items {
+			if p.Status.Phase == corev1.PodRunning || p.Status.Phase == corev1.PodPending {
+				return false, p.Name + " is " + string(p.Status.Phase)
+			}
+		}
+		return true, ""
+	})
+	whole(t, c)
+}
+
+// whole waits until the database has one primary and two ready replicas.
+func whole(t *testing.T, c *kube.Client) {
+	t.Helper()
+	eventually(t, 3*time.Minute, "one primary and two replicas, all ready", func() (bool, string) {
+		pods, err := c.CoreV1().Pods(shop).List(context.Background(), metav1.ListOptions{LabelSelector: members})
+		require.NoError(t, err)
+		roles := map[string]int{}
+		for _, p := range pods.Items {
+			for _, cond := range p.Status.Conditions {
+				if cond.Type == corev1.PodReady && cond.Status == corev1.ConditionTrue && p.DeletionTimestamp == nil {
+					roles[p.Labels["role"]]++
+				}
+			}
+		}
+		primaries := roles["master"] + roles["primary"]
+		state, _ := json.Marshal(roles)
+		return primaries == 1 && roles["replica"] == 2, string(state)
+	})
+}
+
+func record(t *testing.T, c *kube.Client, name string) *kube.DrillRun {
+	t.Helper()
+	r, err := kube.NewRuns(c.Dynamic, "").Get(context.Background(), name)
+	require.NoError(t, err)
+	return r
+}
+
+// newest waits for the record of a run that began after since.
+func newest(t *testing.T, c *kube.Client, since time.Time) *kube.DrillRun {
+	t.Helper()
+	var found *kube.DrillRun
+	eventually(t, 30*time.Second, "a new run", func() (bool, string) {
+		runs, err := kube.NewRuns(c.Dynamic, "").List(context.Background())
+		require.NoError(t, err)
+		for _, r := range runs {
+			if !r.CreationTimestamp.Time.Before(since.Truncate(time.Second)) && !r.Finished() {
+				found = r
+			}
+		}
+		return found != nil, "none"
+	})
+	return found
+}
+
+// injected waits until the run's fault is in.
+func injected(t *testing.T, c *kube.Client, name string) {
+	t.Helper()
+	eventually(t, 2*time.Minute, "the fault is injected", func() (bool, string) {
+		r := record(t, c, name)
+		for _, f := range r.Status.Faults {
+			if f.Phase == kube.FaultInjecting {
+				return true, ""
+			}
+		}
+		return false, string(r.Status.Phase) + " " + r.Status.Message
+	})
+	time.Sleep(3 * time.Second) // into the outage
+}
+
+func finished(t *testing.T, c *kube.Client, name string, limit time.Duration) *kube.DrillRun {
+	t.Helper()
+	eventually(t, limit, "the record is finished", func() (bool, string) {
+		r := record(t, c, name)
+		return r.Finished(), string(r.Status.Phase)
+	})
+	return record(t, c, name)
+}
+
+// ownRole asserts that drill leaves nothing in the database, and that the role that the shipped drills log in as could
+// not have read a row of the application's.
+func ownRole(t *testing.T, c *kube.Client) {
+	t.Helper()
+	primary, _, _ := cutPods(t, c)
+	ask := func(sql string) string {
+		out, err := kubectl(t, "exec", primary, "-c", "patroni", "--", "psql", "-XAt", "-d", "orders", "-c", sql).CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		return strings.TrimSpace(string(out))
+	}
+	require.Equal(t, "app", ask(`SELECT tableowner FROM pg_tables WHERE tablename = 'orders'`))
+	require.Equal(t, "f|f|t", ask(`SELECT has_table_privilege('drill', 'orders', 'SELECT, INSERT, UPDATE, DELETE'),
+		(SELECT rolsuper FROM pg_roles WHERE rolname = 'drill'), has_database_privilege('drill', 'orders', 'CREATE')`))
+	require.Equal(t, "0", ask(`SELECT count(*) FROM pg_namespace WHERE nspname = 'failoverdrill'`))
+	require.Equal(t, "0", ask(`SELECT count(*) FROM pg_shdepend d JOIN pg_roles r ON d.refobjid = r.oid WHERE r.rolname = 'drill' AND d.deptype = 'o'`), "what it owns")
+}
