@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"context"
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -167,5 +168,42 @@ func TestTheRunnerMayDoWhatEveryFaultNeeds(t *testing.T) {
 		for _, p := range kind.Permissions("shop") {
 			require.True(t, granted[p.String()], "%s needs %s: add it to manifests/30-rbac.yaml", kind.Name, p)
 		}
+	}
+}
+
+// rights lists the verbs that a role has on a resource in drill's namespace.
+func rights(t *testing.T, role *unstructured.Unstructured, resource string) (verbs []string) {
+	t.Helper()
+	for _, r := range field[[]any](t, role, "rules") {
+		rule := r.(map[string]any)
+		for _, of := range rule["resources"].([]any) {
+			if of == resource {
+				for _, v := range rule["verbs"].([]any) {
+					verbs = append(verbs, v.(string))
+				}
+			}
+		}
+	}
+	return verbs
+}
+
+// TestWhoMayDoWhatWithDetails: the runner makes them and can change or delete nobody's ConfigMap, the server removes old
+// ones, and whoever asks for runs may read theirs. They go with the record, and the record says where they are.
+func TestWhoMayDoWhatWithDetails(t *testing.T) {
+	all := manifests(t)
+	require.Equal(t, []string{"create"}, rights(t, all["Role failoverdrill/drill-runner"], "configmaps"))
+	require.Subset(t, rights(t, all["Role failoverdrill/drill-server"], "configmaps"), []string{"list", "delete"})
+	require.Equal(t, []string{"get"}, rights(t, all["ClusterRole /drill-requester"], "configmaps"))
+
+	version := field[[]any](t, all["CustomResourceDefinition /drillruns.failoverdrill.io"], "spec", "versions")[0].(map[string]any)
+	stored, found, err := unstructured.NestedMap(version, "schema", "openAPIV3Schema", "properties", "status", "properties", "detail", "properties")
+	require.NoError(t, err)
+	require.True(t, found)
+	raw, err := json.Marshal(kube.DetailRecord{SHA256: "0", Bytes: 1, Parts: 1, Problem: "p"})
+	require.NoError(t, err)
+	var fields map[string]any
+	require.NoError(t, json.Unmarshal(raw, &fields))
+	for name := range fields {
+		require.Contains(t, stored, name, "the API server drops what the schema does not name")
 	}
 }

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"time"
@@ -77,13 +76,10 @@ func execRun(ctx context.Context, env *Env, client *kube.Client, id string, me k
 	x := execution{client: client, runs: runs, id: id, drill: d, source: run.Spec.Source, journal: journal, log: log,
 		agents:    faults.Agents{Image: env.Getenv(server.EnvImage), Owner: kube.OwnerOf(run), Generation: journal.Generation},
 		observers: []runner.Observer{&jsonView{w: env.Stdout}, metrics.New(registry, d, settings(d))}}
-	rep, _ := x.execute(ctx)
+	rep, recorded := x.execute(ctx)
 	clean, done := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Minute)
 	defer done()
-	if err := journal.Finish(clean, kube.Outcome{Verdict: rep.Run.Verdict, Report: &rep}); err != nil {
-		return fmt.Errorf("record the end of run %s: %w", id, err)
-	}
-	return nil
+	return x.conclude(clean, run, journal, rep, recorded)
 }
 
 // serveMetrics serves /metrics until it is stopped. That the address is taken is no reason not to run a drill.

@@ -83,6 +83,18 @@ func (x execution) execute(ctx context.Context) (drill.Report, []byte) {
 	return rep, recorder.Bytes()
 }
 
+// conclude stores the run's detail and finishes its record. A run without its detail is worth its report nonetheless.
+func (x execution) conclude(ctx context.Context, run *kube.DrillRun, journal *kube.Journal, rep drill.Report, recorded []byte) error {
+	stored, err := kube.NewDetails(x.client, x.runs.Namespace()).Save(ctx, run, recorded)
+	if err != nil {
+		x.log.Warn("the run's detail is not in the cluster: its report cannot be computed again from there", zap.Error(err))
+	}
+	if err := journal.Finish(ctx, kube.Outcome{Verdict: rep.Run.Verdict, Report: &rep, Detail: &stored}); err != nil {
+		return fmt.Errorf("record the end of run %s: %w", run.Name, err)
+	}
+	return nil
+}
+
 func sha256Of(b []byte) string {
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])

@@ -123,69 +123,105 @@ func historyRow(e history.Entry) []string {
 func reportCommand(env *Env) *cobra.Command {
 	var cluster clusterFlags
 	var format string
-	var local bool
+	var local, recompute bool
 	c := &cobra.Command{
 		Use: "report RUN", Short: "Print the report of an earlier run again",
 		Long: `Print the report of a run that is over. RUN is its id, the beginning of it if no other run's begins so, or "last".
-The exit code is 0 when it was printed, whatever the run's verdict.`,
+The exit code is 0 when it was printed, whatever the run's verdict.
+
+With --recompute the report is not read but computed again from the run's detail: every event and every slot, as they were
+recorded. RUN may then be a file with a detail, too. When it differs from the recorded report, both values are shown and
+the exit code is 1.`,
 		Example: `  drill report last
   drill report 2026-11-21t10-04 --format json
-  drill report last --format junit > junit.xml`,
+  drill report last --format junit > junit.xml
+  drill report last --recompute
+  drill report ~/.local/state/drill/history/2026-11-21t10-04-05z-kill-primary-7f3a.detail --recompute`,
 		Args: exactArgs(1, "one run"),
 		RunE: func(c *cobra.Command, args []string) error {
 			write, ok := reportFormats[format]
 			if !ok {
 				return withCode(exitUsage, "--format takes text, json or junit, not %q", format)
 			}
-			rep, err := findReport(c.Context(), env, cluster, args[0], local)
+			var rep drill.Report
+			var again computed
+			var err error
+			switch {
+			case recompute && isDetailFile(args[0]):
+				again, err = recomputeFile(args[0])
+			case recompute:
+				again, err = recomputeRun(c.Context(), env, cluster, args[0], local)
+			default:
+				rep, err = findReport(c.Context(), env, cluster, args[0], local)
+			}
 			if err != nil {
 				return err
 			}
-			if format == "text" {
-				return report.Text(env.Stdout, rep, report.Style{Color: env.color()})
+			if recompute {
+				rep = again.report
 			}
-			return write(env.Stdout, rep)
+			if format == "text" {
+				err = report.Text(env.Stdout, rep, report.Style{Color: env.color()})
+			} else {
+				err = write(env.Stdout, rep)
+			}
+			if err == nil && recompute {
+				err = again.verdict(env)
+			}
+			return err
 		},
 	}
 	cluster.add(c)
 	c.Flags().StringVar(&format, "format", "text", "text, json or junit")
 	c.Flags().BoolVar(&local, "local", false, "from this machine's own history; needs no cluster")
+	c.Flags().BoolVar(&recompute, "recompute", false, "compute the report again from the run's detail, and compare it with the recorded one")
 	return c
 }
 
-func findReport(ctx context.Context, env *Env, cluster clusterFlags, meant string, local bool) (drill.Report, error) {
-	reports := map[string]func() (drill.Report, error){}
+// finishedRun is the one of the records, the newest first, that a user means.
+func finishedRun(runs []*kube.DrillRun, meant string) (*kube.DrillRun, error) {
+	byID := map[string]*kube.DrillRun{}
 	var ids []string
-	if local {
-		all, err := localReports(env)
-		if err != nil {
-			return drill.Report{}, err
+	for _, r := range runs {
+		if r.Finished() {
+			ids = append(ids, r.Name)
+			byID[r.Name] = r
+		} else if r.Name == meant {
+			return nil, withCode(exitUsage, "run %s is not over yet: it is %s", r.Name, strings.ToLower(string(r.Status.Phase)))
 		}
-		for _, rep := range all {
-			ids = append(ids, rep.Run.ID)
-			reports[rep.Run.ID] = func() (drill.Report, error) { return rep, nil }
-		}
-	} else {
+	}
+	id, err := history.Find(ids, meant)
+	if err != nil {
+		return nil, withCode(exitUsage, "%w", err)
+	}
+	return byID[id], nil
+}
+
+func findReport(ctx context.Context, env *Env, cluster clusterFlags, meant string, local bool) (drill.Report, error) {
+	if !local {
 		runs, err := recordedRuns(ctx, cluster)
 		if err != nil {
 			return drill.Report{}, err
 		}
-		for _, r := range runs {
-			if !r.Finished() {
-				if r.Name == meant {
-					return drill.Report{}, withCode(exitUsage, "run %s is not over yet: it is %s", r.Name, strings.ToLower(string(r.Status.Phase)))
-				}
-				continue
-			}
-			ids = append(ids, r.Name)
-			reports[r.Name] = func() (drill.Report, error) { return history.Report(r) }
+		run, err := finishedRun(runs, meant)
+		if err != nil {
+			return drill.Report{}, err
 		}
+		return history.Report(run)
+	}
+	all, err := localReports(env)
+	if err != nil {
+		return drill.Report{}, err
+	}
+	var ids []string
+	for _, rep := range all {
+		ids = append(ids, rep.Run.ID)
 	}
 	id, err := history.Find(ids, meant)
 	if err != nil {
 		return drill.Report{}, withCode(exitUsage, "%w", err)
 	}
-	return reports[id]()
+	return all[slices.Index(ids, id)], nil
 }
 
 func recordedRuns(ctx context.Context, cluster clusterFlags) ([]*kube.DrillRun, error) {

@@ -37,10 +37,7 @@ func runLocal(ctx context.Context, env *Env, client *kube.Client, runs *kube.Run
 	rep, recorded := x.execute(ctx)
 	clean, done := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer done()
-	if err := journal.Finish(clean, kube.Outcome{Verdict: rep.Run.Verdict, Report: &rep}); err != nil {
-		return rep, nil, fmt.Errorf("record the end of run %s: %w", run.Name, err)
-	}
-	return rep, recorded, nil
+	return rep, recorded, x.conclude(clean, run, journal, rep, recorded)
 }
 
 // decodeEvent reads one line of a runner's output.

@@ -87,6 +87,7 @@ func runDrill(ctx context.Context, env *Env, path string, o runOptions) error {
 	} else {
 		f := &following{env: env, client: client, runs: runs, name: run.Name, view: v}
 		rep, err = f.follow(ctx)
+		recorded = f.detail(ctx)
 	}
 	if err != nil {
 		return err
@@ -111,6 +112,7 @@ type following struct {
 
 	seen   int64 // the next event's number; a resumed log may repeat some
 	report *drill.Report
+	record *kube.DrillRun // once the run is over
 }
 
 // Patience with the server and with the tail of the log.
@@ -119,6 +121,7 @@ const (
 	admitTimeout = 90 * time.Second
 	drainTimeout = 10 * time.Second
 	sweepHint    = 20 * time.Second
+	fetchTimeout = 30 * time.Second
 )
 
 func (f *following) follow(ctx context.Context) (drill.Report, error) {
@@ -217,6 +220,7 @@ func (f *following) line(raw []byte) {
 
 // ended returns the report: the runner's own, else the record's, else what the record says.
 func (f *following) ended(r *kube.DrillRun) (drill.Report, error) {
+	f.record = r
 	if f.report != nil && f.report.Run.Verdict == r.Status.Verdict {
 		return *f.report, nil
 	}
@@ -226,4 +230,19 @@ func (f *following) ended(r *kube.DrillRun) (drill.Report, error) {
 	}
 	f.view.Observe(drill.Event{Seq: f.seen, Type: drill.EventReport, Report: &rep})
 	return rep, nil
+}
+
+// detail fetches the run's detail from the cluster; nil when there is none, which is no reason to say that the run failed.
+func (f *following) detail(ctx context.Context) []byte {
+	if f.record == nil || f.record.Status.Detail == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	raw, err := kube.NewDetails(f.client, f.runs.Namespace()).Load(ctx, f.record)
+	if err != nil {
+		f.env.status("The run's detail is not on this machine: %v", err)
+		return nil
+	}
+	return raw
 }

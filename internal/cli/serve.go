@@ -2,6 +2,7 @@ package cli
 
 import (
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/failoverdrill/drill/internal/kube"
 	"github.com/failoverdrill/drill/internal/server"
@@ -9,7 +10,7 @@ import (
 
 func serveCommand(env *Env) *cobra.Command {
 	var cluster clusterFlags
-	var listen, image, namespace, directory string
+	var listen, image, namespace, directory, budget string
 	c := &cobra.Command{
 		Use: "serve", Short: "Schedule drills, admit runs, start their runner pods, and put back what a lost runner left",
 		Long: `Serve is what drill's Deployment runs. Several replicas may run; one of them leads.
@@ -21,13 +22,17 @@ mounted volume: in the name of the server's own account, which must be granted w
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx, stop := env.interruptible(c.Context(), func() {}, func() {})
 			defer stop()
+			room, err := resource.ParseQuantity(budget)
+			if err != nil || room.Sign() < 0 {
+				return withCode(exitUsage, "--detail-budget takes a size such as 64Mi, or 0 for no limit; not %q", budget)
+			}
 			client, err := cluster.connect()
 			if err != nil {
 				return err
 			}
 			return server.Run(ctx, server.Options{Client: client, Namespace: namespace, Image: image, Listen: listen,
 				Log: logger(env), Check: admission(env), Revert: revert(client), FaultKind: firstFault,
-				Drills: drillReader(env), Directory: directory})
+				Drills: drillReader(env), Directory: directory, DetailBudget: room.Value()})
 		},
 	}
 	cluster.add(c)
@@ -35,5 +40,7 @@ mounted volume: in the name of the server's own account, which must be granted w
 	c.Flags().StringVar(&image, "image", env.Getenv("DRILL_IMAGE"), "the image of runner pods")
 	c.Flags().StringVar(&directory, "drills", env.Getenv("DRILL_DRILLS"), "a directory of drill files to schedule in the server's own name")
 	c.Flags().StringVar(&namespace, "namespace", kube.Namespace, "drill's own namespace")
+	c.Flags().StringVar(&budget, "detail-budget", resource.NewQuantity(kube.DetailBudget, resource.BinarySI).String(),
+		"how much the details of runs may take in the cluster; the oldest are removed, 0 keeps them all")
 	return c
 }

@@ -43,18 +43,18 @@ func (f Folder) Save(rep drill.Report) error {
 	return f.write(rep.Run.ID, ".json", raw)
 }
 
-// detailExt is the extension of a file that holds a run's detail.
-const detailExt = ".detail"
+// DetailExt is the extension of a file that holds a run's detail.
+const DetailExt = ".detail"
 
 // SaveDetail stores a run's detail beside its report.
-func (f Folder) SaveDetail(run string, raw []byte) error { return f.write(run, detailExt, raw) }
+func (f Folder) SaveDetail(run string, raw []byte) error { return f.write(run, DetailExt, raw) }
 
 // Detail reads a run's detail; an error for which errors.Is(err, fs.ErrNotExist) holds when there is none.
 func (f Folder) Detail(run string) ([]byte, error) {
 	if !isID.MatchString(run) {
 		return nil, fmt.Errorf("read the detail of run %q: this is no run's id", run)
 	}
-	raw, err := os.ReadFile(filepath.Join(string(f), run+detailExt))
+	raw, err := os.ReadFile(filepath.Join(string(f), run+DetailExt))
 	if err != nil {
 		return nil, fmt.Errorf("read the detail of run %s: %w", run, err)
 	}

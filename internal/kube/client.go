@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 )
@@ -39,11 +40,12 @@ const connectTimeout = 5 * time.Second
 // Client is a connection to one cluster that has answered once.
 type Client struct {
 	kubernetes.Interface
-	Dynamic dynamic.Interface
-	Config  *rest.Config
-	Context string // of the kubeconfig; "in-cluster" in a pod
-	Host    string // the API server's address
-	Version string // the API server's version
+	Dynamic  dynamic.Interface
+	Metadata metadata.Interface // to list what is large without reading it
+	Config   *rest.Config
+	Context  string // of the kubeconfig; "in-cluster" in a pod
+	Host     string // the API server's address
+	Version  string // the API server's version
 }
 
 // Connect reaches the cluster of a kubeconfig and one of its contexts. Both may be empty: then $KUBECONFIG,
@@ -88,7 +90,11 @@ func newClient(config *rest.Config, contextName string) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the settings of context %q cannot be used: %w", contextName, err)
 	}
-	return &Client{Interface: typed, Dynamic: dyn, Config: config, Context: contextName, Host: config.Host}, nil
+	meta, err := metadata.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("the settings of context %q cannot be used: %w", contextName, err)
+	}
+	return &Client{Interface: typed, Dynamic: dyn, Metadata: meta, Config: config, Context: contextName, Host: config.Host}, nil
 }
 
 func load(kubeconfig, contextName string) (*rest.Config, string, error) {

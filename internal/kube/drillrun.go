@@ -78,6 +78,7 @@ type Status struct {
 	Finished   *metav1.Time  `json:"finished,omitempty"`
 	// Report is the drill.Report. It is kept as it came, so that an older process loses nothing of a newer one's.
 	Report json.RawMessage `json:"report,omitempty"`
+	Detail *DetailRecord   `json:"detail,omitempty"` // nil when there was none to store
 }
 
 // Runner is the process that executes the run.

@@ -9,6 +9,3 @@ func (l *Lock) SetTimes(duration, interval time.Duration) {
 
 // LeaseName is the name of a scope's Lease.
 var LeaseName = leaseName
-
-// Fit encodes a report for a record.
-var Fit = fit

@@ -35,8 +35,8 @@ var cuts = []struct {
 	}},
 }
 
-// fit encodes the report within MaxReport. A record without its last detail is better than a run without a record.
-func fit(report *drill.Report) (json.RawMessage, error) {
+// Fit encodes the report within MaxReport. A record without its last detail is better than a run without a record.
+func Fit(report *drill.Report) (json.RawMessage, error) {
 	if report == nil {
 		return nil, nil
 	}

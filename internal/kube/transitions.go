@@ -97,6 +97,7 @@ type Outcome struct {
 	Verdict drill.Verdict
 	Message string        // why, in a sentence; empty takes the report's reasons
 	Report  *drill.Report // nil when there is none
+	Detail  *DetailRecord // nil when there is none
 }
 
 // Finish ends a run that no runner has claimed. Against a runner that claims it at the same moment exactly one wins.
@@ -110,7 +111,7 @@ func (s *Runs) Finish(ctx context.Context, name string, o Outcome) error {
 }
 
 func (s *Runs) finish(ctx context.Context, name string, o Outcome, inCharge func(*DrillRun) error) error {
-	report, err := fit(o.Report)
+	report, err := Fit(o.Report)
 	if err != nil {
 		return fmt.Errorf("encode the report of run %s: %w", name, err)
 	}
@@ -129,7 +130,7 @@ func (s *Runs) finish(ctx context.Context, name string, o Outcome, inCharge func
 		}
 		now := metav1.Now()
 		run.Status.Phase, run.Status.Verdict, run.Status.Message = PhaseFinished, o.Verdict, o.Message
-		run.Status.Finished, run.Status.Report = &now, report
+		run.Status.Finished, run.Status.Report, run.Status.Detail = &now, report, o.Detail
 		return true, nil
 	})
 	return err

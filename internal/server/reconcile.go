@@ -77,6 +77,7 @@ func (r *reconciler) run(ctx context.Context) {
 	pods.Start(ctx.Done())
 	var wg sync.WaitGroup
 	wg.Go(func() { recorded.run(ctx) })
+	wg.Go(func() { pruneDetails(ctx, r.o) })
 	for range workers {
 		wg.Go(func() {
 			for r.next(ctx) {

@@ -44,6 +44,8 @@ type Options struct {
 	Drills func(file, source string) ([]*drill.Drill, error)
 	// Directory holds drill files to schedule in the server's own name, beside those of the ConfigMaps; empty for none.
 	Directory string
+	// DetailBudget is how many bytes the details of runs may take in the cluster; 0 keeps them all.
+	DetailBudget int64
 }
 
 // Request is what a run needs, by its drill file.
