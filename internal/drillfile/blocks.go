@@ -17,6 +17,10 @@ type drillBlock struct {
 	Description  *string          `hcl:"description,optional"`
 	Timeout      *string          `hcl:"timeout,optional"`
 	TimeoutRange hcl.Range        `hcl:"timeout,attr_value_range"`
+	Repeat       *int             `hcl:"repeat,optional"`
+	RepeatRange  hcl.Range        `hcl:"repeat,attr_value_range"`
+	Stagger      *string          `hcl:"stagger,optional"`
+	StaggerRange hcl.Range        `hcl:"stagger,attr_value_range"`
 	Targets      []kindBlock      `hcl:"target,block"`
 	Probes       []kindBlock      `hcl:"probe,block"`
 	SteadyState  *steadyBlock     `hcl:"steady_state,block"`

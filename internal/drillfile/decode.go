@@ -72,14 +72,7 @@ func (l *loader) drill(b *drillBlock) *drill.Drill {
 	}
 	live := l.kindBlocks(d, b)
 	d.SteadyState = l.steadyState(b.SteadyState, live)
-	if d.Timeout <= d.SteadyState.Hold {
-		at := b.TimeoutRange
-		if b.Timeout == nil {
-			at = b.DefRange
-		}
-		l.report(at, "Timeout too short",
-			fmt.Sprintf("The whole drill may take %s, but its steady state alone must hold for %s. Raise timeout, or lower hold.", d.Timeout, d.SteadyState.Hold))
-	}
+	l.series(d, b)
 	seen := names{}
 	for i := range b.Aborts {
 		a := &b.Aborts[i]

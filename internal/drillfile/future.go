@@ -34,10 +34,6 @@ func futureOf(block string) future {
 				"precondition": "Remove it, and write what must hold as an assert in steady_state.",
 				"notify":       removeIt,
 			},
-			arguments: map[string]string{
-				"repeat":  "Remove it, and run the drill several times.",
-				"stagger": removeIt,
-			},
 		}
 	case "fault":
 		return future{arguments: map[string]string{"after": removeIt}}

@@ -92,6 +92,7 @@ func TestRendered(t *testing.T) {
 		"misspelt-attribute", "unknown-target-kind", "duration-as-text", "duration-invalid", "duplicate-abort",
 		"not-yet-drill", "text-without-quotes", "secret-in-description", "kind-argument-misspelt",
 		"schedule-everything-wrong", "schedule-zone-in-cron", "schedule-outside-window",
+		"repeat-too-many", "timeout-shorter-than-stagger",
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := "testdata/errors/" + name + ".hcl"
@@ -110,7 +111,7 @@ func TestLoad(t *testing.T) {
 	require.Empty(t, diags)
 	want := &drill.Drill{
 		Name: "kill-primary", Description: "The primary dies. A replica takes over within 30 s.", File: "full.hcl",
-		Timeout: 15 * time.Minute,
+		Timeout: 15 * time.Minute, Repeat: 9, Stagger: 30 * time.Second,
 		Targets: []drill.TargetSpec{{Kind: "postgresql", Name: "orders", Spec: postgresqlSpec{
 			Namespace: "shop", Selector: "application=patroni,cluster-name=orders", Preset: "patroni", Service: "orders", WriteRate: 50,
 			DSN: drill.Sensitive(drill.SecretRef(drill.SecretKey{Name: "orders-app", Key: "uri"}) + "?application_name=drill"),
@@ -140,6 +141,8 @@ func TestDefaults(t *testing.T) {
 	require.Empty(t, diags)
 	d := file.Drills[0]
 	assert.Equal(t, 10*time.Minute, d.Timeout)
+	assert.Equal(t, 1, d.Repeat)
+	assert.Zero(t, d.Stagger)
 	assert.Equal(t, drill.SteadyState{Hold: 10 * time.Second, Timeout: 2 * time.Minute}, d.SteadyState)
 	assert.Empty(t, d.Aborts)
 	assert.Empty(t, d.Objectives)

@@ -163,7 +163,11 @@ func (r *run) steps(ctx context.Context, probing *probing) error {
 	}
 	r.step(drill.StepProbes)
 	probing.start()
-	if err := r.steady(ctx); err != nil {
+	steady := &steadiness{r: r}
+	if err := steady.hold(ctx); err != nil {
+		return err
+	}
+	if err := steady.stagger(ctx); err != nil {
 		return err
 	}
 	if err := r.inject(ctx, plans); err != nil {

@@ -36,62 +36,6 @@ func (r *run) wait(ctx context.Context, timeout time.Duration, done func(now dri
 	}
 }
 
-// steady waits until the steady state has held without a break, and refuses the run when it does not come.
-func (r *run) steady(ctx context.Context) error {
-	r.step(drill.StepSteady)
-	want := r.Drill.SteadyState
-	since, why := drill.Offset(-1), "no reading yet"
-	ok, err := r.wait(ctx, want.Timeout, func(now drill.Offset) bool {
-		var holds bool
-		if holds, why = r.steadyNow(now); !holds {
-			since = -1
-			return false
-		}
-		if since < 0 {
-			since = now
-		}
-		return now.Sub(since) >= want.Hold
-	})
-	if err != nil {
-		return err
-	}
-	if !ok {
-		if why == "" {
-			why = fmt.Sprintf("it broke again before it had held for %s", want.Hold)
-		}
-		return &drill.Refusal{Code: "not_steady", Text: fmt.Sprintf(
-			"The steady state did not hold for %s within %s: %s. Nothing was injected.", want.Hold, want.Timeout, why)}
-	}
-	return nil
-}
-
-// steadyNow evaluates what must hold before a fault: the target's own health, the drill's probes, then its assertions.
-func (r *run) steadyNow(now drill.Offset) (holds bool, why string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if ok, why := r.live.Steady(r.Target.Name(), now); !ok {
-		return false, why
-	}
-	if ok, why := r.live.Ready(now); !ok {
-		return false, why
-	}
-	if lag, limited := r.Drill.Limit(drill.ObjectiveReplicationLag); limited {
-		if v := r.live.Values(now)["target"][r.Target.Name()]["lag_seconds"]; v > lag {
-			return false, fmt.Sprintf("a replica is %.1f s behind, and the objective allows %.1f s", v, lag)
-		}
-	}
-	values := r.live.Values(now)
-	for _, a := range r.Drill.SteadyState.Asserts {
-		switch truth, message := a.Condition.Evaluate(values); truth {
-		case drill.False:
-			return false, message
-		case drill.Unknown:
-			return false, "no reading yet of a value in an assertion of steady_state"
-		}
-	}
-	return true, ""
-}
-
 // prepare makes what the faults need, before the steady state is waited for: it may take long and disturb. How to take
 // it away again is stored first.
 func (r *run) prepare(ctx context.Context, faults []*activeFault) error {

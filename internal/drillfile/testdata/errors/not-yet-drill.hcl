@@ -7,9 +7,6 @@ drill "kill-primary" {
 
   fault "kill_primary" "orders" {}
 
-  repeat  = 9     # ERROR: Not available yet
-  stagger = "30s" # ERROR: Not available yet
-
   guard { # ERROR: Not available yet
     max_targets = 1
   }

@@ -1,6 +1,8 @@
 drill "kill-primary" {
   description = "The primary dies. A replica takes over within 30 s."
   timeout     = "15m"
+  repeat      = 9
+  stagger     = "30s"
 
   schedule {
     cron     = "0 10 1 * *"

@@ -1,0 +1,98 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/failoverdrill/drill/internal/drill"
+)
+
+// steadiness follows since when the steady state has held without a break.
+type steadiness struct {
+	r     *run
+	holds bool
+	since drill.Offset
+	why   string // it does not
+}
+
+// lasted takes a look, and reports whether the steady state has held for as long as it must.
+func (s *steadiness) lasted(now drill.Offset) bool {
+	holds, why := s.r.steadyNow(now)
+	if holds && !s.holds {
+		s.since = now
+	}
+	s.holds, s.why = holds, why
+	return holds && now.Sub(s.since) >= s.r.Drill.SteadyState.Hold
+}
+
+// hold waits until the steady state has held without a break, and refuses the run when it does not come.
+func (s *steadiness) hold(ctx context.Context) error {
+	s.r.step(drill.StepSteady)
+	s.why = "no reading yet"
+	want := s.r.Drill.SteadyState
+	ok, err := s.r.wait(ctx, want.Timeout, s.lasted)
+	if err != nil || ok {
+		return err
+	}
+	return s.refusal(fmt.Sprintf("within %s", want.Timeout))
+}
+
+// stagger waits for a random part of the drill's stagger, so that faults meet a lease in every phase of it. The steady
+// state is watched on: at the end it must have held as long as ever, or it is waited for once more.
+func (s *steadiness) stagger(ctx context.Context) error {
+	r := s.r
+	limit := r.Drill.Stagger
+	if limit <= 0 {
+		return nil
+	}
+	delay := rand.N(limit)
+	r.emit(drill.Event{Type: drill.EventStep, Step: drill.StepStagger,
+		Text:    fmt.Sprintf("Waiting for %.1f s, drawn at random from %s, so that the fault does not always meet the same phase of a lease", delay.Seconds(), limit),
+		Stagger: &drill.Stagger{Delay: drill.Seconds(delay.Seconds()), Limit: drill.Seconds(limit.Seconds())}})
+	due := r.clock.Now().Add(delay)
+	ok, err := r.wait(ctx, delay+r.Drill.SteadyState.Timeout, func(now drill.Offset) bool {
+		return s.lasted(now) && now >= due
+	})
+	if err != nil || ok {
+		return err
+	}
+	return s.refusal(fmt.Sprintf("again within %s of the random delay", r.Drill.SteadyState.Timeout))
+}
+
+func (s *steadiness) refusal(within string) error {
+	hold := s.r.Drill.SteadyState.Hold
+	why := s.why
+	if why == "" {
+		why = fmt.Sprintf("it broke again before it had held for %s", hold)
+	}
+	return &drill.Refusal{Code: "not_steady", Text: fmt.Sprintf(
+		"The steady state did not hold for %s %s: %s. Nothing was injected.", hold, within, why)}
+}
+
+// steadyNow evaluates what must hold before a fault: the target's own health, the drill's probes, then its assertions.
+func (r *run) steadyNow(now drill.Offset) (holds bool, why string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if ok, why := r.live.Steady(r.Target.Name(), now); !ok {
+		return false, why
+	}
+	if ok, why := r.live.Ready(now); !ok {
+		return false, why
+	}
+	if lag, limited := r.Drill.Limit(drill.ObjectiveReplicationLag); limited {
+		if v := r.live.Values(now)["target"][r.Target.Name()]["lag_seconds"]; v > lag {
+			return false, fmt.Sprintf("a replica is %.1f s behind, and the objective allows %.1f s", v, lag)
+		}
+	}
+	values := r.live.Values(now)
+	for _, a := range r.Drill.SteadyState.Asserts {
+		switch truth, message := a.Condition.Evaluate(values); truth {
+		case drill.False:
+			return false, message
+		case drill.Unknown:
+			return false, "no reading yet of a value in an assertion of steady_state"
+		}
+	}
+	return true, ""
+}
