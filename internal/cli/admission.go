@@ -22,7 +22,7 @@ func admission(env *Env) func(kube.Spec) (server.Request, error) {
 				continue
 			}
 			need := needsOf(d)
-			request := server.Request{Namespaces: need.namespaces, FaultKinds: need.faults, Reads: need.reads, Timeout: d.Timeout}
+			request := server.Request{Namespaces: need.namespaces, FaultKinds: need.faults, Reads: need.reads, Timeout: d.Timeout, Trials: d.Repeat}
 			for _, s := range need.secrets {
 				request.Secrets = append(request.Secrets, server.Secret{Namespace: s.Namespace, Name: s.Name})
 			}

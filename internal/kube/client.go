@@ -26,6 +26,8 @@ const Namespace = "failoverdrill"
 const (
 	LabelRun       = "failoverdrill.io/run"
 	LabelSchedule  = "failoverdrill.io/schedule" // of a run that a schedule made: the drill's name
+	LabelSeries    = "failoverdrill.io/series"   // of every trial but the first: the first one's name
+	LabelTrial     = "failoverdrill.io/trial"    // of every trial but the first: its number
 	LabelManagedBy = "app.kubernetes.io/managed-by"
 	LabelComponent = "app.kubernetes.io/component"
 	ManagedBy      = "drill"
@@ -33,6 +35,9 @@ const (
 
 // AnnotationScheduledFor is the due time, RFC 3339, for which a schedule made a run.
 const AnnotationScheduledFor = "failoverdrill.io/scheduled-for"
+
+// AnnotationSeriesEnded says why no trial follows a run, where the run's own verdict does not.
+const AnnotationSeriesEnded = "failoverdrill.io/series-ended"
 
 // connectTimeout bounds the first answer of the cluster: a person waits for it.
 const connectTimeout = 5 * time.Second

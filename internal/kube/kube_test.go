@@ -24,11 +24,13 @@ func TestRunIDsAreNamesOfPods(t *testing.T) {
 		"kill-primary": `^2026-11-21t10-04-05z-kill-primary-[0-9a-f]{4}$`,
 		"Kill_Primary": `^2026-11-21t10-04-05z-kill-primary-[0-9a-f]{4}$`,
 		"ä":            `^2026-11-21t10-04-05z-[0-9a-f]{4}$`,
-		"a-very-long-name-that-goes-on-and-on-and-on-for-ever": `^2026-11-21t10-04-05z-a-very-long-name-that-goes-on-an-[0-9a-f]{4}$`,
+		"a-very-long-name-that-goes-on-and-on-and-on-for-ever": `^2026-11-21t10-04-05z-a-very-long-name-that-goes-[0-9a-f]{4}$`,
 	} {
 		id := kube.RunID(now, name)
 		require.Regexp(t, want, id)
 		require.Empty(t, validation.IsDNS1123Label(kube.RunnerPod(id)))
+		require.Empty(t, validation.IsDNS1123Label(kube.RunnerPod(kube.TrialID(id, 1000))))
+		require.Equal(t, id, kube.TrialID(id, 1))
 	}
 }
 

@@ -42,8 +42,8 @@ func (s *Runs) Namespace() string { return s.namespace }
 
 var notInName = regexp.MustCompile("[^a-z0-9]+")
 
-// RunID makes the id of a new run: when, which drill, and four random digits. It is short enough for "run-" and the
-// id to be the name of a pod.
+// RunID makes the id of a new run: when, which drill, and four random digits. It is short enough for "run-", the id and
+// the number of a trial to be the name of a pod.
 func RunID(now time.Time, drillName string) string {
 	var random [2]byte
 	_, _ = rand.Read(random[:]) // never fails
@@ -58,7 +58,7 @@ func ScheduledRunID(due time.Time, drillName string) string {
 }
 
 func runID(at time.Time, drillName string, last [2]byte) string {
-	const longest = 32
+	const longest = 26 // and room for the number of a trial
 	name := strings.Trim(notInName.ReplaceAllString(strings.ToLower(drillName), "-"), "-")
 	if len(name) > longest {
 		name = strings.Trim(name[:longest], "-")

@@ -183,7 +183,9 @@ func (s *scheduler) made(ctx context.Context) ([]schedule.Run, error) {
 	var made []schedule.Run
 	for _, r := range records {
 		if due, ok := r.ScheduledFor(); ok {
-			made = append(made, schedule.Run{Drill: r.Spec.Drill, For: due, Name: r.Name, Finished: r.Finished()})
+			// With its finalizer it has not been let go, and another trial may follow.
+			over := r.Finished() && !slices.Contains(r.Finalizers, kube.Finalizer)
+			made = append(made, schedule.Run{Drill: r.Spec.Drill, For: due, Name: r.Name, Finished: over})
 		}
 	}
 	return made, nil

@@ -219,6 +219,10 @@ func (r *reconciler) settle(ctx context.Context, run *kube.DrillRun) error {
 		}
 		break
 	}
+	// Before the record is let go: until then every server comes back to it.
+	if err := r.proceed(ctx, run); err != nil {
+		return err
+	}
 	r.forget(run.Name)
 	return r.runs.SetFinalizer(ctx, run, false)
 }
