@@ -17,6 +17,7 @@ import (
 	"github.com/failoverdrill/drill/internal/detail"
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/faults"
+	"github.com/failoverdrill/drill/internal/history"
 	"github.com/failoverdrill/drill/internal/kube"
 	"github.com/failoverdrill/drill/internal/probes"
 	"github.com/failoverdrill/drill/internal/runner"
@@ -47,6 +48,24 @@ type execution struct {
 	observers []runner.Observer
 	log       *zap.Logger
 	agents    faults.Agents
+	trial     trial
+}
+
+// trial is a run's place in its series.
+type trial struct {
+	number  int
+	earlier []drill.Trial
+}
+
+// place finds a run's place in its series. That the earlier trials cannot be read is no reason not to measure this one:
+// the statistics then say that they are left out.
+func place(ctx context.Context, runs *kube.Runs, run *kube.DrillRun, log *zap.Logger) trial {
+	_, number := run.Trial()
+	earlier, err := history.Earlier(ctx, runs, run)
+	if err != nil {
+		log.Warn("the statistics lack earlier trials", zap.String("run", run.Name), zap.Error(err))
+	}
+	return trial{number, earlier}
 }
 
 // execute wires the drill's kinds to the runner's interfaces and runs it. It returns the report, and the detail from
@@ -68,8 +87,8 @@ func (x execution) execute(ctx context.Context) (drill.Report, []byte) {
 	recorder := detail.NewWriter(drill.Recording{})
 	rep := runner.Run(ctx, runner.Config{
 		Info: drill.RunReport{ID: x.id, Drill: x.drill.Name, Description: x.drill.Description, File: x.drill.File,
-			Trial: 1, Trials: 1, DrillVersion: version, Cluster: x.cluster(ctx)},
-		Drill: x.drill, Settings: settings(x.drill),
+			Trial: x.trial.number, Trials: max(x.trial.number, x.drill.Repeat), DrillVersion: version, Cluster: x.cluster(ctx)},
+		Drill: x.drill, Settings: settings(x.drill), Earlier: x.trial.earlier,
 		Preflight: func(ctx context.Context) error {
 			if unbound != nil {
 				return unbound

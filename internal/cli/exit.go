@@ -60,12 +60,26 @@ func exitCode(err error) int {
 
 // reportCode is the exit code for a run's report. Residue wins over everything.
 func reportCode(r drill.Report) int {
-	for _, f := range r.Faults {
-		if len(f.Residue) > 0 {
+	if r.HasResidue() {
+		return exitResidue
+	}
+	return verdictCode(r.Run.Verdict)
+}
+
+// trialsCode is the exit code for the trials of a series: residue wins, and else the worst verdict.
+func trialsCode(trials []drill.Report) int {
+	var verdicts []drill.Verdict
+	for _, r := range trials {
+		if r.HasResidue() {
 			return exitResidue
 		}
+		verdicts = append(verdicts, r.Run.Verdict)
 	}
-	switch r.Run.Verdict {
+	return verdictCode(drill.Worst(verdicts...))
+}
+
+func verdictCode(v drill.Verdict) int {
+	switch v {
 	case drill.VerdictPassed:
 		return exitOK
 	case drill.VerdictFailed:

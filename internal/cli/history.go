@@ -84,11 +84,33 @@ func listHistory(ctx context.Context, env *Env, o historyOptions) error {
 		return nil
 	}
 	w := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "RUN\tDRILL\tSTARTED\tVERDICT\tRECOVERY\tLOST\tREDUNDANCY")
+	header := []string{"RUN", "DRILL", "STARTED", "VERDICT", "RECOVERY", "LOST", "REDUNDANCY"}
+	series := slices.ContainsFunc(entries, func(e history.Entry) bool { return e.Trial > 1 || e.Trials > 1 })
+	if series {
+		header = slices.Insert(header, trialColumn, "TRIAL")
+	}
+	fmt.Fprintln(w, strings.Join(header, "\t"))
 	for _, e := range entries {
-		fmt.Fprintln(w, strings.Join(historyRow(e), "\t"))
+		row := historyRow(e)
+		if series {
+			row = slices.Insert(row, trialColumn, historyTrial(e))
+		}
+		fmt.Fprintln(w, strings.Join(row, "\t"))
 	}
 	return w.Flush()
+}
+
+// trialColumn is where a run's place in its series stands, when any of the runs has one.
+const trialColumn = 2
+
+func historyTrial(e history.Entry) string {
+	switch {
+	case e.Trials > 1:
+		return fmt.Sprintf("%d of %d", e.Trial, e.Trials)
+	case e.Trial > 1:
+		return fmt.Sprint(e.Trial)
+	}
+	return "–"
 }
 
 // historyRow is an entry for people. Names come from a cluster that the terminal must not obey.

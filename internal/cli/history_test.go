@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/history"
 )
 
 // callAt is call with a home of its own.
@@ -44,6 +45,20 @@ func TestLocalHistory(t *testing.T) {
 r-2  kill [31m  2026-11-21 12:02:00Z  invalid  –                       –     –
 r-1  kill [31m  2026-11-21 12:01:00Z  passed   12.34 s [12.30, 12.40]  0     never
 `, out)
+
+	// A column tells the trials of a series, when there is one.
+	series := t.TempDir()
+	env.Getenv = func(string) string { return series }
+	for i, id := range []string{"s", "s-t2", "s-t10", "alone"} {
+		one := rep(id, drill.VerdictPassed, i)
+		one.Run.Trial, one.Run.Trials = []int{1, 2, 10, 1}[i], []int{10, 10, 10, 1}[i]
+		remember(env, one, nil)
+		require.Equal(t, []string{"s", "s", "s", "alone"}[i], history.SeriesOf(one.Run))
+	}
+	_, out, _ = callAt(t, series, "history", "--local")
+	require.Regexp(t, `(?m)^RUN +DRILL +TRIAL +STARTED`, out)
+	require.Regexp(t, `(?m)^s-t10 +kill \[31m +10 of 10 +2026`, out)
+	require.Regexp(t, `(?m)^alone +kill \[31m +– +2026`, out)
 
 	code, out, _ = callAt(t, state, "history", "--local", "--output", "json", "--limit", "1")
 	require.Zero(t, code)

@@ -12,6 +12,7 @@ import (
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/faults"
 	"github.com/failoverdrill/drill/internal/kube"
+	"github.com/failoverdrill/drill/internal/report"
 	"github.com/failoverdrill/drill/internal/targets"
 )
 
@@ -58,6 +59,8 @@ type plan struct {
 	Views   *drill.Views      `json:"views,omitempty"`
 	Probes  []drill.ProbeInfo `json:"probes"` // the drill's own
 	Faults  []drill.FaultPlan `json:"faults"`
+	Trials  int               `json:"trials"`
+	Stagger drill.Seconds     `json:"stagger_seconds"`
 	Refused []string          `json:"refused"` // why a run would be refused now
 }
 
@@ -82,7 +85,7 @@ func (l labelled) Members(context.Context) ([]drill.Member, error) { return l.me
 func (labelled) Answers(context.Context, drill.Member) bool { return false }
 
 func makePlan(ctx context.Context, client *kube.Client, d *drill.Drill) (*plan, error) {
-	p := &plan{Drill: d.Name, Cluster: client.Context, Members: []drill.Member{}, Probes: []drill.ProbeInfo{}, Faults: []drill.FaultPlan{}, Refused: []string{}}
+	p := &plan{Drill: d.Name, Trials: d.Repeat, Stagger: drill.Seconds(d.Stagger.Seconds()), Cluster: client.Context, Members: []drill.Member{}, Probes: []drill.ProbeInfo{}, Faults: []drill.FaultPlan{}, Refused: []string{}}
 	refuse := func(err error) error {
 		if refusal, ok := errors.AsType[*drill.Refusal](err); ok {
 			p.Refused = append(p.Refused, refusal.Error())
@@ -187,6 +190,12 @@ func (p *plan) text(env *Env) {
 	fmt.Fprintln(w, "\nIn this order")
 	for i, f := range p.Faults {
 		fmt.Fprintf(w, "  %d. %s\n     undo: %s\n", i+1, f.Sentence, f.Undo)
+	}
+	if p.Stagger > 0 {
+		fmt.Fprintf(w, "\nA random delay of up to %s comes before it.\n", report.Seconds(p.Stagger))
+	}
+	if p.Trials > 1 {
+		fmt.Fprintf(w, "\nAll this %d times, one run after the other, each from its own steady state.\n", p.Trials)
 	}
 	if len(p.Refused) == 0 {
 		fmt.Fprintln(w, "\nA run could start now. Nothing was touched.")

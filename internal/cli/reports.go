@@ -6,18 +6,23 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/report"
 )
 
-// reportFormats write a report in each form that --report knows.
-var reportFormats = map[string]func(io.Writer, drill.Report) error{
-	"json":  report.JSON,
-	"junit": func(w io.Writer, r drill.Report) error { return report.JUnit(w, r) },
-	"text":  func(w io.Writer, r drill.Report) error { return report.Text(w, r, report.Style{}) },
+// reportFormats write reports in each form that --report knows: those of several trials, or one. A form that shows one
+// run shows the last, whose statistics cover them all.
+var reportFormats = map[string]func(io.Writer, ...drill.Report) error{
+	"json":  func(w io.Writer, rs ...drill.Report) error { return report.JSON(w, rs[len(rs)-1]) },
+	"junit": report.JUnit,
+	"text":  func(w io.Writer, rs ...drill.Report) error { return report.Text(w, rs[len(rs)-1], report.Style{}) },
 }
+
+// trialInPath stands for a trial's number in the path of --report.
+const trialInPath = "{trial}"
 
 // reportFile is one --report FORMAT=PATH.
 type reportFile struct{ format, path string }
@@ -44,27 +49,37 @@ func parseReports(flags []string) ([]reportFile, error) {
 	return files, nil
 }
 
-// writeReports writes each file whole or not at all.
-func writeReports(files []reportFile, r drill.Report) error {
+// writeReports writes each file, of the last trial and those before it.
+func writeReports(files []reportFile, trials []drill.Report) error {
 	for _, f := range files {
-		tmp, err := os.CreateTemp(filepath.Dir(f.path), ".report-*")
-		if err != nil {
-			return fmt.Errorf("write report %s: %w", f.path, err)
+		reports, path := trials, f.path
+		if strings.Contains(filepath.Base(path), trialInPath) {
+			reports = trials[len(trials)-1:]
+			path = filepath.Join(filepath.Dir(path), strings.ReplaceAll(filepath.Base(path), trialInPath, strconv.Itoa(reports[0].Run.Trial)))
 		}
-		defer os.Remove(tmp.Name())
-		err = reportFormats[f.format](tmp, r)
-		if cerr := tmp.Close(); err == nil {
-			err = cerr
-		}
-		if err == nil {
-			err = os.Chmod(tmp.Name(), 0o644)
-		}
-		if err == nil {
-			err = os.Rename(tmp.Name(), f.path)
-		}
-		if err != nil {
-			return fmt.Errorf("write report %s: %w", f.path, err)
+		if err := writeReport(path, f.format, reports); err != nil {
+			return fmt.Errorf("write report %s: %w", path, err)
 		}
 	}
 	return nil
+}
+
+// writeReport writes a file whole or not at all.
+func writeReport(path, format string, reports []drill.Report) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".report-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	err = reportFormats[format](tmp, reports...)
+	if cerr := tmp.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Chmod(tmp.Name(), 0o644)
+	}
+	if err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	return err
 }

@@ -34,7 +34,10 @@ func runCommand(env *Env) *cobra.Command {
 
 The run takes place in a runner pod in the cluster, and goes on when this command is killed. The first Ctrl-C ends the
 run and reverts; a second one leaves at once, and the runner reverts by itself.
-The exit code tells the verdict: 0 passed, 10 failed, 11 refused (nothing touched), 12 aborted, 13 interrupted,
+A drill with repeat is run so many times in a row, one trial after the other. A trial that did not measure the target to the
+end ends the series, and so does Ctrl-C. In --report, {trial} in the PATH stands for the trial's number; without it, json and
+text are of the last trial, which has the statistics of all, and junit is of all trials.
+The exit code tells the verdict, and of several trials the worst: 0 passed, 10 failed, 11 refused (nothing touched), 12 aborted, 13 interrupted,
 14 residue (someone must act), 15 invalid; 1 when drill itself failed, 4 when the file is invalid.`,
 		Example: `  drill run drills/kill-primary.hcl
   drill run drills/kill-primary.hcl --report json=report.json
@@ -73,33 +76,10 @@ func runDrill(ctx context.Context, env *Env, path string, o runOptions) error {
 	if err != nil {
 		return err
 	}
-	runs := kube.NewRuns(client.Dynamic, kube.Namespace)
-	run, err := runs.Create(ctx, kube.Spec{Drill: d.Name, File: path, Source: string(src), Requester: who, Local: o.runner == runnerLocal})
-	if err != nil {
-		return err
-	}
-	env.status("Run %s on %s", run.Name, client.Context)
-	v := newView(env, o.output)
-	var rep drill.Report
-	var recorded []byte
-	if o.runner == runnerLocal {
-		rep, recorded, err = runLocal(ctx, env, client, runs, run, d, v)
-	} else {
-		f := &following{env: env, client: client, runs: runs, name: run.Name, view: v}
-		rep, err = f.follow(ctx)
-		recorded = f.detail(ctx)
-	}
-	if err != nil {
-		return err
-	}
-	remember(env, rep, recorded)
-	if err := writeReports(files, rep); err != nil {
-		return err
-	}
-	if code := reportCode(rep); code != exitOK {
-		return silent{code}
-	}
-	return nil
+	t := &trials{env: env, client: client, runs: kube.NewRuns(client.Dynamic, kube.Namespace), drill: d, view: newView(env, o.output), files: files}
+	t.one = t.execute
+	t.output(o.output)
+	return t.run(ctx, kube.Spec{Drill: d.Name, File: path, Source: string(src), Requester: who, Local: o.runner == runnerLocal})
 }
 
 // following shows a run that takes place in the cluster, until its record is finished.
@@ -124,18 +104,10 @@ const (
 	fetchTimeout = 30 * time.Second
 )
 
-func (f *following) follow(ctx context.Context) (drill.Report, error) {
+// follow shows the run to its end. When interrupted ends, it asks for the run's end, and shows that.
+func (f *following) follow(ctx, interrupted context.Context) (drill.Report, error) {
 	all, stopAll := context.WithCancel(ctx)
 	defer stopAll()
-	interrupted, stop := f.env.interruptible(ctx,
-		func() {
-			f.env.status("\nEnding the run and reverting. A second Ctrl-C leaves at once; the runner reverts by itself.")
-		},
-		func() {
-			f.env.status("\nLeft. The run goes on reverting in the cluster: kubectl -n %s get drillrun %s\nIf it does not end: drill recover %s",
-				f.runs.Namespace(), f.name, f.name)
-		})
-	defer stop()
 	go func() {
 		select {
 		case <-interrupted.Done():

@@ -53,7 +53,7 @@ type scheduleList struct {
 
 type listedSchedule struct {
 	schedule.Entry
-	Verdict    drill.Verdict `json:"verdict,omitempty"` // of the newest run; empty while it goes on, or when its record is gone
+	Verdict    drill.Verdict `json:"verdict,omitempty"` // of the newest run, or the worst of its trials; empty while it goes on, or when its record is gone
 	InProgress bool          `json:"in_progress"`
 }
 
@@ -79,9 +79,7 @@ func listSchedules(ctx context.Context, client *kube.Client) (*scheduleList, err
 			one.Problem = fmt.Sprintf("it was due at %s, and nothing has happened. Does drill's server run? See: kubectl -n %s get pods",
 				at.Local().Format("2 Jan 15:04 MST"), kube.Namespace)
 		}
-		if i := slices.IndexFunc(runs, func(r *kube.DrillRun) bool { return r.Name == e.LastRun }); i >= 0 {
-			one.Verdict, one.InProgress = runs[i].Status.Verdict, !runs[i].Finished()
-		}
+		one.Verdict, one.InProgress = cameOf(runs, e)
 		list.Schedules = append(list.Schedules, one)
 	}
 	for _, cm := range installed {
@@ -93,6 +91,21 @@ func listSchedules(ctx context.Context, client *kube.Client) (*scheduleList, err
 		}
 	}
 	return list, nil
+}
+
+// cameOf is what came of a schedule's newest due time: of all its trials the worst verdict, when none of them goes on.
+func cameOf(runs []*kube.DrillRun, e schedule.Entry) (verdict drill.Verdict, inProgress bool) {
+	var all []drill.Verdict
+	for _, r := range runs {
+		if series, _ := r.Trial(); series != e.LastRun {
+			continue
+		}
+		if !r.Finished() {
+			return "", true
+		}
+		all = append(all, r.Status.Verdict)
+	}
+	return drill.Worst(all...), false
 }
 
 func (l *scheduleList) show(w io.Writer, output string, now time.Time) error {

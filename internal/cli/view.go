@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -42,6 +43,7 @@ func (v *jsonView) Observe(e drill.Event) {
 // written now and then, so that a log shows that the run is alive.
 type textView struct {
 	env      *Env
+	brief    bool // whoever made it shows the report
 	progress bool // the cursor stands behind a progress line
 	shown    drill.Offset
 }
@@ -55,6 +57,9 @@ func (v *textView) Observe(e drill.Event) {
 		v.showProgress(e)
 	case drill.EventReport:
 		v.clear()
+		if v.brief {
+			return
+		}
 		style := report.Style{Color: v.env.color()}
 		fmt.Fprintln(v.env.Stderr)
 		_ = report.Text(v.env.Stdout, *e.Report, style)
@@ -103,7 +108,7 @@ var stepTexts = map[drill.Step]string{
 func lines(e drill.Event) []string {
 	switch e.Type {
 	case drill.EventStep:
-		return []string{stepTexts[e.Step]}
+		return []string{cmp.Or(e.Text, stepTexts[e.Step])}
 	case drill.EventPlan:
 		var out []string
 		for _, p := range e.Plans {

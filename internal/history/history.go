@@ -22,9 +22,10 @@ func Report(r *kube.DrillRun) (drill.Report, error) {
 	if stored != nil {
 		return *stored, nil
 	}
+	_, trial := r.Trial()
 	rep := drill.Report{FormatVersion: drill.FormatVersion,
 		Run: drill.RunReport{ID: r.Name, Drill: r.Spec.Drill, File: r.Spec.File, Started: r.CreationTimestamp.UTC(),
-			Verdict: r.Status.Verdict, Trial: 1, Trials: 1, Reasons: []drill.Reason{{Code: "record", Text: r.Status.Message}}},
+			Verdict: r.Status.Verdict, Trial: trial, Reasons: []drill.Reason{{Code: "record", Text: r.Status.Message}}},
 		Faults: []drill.FaultReport{}, Probes: []drill.ProbeReport{}, Objectives: []drill.ObjectiveReport{},
 		Findings: []drill.Finding{}, Unknown: []string{"recovery", "writes", "replication_lag", "primaries"}}
 	if r.Status.Finished != nil {
@@ -41,6 +42,8 @@ func Report(r *kube.DrillRun) (drill.Report, error) {
 type Entry struct {
 	Run        string          `json:"run"`
 	Drill      string          `json:"drill"`
+	Trial      int             `json:"trial"`  // of its series
+	Trials     int             `json:"trials"` // 0 while it is not known
 	Phase      kube.Phase      `json:"phase"`
 	Started    time.Time       `json:"started"`
 	Finished   *time.Time      `json:"finished,omitempty"`
@@ -57,7 +60,7 @@ type Entry struct {
 
 // Of is the entry of a report.
 func Of(rep drill.Report) Entry {
-	e := Entry{Run: rep.Run.ID, Drill: rep.Run.Drill, Phase: kube.PhaseFinished, Started: rep.Run.Started, Verdict: rep.Run.Verdict}
+	e := Entry{Run: rep.Run.ID, Drill: rep.Run.Drill, Trial: rep.Run.Trial, Trials: rep.Run.Trials, Phase: kube.PhaseFinished, Started: rep.Run.Started, Verdict: rep.Run.Verdict}
 	if !rep.Run.Finished.IsZero() {
 		e.Finished = &rep.Run.Finished
 	}
@@ -85,12 +88,13 @@ func Of(rep drill.Report) Entry {
 // OfRecord is the entry of a record, finished or not. What is left behind is the record's to say: somebody may have
 // cleared it away since the report.
 func OfRecord(r *kube.DrillRun) Entry {
+	_, trial := r.Trial()
 	if !r.Finished() {
-		return Entry{Run: r.Name, Drill: r.Spec.Drill, Phase: cmp.Or(r.Status.Phase, kube.PhasePending), Started: r.CreationTimestamp.UTC(), Reason: r.Status.Message}
+		return Entry{Run: r.Name, Drill: r.Spec.Drill, Trial: trial, Phase: cmp.Or(r.Status.Phase, kube.PhasePending), Started: r.CreationTimestamp.UTC(), Reason: r.Status.Message}
 	}
 	rep, err := Report(r)
 	if err != nil {
-		return Entry{Run: r.Name, Drill: r.Spec.Drill, Phase: r.Status.Phase, Started: r.CreationTimestamp.UTC(), Verdict: r.Status.Verdict,
+		return Entry{Run: r.Name, Drill: r.Spec.Drill, Trial: trial, Phase: r.Status.Phase, Started: r.CreationTimestamp.UTC(), Verdict: r.Status.Verdict,
 			Reason: "The report cannot be read: " + err.Error(), Residue: r.Residue()}
 	}
 	e := Of(rep)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -137,7 +138,7 @@ func reports() map[string]drill.Report {
 		Unknown: []string{"recovery", "writes", "replication_lag", "primaries", "statistics"}}
 
 	return map[string]drill.Report{"passed": passed(), "failed": failed, "never": neverBack, "no_impact": noImpact, "refused": refused,
-		"replaced": replaced(), "evicted": evicted()}
+		"replaced": replaced(), "evicted": evicted(), "trial": series()[3]}
 }
 
 // replaced is a run without a ledger: every pod of a service was killed.
@@ -178,6 +179,45 @@ func evicted() drill.Report {
 		Budgets: []drill.BudgetReport{{Name: "checkout", AllowedBefore: 1, Covers: 3, Text: "It allowed 1 of 3 evictions and kept the rest running (maxUnavailable 1, 1 allowed before)."}}}
 	r.Findings = []drill.Finding{{Severity: "warning", Code: "evictions_refused", Text: "1 of 3 evictions were allowed. The others were refused: the disruption budget checkout needs 2 healthy pods and has 2 currently."}}
 	return r
+}
+
+// series are the trials of a series: one passed, one failed, one was interrupted.
+func series() []drill.Report {
+	all := []drill.Report{passed(), passed(), passed(), passed()}
+	for i := range all {
+		if i > 0 {
+			all[i].Run.ID += fmt.Sprintf("-t%d", i+1)
+		}
+		all[i].Run.Trial, all[i].Run.Trials, all[i].Run.Stagger = i+1, 12, new(drill.Seconds(17.312))
+	}
+	never := drill.Estimate{Estimate: drill.Never(), Lower: 95.02, Upper: drill.Never()}
+	all[1].Run.Verdict, all[1].Run.Reasons = drill.VerdictFailed, []drill.Reason{{Code: "not_recovered", Text: "Writes never came back for good while drill watched."}}
+	all[1].Recovery = &drill.RecoveryReport{Outcome: drill.OutcomeNotRecovered, Estimate: never}
+	all[2].Recovery = &drill.RecoveryReport{Outcome: drill.OutcomeNoImpact, Estimate: drill.Estimate{Upper: 0.06}}
+	all[3].Run.Verdict, all[3].Run.Reasons = drill.VerdictInterrupted, []drill.Reason{{Code: "interrupted", Text: "The run was interrupted: the run was cancelled."}}
+	all[3].Statistics = &drill.StatisticsReport{N: 3, Mean: new(drill.Seconds(6.17)), NeverRecovered: 1, Median: new(drill.Seconds(12.34)), Max: new(drill.Never()),
+		MedianBounds: &drill.Bounds{Lower: 12.32, Upper: 12.36}, MaxBounds: &drill.Bounds{Lower: 95.02, Upper: drill.Never()},
+		FailureProbabilityUpper: 0.865, NoImpact: 1, Failed: 1, LeftOut: 1,
+		Text: "1 of 3 runs failed: at 95 % confidence the failure probability is at most 86 %. A p90 takes 10 runs. 1 trial measured nothing to the end, and is left out."}
+	return all
+}
+
+func TestSeries(t *testing.T) {
+	var b bytes.Buffer
+	all := series()
+	for _, r := range all {
+		require.NoError(t, Trial(&b, r, Style{}))
+	}
+	require.NoError(t, Series(&b, all, Style{}))
+	all[3].Statistics = nil
+	require.NoError(t, Series(&b, all[3:], Style{}))
+	golden(t, "series.txt", b.Bytes())
+	for l := range strings.Lines(b.String()) {
+		require.LessOrEqual(t, columns(strings.TrimSuffix(l, "\n")), width, l)
+	}
+	b.Reset()
+	require.NoError(t, JUnit(&b, all...))
+	golden(t, "series.xml", b.Bytes())
 }
 
 func golden(t *testing.T, name string, got []byte) {

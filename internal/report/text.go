@@ -34,10 +34,10 @@ func Text(w io.Writer, r drill.Report, o Style) error {
 	}
 	p.probes(r.Probes)
 	p.findings(r)
-	if _, err := w.Write(p.Bytes()); err != nil {
-		return fmt.Errorf("write the report: %w", err)
+	if r.Run.Trials > 1 {
+		p.statistics(r.Statistics)
 	}
-	return nil
+	return p.to(w)
 }
 
 // ledger is what drill's own writes told, of a target that takes them.
@@ -57,6 +57,14 @@ func (p *page) ledger(r drill.Report, refused bool) {
 type page struct {
 	bytes.Buffer
 	style Style
+}
+
+// to writes the page out.
+func (p *page) to(w io.Writer) error {
+	if _, err := w.Write(p.Bytes()); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	return nil
 }
 
 func (p *page) line(parts ...string) {
@@ -115,12 +123,20 @@ func (p *page) header(r drill.Report) {
 			p.line("  ", p.style.paint(l, dim))
 		}
 	}
-	if r.Run.Trials > 1 {
-		p.line("  ", fmt.Sprintf("trial %d of %d", r.Run.Trial, r.Run.Trials))
+	if r.Run.Trials > 1 || r.Run.Stagger != nil {
+		p.line("  ", fmt.Sprintf("trial %d of %d%s", r.Run.Trial, r.Run.Trials, delayed(r.Run)))
 	}
 	for _, l := range wrap(r.Run.Description, width-2) {
 		p.line("  ", p.style.paint(l, dim))
 	}
+}
+
+// delayed tells of the random delay before the fault.
+func delayed(run drill.RunReport) string {
+	if run.Stagger == nil {
+		return ""
+	}
+	return ", after a random delay of " + seconds(*run.Stagger)
 }
 
 // headline is the one number that everyone asks for, with its error bar.

@@ -185,7 +185,8 @@ func (s *scheduler) made(ctx context.Context) ([]schedule.Run, error) {
 		if due, ok := r.ScheduledFor(); ok {
 			// With its finalizer it has not been let go, and another trial may follow.
 			over := r.Finished() && !slices.Contains(r.Finalizers, kube.Finalizer)
-			made = append(made, schedule.Run{Drill: r.Spec.Drill, For: due, Name: r.Name, Finished: over})
+			series, _ := r.Trial()
+			made = append(made, schedule.Run{Drill: r.Spec.Drill, For: due, Name: series, Finished: over})
 		}
 	}
 	return made, nil

@@ -218,7 +218,7 @@ func TestAScheduledSeriesKeepsItsScheduleBusy(t *testing.T) {
 	}
 	require.Equal(t, "r1", busy(), "it may be followed yet")
 	w.settled("r1")
-	require.Equal(t, "r1-t2", busy())
+	require.Equal(t, "r1", busy(), "of which the second trial goes on")
 	w.finish("r1-t2", drill.VerdictPassed)
 	w.settled("r1-t2")
 	require.Empty(t, busy())

@@ -1,0 +1,219 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/kube"
+	"github.com/failoverdrill/drill/internal/measure"
+	"github.com/failoverdrill/drill/internal/report"
+)
+
+// trials are the runs of one drill run command: one, or as many as the drill repeats.
+type trials struct {
+	env    *Env
+	client *kube.Client
+	runs   *kube.Runs
+	drill  *drill.Drill
+	view   view
+	files  []reportFile
+	text   bool // people read the output
+
+	// one executes or follows one trial, until it is over. That is asked to end early when interrupted ends.
+	one  func(ctx, interrupted context.Context, run *kube.DrillRun) (rep drill.Report, recorded []byte, err error)
+	name atomic.Pointer[string] // of the trial that goes on
+	done []drill.Report
+}
+
+// output sets how the trials are shown. The whole report of every trial would bury the statistics.
+func (t *trials) output(form string) {
+	t.text = form != outputJSON
+	if v, ok := t.view.(*textView); ok {
+		v.brief = t.drill.Repeat > 1
+	}
+}
+
+// run executes the trials, one after the other, and returns how they ended.
+func (t *trials) run(ctx context.Context, spec kube.Spec) error {
+	run, err := t.runs.Create(ctx, spec)
+	if err != nil {
+		return err
+	}
+	t.name.Store(&run.Name)
+	interrupted, stop := t.interruptible(ctx, spec.Local)
+	defer stop()
+	ended := ""
+	for run != nil {
+		t.announce(run)
+		rep, recorded, err := t.one(ctx, interrupted, run)
+		if err != nil {
+			return err
+		}
+		if err := t.keep(run, rep, recorded); err != nil {
+			return err
+		}
+		if run, ended, err = t.next(ctx, interrupted, run); err != nil {
+			return err
+		}
+	}
+	t.summary(ended)
+	code := trialsCode(t.done)
+	if code == exitOK && len(t.done) < t.drill.Repeat {
+		code = exitInterrupted // between two trials
+	}
+	if code != exitOK {
+		return silent{code}
+	}
+	return nil
+}
+
+// interruptible is the context that the first Ctrl-C ends, for all trials.
+func (t *trials) interruptible(ctx context.Context, local bool) (context.Context, func()) {
+	if local {
+		return t.env.interruptible(ctx,
+			func() {
+				t.env.status("\nEnding the run and reverting. A second Ctrl-C leaves at once, and leaves the fault where it is.")
+			},
+			func() {
+				t.env.status("\nLeft with the fault possibly in place. Put it back: drill recover %s", *t.name.Load())
+			})
+	}
+	return t.env.interruptible(ctx,
+		func() {
+			t.env.status("\nEnding the run and reverting. A second Ctrl-C leaves at once; the runner reverts by itself.")
+		},
+		func() {
+			name := *t.name.Load()
+			t.env.status("\nLeft. The run goes on reverting in the cluster: kubectl -n %s get drillrun %s\nIf it does not end: drill recover %s",
+				t.runs.Namespace(), name, name)
+		})
+}
+
+// announce says which trial begins.
+func (t *trials) announce(run *kube.DrillRun) {
+	t.name.Store(&run.Name)
+	if t.drill.Repeat == 1 {
+		t.env.status("Run %s on %s", run.Name, t.client.Context)
+		return
+	}
+	_, number := run.Trial()
+	t.env.status("Trial %d of %d: run %s on %s", number, t.drill.Repeat, run.Name, t.client.Context)
+}
+
+// execute goes through one trial where it takes place.
+func (t *trials) execute(ctx, interrupted context.Context, run *kube.DrillRun) (rep drill.Report, recorded []byte, err error) {
+	if run.Spec.Local {
+		return runLocal(interrupted, t.env, t.client, t.runs, run, t.drill, t.view)
+	}
+	f := &following{env: t.env, client: t.client, runs: t.runs, name: run.Name, view: t.view}
+	if rep, err = f.follow(ctx, interrupted); err != nil {
+		return rep, nil, err
+	}
+	return rep, f.detail(ctx), nil
+}
+
+// keep stores and shows a trial that has ended.
+func (t *trials) keep(run *kube.DrillRun, rep drill.Report, recorded []byte) error {
+	_, rep.Run.Trial = run.Trial()
+	rep.Run.Trials = t.drill.Repeat
+	if rep.Statistics == nil { // it ended without a report of its own
+		var all []drill.Trial
+		for _, r := range t.done {
+			all = append(all, r.Trial())
+		}
+		rep.Statistics = measure.Statistics(append(all, rep.Trial()))
+	}
+	t.done = append(t.done, rep)
+	remember(t.env, rep, recorded)
+	if t.drill.Repeat > 1 && t.text {
+		if err := report.Trial(t.env.Stdout, rep, report.Style{Color: t.env.color()}); err != nil {
+			return err
+		}
+	}
+	return writeReports(t.files, t.done)
+}
+
+// next is the trial that follows; nil when there is none, with the reason when it is not that all are done.
+func (t *trials) next(ctx, interrupted context.Context, run *kube.DrillRun) (next *kube.DrillRun, ended string, err error) {
+	last := t.done[len(t.done)-1]
+	if len(t.done) >= t.drill.Repeat {
+		return nil, "", nil
+	}
+	if why := drill.EndsSeries(last.Run.Verdict, last.HasResidue()); why != "" {
+		return nil, why, nil
+	}
+	if !run.Spec.Local {
+		return t.await(ctx, interrupted, run)
+	}
+	if interrupted.Err() != nil {
+		return nil, drill.EndsSeries(drill.VerdictInterrupted, false), nil
+	}
+	next, err = t.runs.CreateTrial(ctx, run)
+	return next, "", err
+}
+
+// How the next trial is waited for, which the server makes.
+const (
+	nextEvery   = 500 * time.Millisecond
+	nextTimeout = 90 * time.Second
+)
+
+// await waits for the server to make the next trial, or to say why it does not. A Ctrl-C meanwhile is told to the server:
+// whichever of the two comes first, the trial that was made is followed, and then cancelled.
+func (t *trials) await(ctx, interrupted context.Context, run *kube.DrillRun) (next *kube.DrillRun, ended string, err error) {
+	series, number := run.Trial()
+	name := kube.TrialID(series, number+1)
+	told := interrupted.Done()
+	poll := time.NewTicker(nextEvery)
+	defer poll.Stop()
+	for giveUp := time.After(nextTimeout); ; {
+		next, err := t.runs.Get(ctx, name)
+		if err == nil {
+			return next, "", nil
+		}
+		if !apierrors.IsNotFound(err) && !kube.Retriable(err) {
+			return nil, "", err
+		}
+		now, err := t.runs.Get(ctx, run.Name)
+		switch {
+		case apierrors.IsNotFound(err):
+			return nil, "the record of its last trial was deleted", nil
+		case err != nil && !kube.Retriable(err):
+			return nil, "", err
+		case err == nil && now.Annotations[kube.AnnotationSeriesEnded] != "":
+			return nil, now.Annotations[kube.AnnotationSeriesEnded], nil
+		}
+		select {
+		case <-told:
+			told = nil
+			if err := t.runs.Cancel(ctx, run.Name); err != nil {
+				t.env.status("The series could not be cancelled: %v", err)
+			}
+		case <-poll.C:
+		case <-giveUp:
+			_ = t.runs.Cancel(ctx, run.Name)
+			return nil, "", fmt.Errorf("drill's server did not make trial %d within %s, and the series was cancelled. Does the server run? See: kubectl -n %s get pods",
+				number+1, nextTimeout, t.runs.Namespace())
+		case <-ctx.Done():
+			return nil, "", context.Cause(ctx)
+		}
+	}
+}
+
+// summary says what all trials together say.
+func (t *trials) summary(ended string) {
+	if t.drill.Repeat == 1 {
+		return
+	}
+	if ended != "" {
+		t.env.status("The series ended after trial %d of %d: %s.", len(t.done), t.drill.Repeat, ended)
+	}
+	if t.text {
+		_ = report.Series(t.env.Stdout, t.done, report.Style{Color: t.env.color()})
+	}
+}
