@@ -65,25 +65,51 @@ func sent(s slot) bool {
 }
 
 // starvation is how well the headline probe kept its schedule, from the baseline to the end: the p99 of its lateness,
-// and the share of slots that could not be sent.
-func (r *run) starvation() (late time.Duration, missed float64) {
+// the share of slots that could not be sent, and the share of those that were, and yet say nothing for our own stalls.
+func (r *run) starvation() (late time.Duration, missed, mute float64) {
 	from := r.baseline(r.headline).from
 	var all []time.Duration
-	total, gone := 0, 0
+	total, gone, silent := 0, 0, 0
 	for _, s := range r.headline.slots {
 		if s.Scheduled < from {
 			continue
 		}
 		total++
-		if sent(s) {
-			all = append(all, s.Lateness())
-		} else {
+		switch {
+		case !sent(s):
 			gone++
+			continue
+		case s.state == unknown:
+			silent++
 		}
+		all = append(all, s.Lateness())
 	}
 	slices.Sort(all)
 	if total == 0 {
-		return 0, 0
+		return 0, 0, 0
 	}
-	return percentile(all, 0.99), float64(gone) / float64(total)
+	return percentile(all, 0.99), float64(gone) / float64(total), float64(silent) / float64(total)
+}
+
+// disorder is how many of the headline's slots were sent before their turn, or ended before they were sent: a monotonic
+// clock allows neither.
+func (r *run) disorder() int {
+	n := 0
+	for _, s := range r.headline.slots {
+		if sent(s) && (s.Sent < s.Scheduled || s.Done < s.Sent) {
+			n++
+		}
+	}
+	return n
+}
+
+// answers counts the probe's good answers in a stretch.
+func (p *probe) answers(b span) int {
+	n := 0
+	for _, s := range p.slots {
+		if b.holds(s) {
+			n++
+		}
+	}
+	return n
 }

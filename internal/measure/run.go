@@ -29,6 +29,7 @@ type run struct {
 	steady     *drill.Offset
 	stagger    *drill.Seconds
 	injection  *injection
+	slept      bool         // the machine did, and the clock did not count it
 	finish     drill.Offset // when the observation ended: the last slot's turn
 	lastMoment drill.Offset // of the whole stream
 }
@@ -166,6 +167,9 @@ func (r *run) fill(byName map[string]*probe, slots map[string]int, events iter.S
 	shared := traits{}
 	var late stalls
 	for e := range events {
+		for _, s := range e.Stalls {
+			late.beat(s)
+		}
 		for _, sample := range e.Samples {
 			s := shared.slot(sample)
 			late.note(s)
@@ -181,6 +185,7 @@ func (r *run) fill(byName map[string]*probe, slots map[string]int, events iter.S
 		}
 	}
 	late.sort()
+	r.slept = late.slept
 	for _, p := range r.probes {
 		slices.SortFunc(p.slots, func(a, b slot) int {
 			return cmp.Or(cmp.Compare(a.Scheduled, b.Scheduled), cmp.Compare(a.Slot, b.Slot))
@@ -188,7 +193,7 @@ func (r *run) fill(byName map[string]*probe, slots map[string]int, events iter.S
 		p.gauge = gaugeOf(p, r.baseline(p))
 		for i, s := range p.slots {
 			p.slots[i].state = p.gauge.state(s)
-			p.slots[i].state = late.excuse(p.slots[i], p.gauge)
+			p.slots[i].state = late.excuse(p.slots[i], p)
 		}
 	}
 }

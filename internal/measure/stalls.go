@@ -2,20 +2,24 @@ package measure
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"time"
 
 	"github.com/failoverdrill/drill/internal/drill"
 )
 
-// stalls are the times at which slots of any probe were sent or given up, with how late that was: an independent witness of
-// whether this process had the processor. While it had not, an answer may have lain unread.
-type stalls []stall
+// stalls are the witnesses of when this process did not run, and what came in meanwhile lay unread.
+type stalls struct {
+	missed []span // by the heartbeat, in order: each tells of one stall
+	late   []span // of slots of any probe, from their turn to when they were sent or given up, by the latter
+	slept  bool   // the machine was suspended
 
-type stall struct {
-	turn, sent drill.Offset
-	lateness   time.Duration
+	longest time.Duration // of them all
 }
+
+// telling is how late a slot must be sent to tell of a stall: goroutines always wait some microseconds for their turn.
+const telling = time.Millisecond
 
 // note takes in a slot, late or not.
 func (st *stalls) note(s slot) {
@@ -24,33 +28,64 @@ func (st *stalls) note(s slot) {
 		// Given up when the sampler came to it: at its turn when all sessions were taken, long after in a stall.
 		at = s.Done
 	}
-	if late := at.Sub(s.Scheduled); late > 0 {
-		*st = append(*st, stall{s.Scheduled, at, late})
+	if at.Sub(s.Scheduled) > telling {
+		st.late = append(st.late, span{s.Scheduled, at})
 	}
 }
 
-func (st stalls) sort() {
-	slices.SortFunc(st, func(a, b stall) int { return cmp.Compare(a.sent, b.sent) })
+// beat takes in what the heartbeat noticed.
+func (st *stalls) beat(s drill.Stall) {
+	st.missed = append(st.missed, span{s.From, s.To})
+	st.slept = st.slept || s.Slept
 }
 
-// during is the worst lateness of a slot whose turn came, or which was sent, while this one waited for its answer.
-func (st stalls) during(s slot) time.Duration {
-	i, _ := slices.BinarySearchFunc(st, s.Sent, func(x stall, t drill.Offset) int { return cmp.Compare(x.sent, t) })
-	var worst time.Duration
-	for _, x := range st[i:] {
-		if x.turn > s.Done {
-			break
+func (st *stalls) sort() {
+	byEnd := func(a, b span) int { return cmp.Or(cmp.Compare(a.to, b.to), cmp.Compare(a.from, b.from)) }
+	slices.SortFunc(st.missed, byEnd)
+	slices.SortFunc(st.late, byEnd)
+	for _, s := range slices.Concat(st.missed, st.late) {
+		st.longest = max(st.longest, s.to.Sub(s.from))
+	}
+}
+
+// within is how much of a stretch this process did not run. Stalls that the heartbeat noticed add up, because no two are
+// at one time. Of the slots the latest speaks for all: each may have waited for the same thing, or for its own.
+func (st stalls) within(from, to drill.Offset) time.Duration {
+	var sum, worst time.Duration
+	for s := range st.overlapping(st.missed, from, to) {
+		sum += s
+	}
+	for s := range st.overlapping(st.late, from, to) {
+		worst = max(worst, s)
+	}
+	return max(sum, worst)
+}
+
+// overlapping is how much each of the stretches, sorted by their end, shares with one.
+func (st stalls) overlapping(sorted []span, from, to drill.Offset) iter.Seq[time.Duration] {
+	return func(yield func(time.Duration) bool) {
+		i, _ := slices.BinarySearchFunc(sorted, from, func(s span, t drill.Offset) int { return cmp.Compare(s.to, t) })
+		for _, s := range sorted[i:] {
+			if s.to.Sub(to) >= st.longest {
+				return // it and all that end later begin too late
+			}
+			if s.from < to && !yield(min(s.to, to).Sub(max(s.from, from))) {
+				return
+			}
 		}
-		worst = max(worst, x.lateness)
 	}
-	return worst
 }
 
-// excuse turns a slot that was answered, but too slowly, from down to unknown when our own stall explains it. It never
-// makes a slot up, and a slot that failed stays down.
-func (st stalls) excuse(s slot, g gauge) state {
-	if s.state == down && s.Outcome == drill.OutcomeOK && latency(s)-st.during(s) <= g.within {
+// excuse turns a slot from down to unknown when our own stalls explain it: it was answered too slowly, or given up at
+// its deadline, which is a clock of ours, and without our stalls it would have waited no longer than up allows. It never
+// makes a slot up, and a slot that the target itself failed stays down.
+func (st stalls) excuse(s slot, p *probe) state {
+	if s.state != down {
+		return s.state
+	}
+	ours := s.Outcome == drill.OutcomeOK || p.Deadline > 0 && latency(s) >= p.Deadline
+	if ours && latency(s)-st.within(s.Scheduled, s.Done) <= p.gauge.within {
 		return unknown
 	}
-	return s.state
+	return down
 }

@@ -12,39 +12,55 @@ import (
 // TestOwnStallIsNoOutage: a slow answer is the target's only as far as this process was not itself asleep.
 func TestOwnStallIsNoOutage(t *testing.T) {
 	ms := func(n int) drill.Offset { return drill.Offset(time.Duration(n) * time.Millisecond) }
-	g := gauge{delta: 20 * time.Millisecond, within: 40 * time.Millisecond}
-	slow := drill.Sample{Scheduled: ms(100), Sent: ms(100), Done: ms(170), Outcome: drill.OutcomeOK}
+	p := &probe{ProbeInfo: drill.ProbeInfo{Deadline: 900 * time.Millisecond}, gauge: gauge{delta: 20 * time.Millisecond, within: 40 * time.Millisecond}}
+	ended := func(done int, o drill.Outcome) drill.Sample {
+		return drill.Sample{Scheduled: ms(100), Sent: ms(100), Done: ms(done), Outcome: o}
+	}
+	slow := ended(170, drill.OutcomeOK)
 	late := func(turn, sent int) drill.Sample {
 		return drill.Sample{Scheduled: ms(turn), Sent: ms(sent), Done: ms(sent + 1), Outcome: drill.OutcomeOK}
 	}
 	unsent := func(turn, done int) drill.Sample {
 		return drill.Sample{Scheduled: ms(turn), Done: ms(done), Outcome: drill.OutcomeUnsent}
 	}
+	beat := func(from, to int) drill.Stall { return drill.Stall{From: ms(from), To: ms(to)} }
 	for name, tc := range map[string]struct {
 		slot   drill.Sample
 		others []drill.Sample
+		beats  []drill.Stall
 		want   state
 	}{
-		"nobody else was late":                 {slow, []drill.Sample{late(120, 120), late(140, 141)}, down},
-		"the next slot was late by the excess": {slow, []drill.Sample{late(120, 165)}, unknown},
-		"the next slot was too late to send":   {slow, []drill.Sample{unsent(120, 165)}, unknown},
-		"all sessions were taken":              {slow, []drill.Sample{unsent(120, 121)}, down},
-		"late, but by less than the excess":    {slow, []drill.Sample{late(120, 140)}, down},
-		"late before this one was sent":        {slow, []drill.Sample{late(20, 95)}, down},
-		"late after this one was answered":     {slow, []drill.Sample{late(180, 260)}, down},
-		"a slot that failed is never excused":  {drill.Sample{Scheduled: ms(100), Sent: ms(100), Done: ms(170), Outcome: drill.OutcomeFail}, []drill.Sample{late(120, 165)}, down},
-		"nor one that is in doubt":             {drill.Sample{Scheduled: ms(100), Sent: ms(100), Done: ms(1000), Outcome: drill.OutcomeIndeterminate}, []drill.Sample{late(120, 999)}, down},
-		"an answer in time needs no excuse":    {late(100, 100), []drill.Sample{late(101, 165)}, up},
+		"nobody else was late":                 {slow, []drill.Sample{late(120, 120), late(140, 141)}, nil, down},
+		"the next slot was late by the excess": {slow, []drill.Sample{late(120, 165)}, nil, unknown},
+		"the next slot was too late to send":   {slow, []drill.Sample{unsent(120, 165)}, nil, unknown},
+		"all sessions were taken":              {slow, []drill.Sample{unsent(120, 121)}, nil, down},
+		"late, but by less than the excess":    {slow, []drill.Sample{late(120, 140)}, nil, down},
+		"late before this one's turn":          {slow, []drill.Sample{late(20, 95)}, nil, down},
+		"late mostly before this one's turn":   {slow, []drill.Sample{late(20, 120)}, nil, down},
+		"late after this one was answered":     {slow, []drill.Sample{late(180, 260)}, nil, down},
+		"the heart missed its beats":           {slow, nil, []drill.Stall{beat(125, 160)}, unknown},
+		"two stalls add up":                    {slow, nil, []drill.Stall{beat(105, 125), beat(130, 145)}, unknown},
+		"one stall told twice counts once":     {slow, []drill.Sample{late(105, 123)}, []drill.Stall{beat(105, 125)}, down},
+		"it was sent late itself": {drill.Sample{Scheduled: ms(100), Sent: ms(115), Done: ms(150), Outcome: drill.OutcomeOK},
+			nil, nil, unknown},
+		"what the target failed is never excused": {ended(170, drill.OutcomeFail), nil, []drill.Stall{beat(101, 169)}, down},
+		"nor what is in doubt":                    {ended(800, drill.OutcomeIndeterminate), nil, []drill.Stall{beat(101, 799)}, down},
+		"a deadline that passed in our sleep":     {ended(1000, drill.OutcomeIndeterminate), nil, []drill.Stall{beat(110, 999)}, unknown},
+		"a deadline that passed awake":            {ended(1000, drill.OutcomeFail), nil, []drill.Stall{beat(110, 900)}, down},
+		"an answer in time needs no excuse":       {late(100, 100), []drill.Sample{late(101, 165)}, nil, up},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := slotOf(tc.slot)
-			s.state = g.state(s)
+			s.state = p.gauge.state(s)
 			var all stalls
 			for _, other := range append(tc.others, tc.slot) {
 				all.note(slotOf(other))
 			}
+			for _, b := range tc.beats {
+				all.beat(b)
+			}
 			all.sort()
-			require.Equal(t, tc.want, all.excuse(s, g))
+			require.Equal(t, tc.want, all.excuse(s, p))
 		})
 	}
 }

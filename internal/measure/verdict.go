@@ -3,14 +3,10 @@ package measure
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/failoverdrill/drill/internal/drill"
 )
-
-// unsentLimit is the share of slots that may go unsent before the measurement cannot be vouched for.
-const unsentLimit = 0.05
 
 // verdict judges the run: first why it ended, then whether the fault and the measurement can be vouched for, and only
 // then the numbers. Residue changes no verdict, but is always among the reasons.
@@ -50,54 +46,6 @@ func (r *run) judge(rep drill.Report) (drill.Verdict, []drill.Reason) {
 		return drill.VerdictFailed, failures
 	}
 	return drill.VerdictPassed, nil
-}
-
-// doubts lists why the fault or the measurement cannot be vouched for.
-func (r *run) doubts(rep drill.Report) []drill.Reason {
-	var why []drill.Reason
-	doubt := func(code, format string, args ...any) {
-		why = append(why, drill.Reason{Code: code, Text: fmt.Sprintf(format, args...)})
-	}
-	if len(rep.Faults) == 0 || r.injection == nil {
-		doubt("no_fault", "No fault was injected, so nothing was tested.")
-	}
-	for _, f := range rep.Faults {
-		if !f.Confirmed && r.injection != nil {
-			doubt("fault_unconfirmed", "The fault %s %q cannot be shown to have taken effect.", f.Kind, f.Name)
-		}
-	}
-	// A pinned session may be served while no client is: only writes through the Service show that clients were.
-	switch {
-	case r.settings.NoLedger && (r.headline == nil || !slices.ContainsFunc(r.headline.slots, answered)):
-		doubt("no_successful_slot", "Not one request of a probe that stands for clients succeeded in the whole run, so nothing was measured.")
-	case r.settings.NoLedger:
-	case rep.Writes == nil || r.headline == nil || !slices.ContainsFunc(r.headline.slots, acknowledged):
-		doubt("no_acknowledged_write", "Not one write through the Service was acknowledged in the whole run, so nothing was measured.")
-	}
-	if r.headline == nil {
-		return why
-	}
-	late, gone := r.starvation()
-	if late > r.headline.Interval {
-		doubt("late_prober", "The probe %s sent its slots up to %s late (p99), and its slots are %s apart: drill itself was starved.",
-			r.headline.Name, say(seconds(late)), say(seconds(r.headline.Interval)))
-	}
-	if gone > unsentLimit {
-		doubt("unsent_slots", "The probe %s could not send %.1f %% of its slots, and more than %.0f %% void the measurement.",
-			r.headline.Name, 100*gone, 100*unsentLimit)
-	}
-	if rep.Recovery == nil {
-		if r.injection != nil {
-			doubt("nothing_measured", "No slot after the fault says anything of the target.")
-		}
-		return why
-	}
-	watched := r.finish.Sub(r.lastInjection())
-	if slack := 2*r.headline.Interval + r.headline.gauge.within; rep.Recovery.Outcome != drill.OutcomeNotRecovered && watched < r.settings.ImpactTimeout-slack {
-		doubt("observation_too_short", "The target was watched for %s after the fault, and an impact may come as late as %s.",
-			say(seconds(watched)), say(seconds(r.settings.ImpactTimeout)))
-	}
-	return why
 }
 
 // answered reports whether the slot succeeded.

@@ -44,6 +44,29 @@ func TestVerdicts(t *testing.T) {
 				}
 			}
 		}, verdict: drill.VerdictInvalid, code: "unsent_slots"},
+		{name: "hardly a baseline", edit: func(sc *scene) { sc.steady = sc.from - 19*20*ms }, verdict: drill.VerdictInvalid, code: "baseline_too_thin",
+			text: "Before the fault the probe orders was answered 19 times, and from fewer than 20 answers nobody can say how quick is up. Raise its rate, or hold of steady_state."},
+		{name: "enough of a baseline", edit: func(sc *scene) { sc.steady = sc.from - 20*20*ms }, verdict: drill.VerdictPassed},
+		{name: "asleep while answers lay there", edit: func(sc *scene) {
+			for t := 30 * sec; t < 35*sec; t += 50 * ms {
+				sc.events = append(sc.events, drill.Event{Type: drill.EventSamples, Stalls: []drill.Stall{{From: drill.Offset(t), To: drill.Offset(t + 49*ms)}}})
+			}
+			sc.edit = func(s *drill.Sample) {
+				if s.Class == drill.ClassPooled && s.Scheduled > drill.Offset(30*sec) && s.Scheduled < drill.Offset(35*sec) {
+					s.Done = s.Scheduled.Add(50 * ms)
+				}
+			}
+		}, verdict: drill.VerdictInvalid, code: "unjudged_slots"},
+		{name: "the machine slept", edit: func(sc *scene) {
+			sc.events = []drill.Event{{Type: drill.EventSamples, Stalls: []drill.Stall{{From: drill.Offset(30 * sec), To: drill.Offset(30*sec + 5*ms), Slept: true}}}}
+		}, verdict: drill.VerdictInvalid, code: "machine_slept"},
+		{name: "a clock that goes back", edit: func(sc *scene) {
+			sc.edit = func(s *drill.Sample) {
+				if s.Class == drill.ClassPooled && s.Slot == 2000 {
+					s.Done = s.Sent - 1
+				}
+			}
+		}, verdict: drill.VerdictInvalid, code: "clock_disorder", text: "1 slot of the probe orders ended before it began, so the clock cannot be trusted."},
 		{name: "watched too short", edit: func(sc *scene) { sc.end = 60 * sec }, verdict: drill.VerdictInvalid, code: "observation_too_short"},
 		{name: "never recovered", edit: func(sc *scene) { sc.cuts[0].to = 200 * sec }, verdict: drill.VerdictFailed, code: "not_recovered"},
 		{name: "never recovered and a limit", edit: func(sc *scene) { sc.cuts[0].to = 200 * sec; sc.objectives = limit("recovery_time", 30) },

@@ -24,6 +24,13 @@ func Sample(ctx context.Context, sampling drill.Sampling) {
 	out := newOutbox(sampling.Sample)
 	defer out.close()
 
+	if sampling.Stall != nil {
+		var watch sync.WaitGroup
+		beating, stop := context.WithCancel(context.WithoutCancel(ctx))
+		watch.Go(func() { _ = heartbeat(beating, clock, sampling.Stall) }) // without it, slots alone tell of stalls
+		defer watch.Wait()
+		defer stop() // when every slot is home
+	}
 	start := clock.Now()
 	var lanes sync.WaitGroup
 	defer lanes.Wait()

@@ -62,12 +62,13 @@ type run struct {
 	clock drill.Clock
 	abort context.CancelCauseFunc // ends the run early; the first cause wins
 
-	mu    sync.Mutex // guards all below; every event passes through it, which makes the order
-	seq   int64
-	spare plain // the events but for the slots
-	live  *measure.Live
-	rules []*ruleState
-	batch []drill.Sample
+	mu     sync.Mutex // guards all below; every event passes through it, which makes the order
+	seq    int64
+	spare  plain // the events but for the slots
+	live   *measure.Live
+	rules  []*ruleState
+	batch  []drill.Sample
+	stalls []drill.Stall
 
 	active       []*activeFault
 	releases     []func(context.Context) error

@@ -36,12 +36,12 @@ func (r *run) appendLocked(e drill.Event) {
 
 // flushLocked turns the samples gathered so far into one event.
 func (r *run) flushLocked() {
-	if len(r.batch) == 0 {
+	if len(r.batch) == 0 && len(r.stalls) == 0 {
 		return
 	}
-	batch := r.batch
-	r.batch = nil
-	r.appendLocked(drill.Event{Type: drill.EventSamples, Samples: batch})
+	batch, stalls := r.batch, r.stalls
+	r.batch, r.stalls = nil, nil
+	r.appendLocked(drill.Event{Type: drill.EventSamples, Samples: batch, Stalls: stalls})
 }
 
 func (r *run) step(s drill.Step) { r.emit(drill.Event{Type: drill.EventStep, Step: s}) }
@@ -143,7 +143,9 @@ func (p *probing) start() {
 		info := probe.Info()
 		r.emit(drill.Event{Type: drill.EventProbe, Probe: &info})
 	}
-	p.work.Go(func() { r.Sampler(p.ctx, drill.Sampling{Clock: r.clock, Probes: probes, Sample: r.sample}) })
+	p.work.Go(func() {
+		r.Sampler(p.ctx, drill.Sampling{Clock: r.clock, Probes: probes, Sample: r.sample, Stall: r.stall})
+	})
 	if t, ok := r.Target.(Leadership); ok {
 		p.watch("who is primary", func(ctx context.Context) error {
 			return t.Watch(ctx, func(v drill.Views) { r.emit(drill.Event{Type: drill.EventViews, Views: &v}) })
@@ -183,6 +185,13 @@ func (r *run) sample(s drill.Sample) {
 	r.live.Sample(s)
 	r.batch = append(r.batch, s)
 	r.checkRules(s.Done)
+}
+
+// stall takes in that this process did not run.
+func (r *run) stall(s drill.Stall) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stalls = append(r.stalls, s)
 }
 
 // tick evaluates the rules also when no slot is answered, hands over the batches, and tells people how it goes.

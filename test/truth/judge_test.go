@@ -33,9 +33,9 @@ type pair struct{ before, after drill.Offset }
 
 // outage is a scripted one: the truth that a report has to find.
 type outage struct {
-	sort         string
-	length       time.Duration // as scripted; the truth is in broke and healed
-	steady       drill.Offset  // its baseline's begin
+	sort          string
+	length        time.Duration // as scripted; the truth is in broke and healed
+	steady        drill.Offset  // its baseline's begin
 	broke, healed pair
 }
 
@@ -89,7 +89,15 @@ type verdict struct {
 	wrong    []string      // what is wrong with it; empty when nothing is
 }
 
-func length(s drill.Seconds) time.Duration { return time.Duration(float64(s) * float64(time.Second)) }
+// never stands for +Inf.
+const never = time.Hour
+
+func length(s drill.Seconds) time.Duration {
+	if s == drill.Never() {
+		return never
+	}
+	return time.Duration(float64(s) * float64(time.Second))
+}
 
 // judge measures what was seen as a run would, and compares it with the truth.
 func (w watched) judge() verdict {
@@ -105,7 +113,10 @@ func (w watched) judge() verdict {
 	}
 	v.estimate = rec.Estimate
 	least, most := w.bounds()
-	v.err = length(rec.Estimate.Estimate) - (least+most)/2
+	v.err = never
+	if rec.Estimate.Estimate != drill.Never() {
+		v.err = length(rec.Estimate.Estimate) - (least+most)/2
+	}
 	const grain = time.Microsecond // seconds as float64
 	lower, upper := length(rec.Lower), length(rec.Upper)
 	if lower > most+grain || upper < least-grain {
@@ -125,9 +136,9 @@ func (w watched) judge() verdict {
 	return v
 }
 
-// lateness is the worst of drill's own in a stretch: of the slots of its schedule, and of its heartbeat.
+// lateness is the worst of drill's own in a stretch: of the slots of its schedule, or what it did not run at all.
 func (w watched) lateness(from, to drill.Offset) time.Duration {
-	var worst time.Duration
+	var worst, missed time.Duration
 	from, to = from.Add(-w.info.Interval), to.Add(w.info.Interval)
 	for _, s := range w.samples {
 		sent := s.Sent
@@ -139,11 +150,9 @@ func (w watched) lateness(from, to drill.Offset) time.Duration {
 		}
 	}
 	for _, s := range w.stalls {
-		if s.From <= to && s.To >= from {
-			worst = max(worst, s.To.Sub(s.From))
-		}
+		missed += max(0, min(s.To, to).Sub(max(s.From, from)))
 	}
-	return worst
+	return max(worst, missed)
 }
 
 // String tells a miss with all its slots around.
@@ -172,17 +181,26 @@ func (v verdict) String() string {
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// spread describes how far off a set of estimates was.
-func spread(errs []time.Duration, contained int) string {
-	if len(errs) == 0 {
+// tally gathers how far off estimates were, and how many intervals held.
+type tally struct {
+	errs      []time.Duration
+	contained int
+}
+
+func (t *tally) add(err time.Duration, contained bool) {
+	t.errs = append(t.errs, err.Abs())
+	if contained {
+		t.contained++
+	}
+}
+
+// String describes the distribution.
+func (t *tally) String() string {
+	if len(t.errs) == 0 {
 		return "none"
 	}
-	abs := make([]time.Duration, 0, len(errs))
-	for _, e := range errs {
-		abs = append(abs, e.Abs())
-	}
-	slices.Sort(abs)
-	at := func(p float64) float64 { return ms(abs[int(p*float64(len(abs)-1))]) }
+	slices.Sort(t.errs)
+	at := func(p float64) float64 { return ms(t.errs[int(p*float64(len(t.errs)-1))]) }
 	return fmt.Sprintf("n %4d  off by p50 %8.2f ms  p90 %8.2f ms  max %8.2f ms  contained %5.1f %%",
-		len(abs), at(0.5), at(0.9), at(1), 100*float64(contained)/float64(len(abs)))
+		len(t.errs), at(0.5), at(0.9), at(1), 100*float64(t.contained)/float64(len(t.errs)))
 }

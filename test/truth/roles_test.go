@@ -4,6 +4,7 @@ package truth
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/gob"
 	"encoding/json"
 	"errors"
@@ -30,10 +31,11 @@ const (
 	roleServer = "server"
 	roleProber = "prober"
 	roleClosed = "closed-loop prober"
+	roleHog    = "hog"
 )
 
 func TestMain(m *testing.M) {
-	play, known := map[string]func() error{roleServer: serve, roleProber: probe, roleClosed: probeClosed}[os.Getenv(roleVariable)]
+	play, known := map[string]func() error{roleServer: serve, roleProber: probe, roleClosed: probeClosed, roleHog: hog}[os.Getenv(roleVariable)]
 	if !known {
 		os.Exit(m.Run())
 	}
@@ -51,8 +53,6 @@ const moodSize = 4096
 
 // serve answers HTTP on the ports, each as its lane's mood is when the request is read.
 func serve() error {
-	// The truth is that it answers whenever it is well, also on a busy machine.
-	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, -15)
 	var ports []uint16
 	if err := json.NewDecoder(os.Stdin).Decode(&ports); err != nil {
 		return err
@@ -142,6 +142,15 @@ func probe() error {
 		Stall:  func(x drill.Stall) { mu.Lock(); s.Stalls = append(s.Stalls, x); mu.Unlock() },
 	})
 	return gob.NewEncoder(os.Stdout).Encode(s)
+}
+
+// hog keeps a processor busy until it is killed.
+func hog() error {
+	sum := make([]byte, 1<<20)
+	for {
+		one := sha256.Sum256(sum)
+		copy(sum, one[:])
+	}
 }
 
 // attempt is one of a closed-loop prober.

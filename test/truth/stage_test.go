@@ -32,6 +32,7 @@ type stage struct {
 	cut  *nftables.Conn
 	sets map[string]*nftables.Set // by sort: the ports that suffer it
 	mu   sync.Mutex               // one change of the rules at a time
+	calm bool                     // the prober gets the processor whenever it wants it
 	mood *os.File                 // how each lane's server behaves, in memory that the server shares
 }
 
@@ -93,18 +94,26 @@ func (s *stage) run(t *testing.T, name string, args ...string) {
 	c := exec.Command(name, args...)
 	var out bytes.Buffer
 	c.Stdout, c.Stderr = &out, &out
-	require.NoError(t, s.start(c))
+	require.NoError(t, s.start(c, false))
 	require.NoError(t, c.Wait(), "%s %v: %s", name, args, &out)
 }
 
-// start starts a command in the namespace, from a thread that ends with it.
-func (s *stage) start(c *exec.Cmd) error {
+// start starts a command in the namespace, from a thread that ends with it. One that goes first gets a processor before
+// any ordinary process.
+func (s *stage) start(c *exec.Cmd, first bool) error {
 	started := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
 		if err := netns.Set(s.ns); err != nil {
 			started <- fmt.Errorf("enter the namespace: %w", err)
 			return
+		}
+		if first {
+			// The truth is that a server answers whenever it is well, however busy the machine is.
+			if err := unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1}, 0); err != nil {
+				started <- fmt.Errorf("put a process first: %w", err)
+				return
+			}
 		}
 		started <- c.Start()
 	}()
@@ -125,7 +134,7 @@ func (s *stage) play(t *testing.T, role string, config any, files ...*os.File) *
 	a.cmd.Env = append(os.Environ(), roleVariable+"="+role)
 	a.cmd.Stdin, a.cmd.Stdout, a.cmd.Stderr = bytes.NewReader(in), &a.out, os.Stderr
 	a.cmd.ExtraFiles = files
-	require.NoError(t, s.start(a.cmd))
+	require.NoError(t, s.start(a.cmd, role == roleServer || s.calm))
 	t.Cleanup(func() { _ = a.cmd.Process.Kill(); _ = a.wait() })
 	return a
 }

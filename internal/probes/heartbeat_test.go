@@ -1,0 +1,49 @@
+package probes
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/failoverdrill/drill/internal/drill"
+)
+
+// TestHeartbeatTellsOfStalls stops this very process for 300 ms, as a starved one is stopped.
+func TestHeartbeatTellsOfStalls(t *testing.T) {
+	clock := drill.StartClock()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	stalls := make(chan drill.Stall, 1000)
+	done := make(chan error, 1)
+	go func() { done <- heartbeat(ctx, clock, func(s drill.Stall) { stalls <- s }) }()
+	time.Sleep(20 * time.Millisecond)
+
+	// Another process wakes this one up again.
+	waker := exec.Command("sh", "-c", `kill -STOP "$1"; sleep 0.3; kill -CONT "$1"`, "waker", pid())
+	before := clock.Now()
+	require.NoError(t, waker.Run())
+	after := clock.Now()
+	time.Sleep(20 * time.Millisecond)
+	cancel()
+	require.NoError(t, <-done, "the end of its context is no error")
+	close(stalls)
+
+	var longest drill.Stall
+	for s := range stalls {
+		require.Greater(t, s.To.Sub(s.From), beat+tardy)
+		require.False(t, s.Slept)
+		if s.To.Sub(s.From) > longest.To.Sub(longest.From) {
+			longest = s
+		}
+	}
+	require.GreaterOrEqual(t, longest.To.Sub(longest.From), 290*time.Millisecond)
+	require.Greater(t, longest.To, before)
+	require.Less(t, longest.From, after)
+}
+
+func pid() string { return strconv.Itoa(os.Getpid()) }
