@@ -18,8 +18,8 @@ type cluster struct {
 	delta    time.Duration // between two writes
 	names    []string      // the members that were there at plan
 	members  map[string]*member
-	acks     []ack // of the pooled stream, by Done
-	gone     map[int64]bool
+	acks     []ack // of the pooled stream, by Done, from the oldest one on that some member does not show
+	gone     drill.Numbers
 	leader   string // the member that became primary last, by its own word
 	epoch    int64
 	disowned int // the leader has been compared with acks before this one
@@ -34,8 +34,9 @@ type ack struct {
 
 // member is what one member last said, and everything that it ever showed.
 type member struct {
-	next  int // no ack before this one is missing on it
-	seen  map[int64]bool
+	asked bool // a pinned probe asks it
+	next  int  // no ack before this one is missing on it
+	seen  drill.Numbers
 	role  drill.Role // by its last word, also while it is silent
 	word  word
 	stale time.Duration // how long a word holds: by then the sampler has told what became of the next slot
@@ -54,7 +55,7 @@ type word struct {
 }
 
 func newCluster(limit float64) *cluster {
-	return &cluster{limit: limit, members: map[string]*member{}, gone: map[int64]bool{}}
+	return &cluster{limit: limit, members: map[string]*member{}}
 }
 
 // plan names the members that must be there.
@@ -75,7 +76,8 @@ func (c *cluster) plan(ms []drill.Member) {
 func (c *cluster) probe(p drill.ProbeInfo) {
 	switch p.Class {
 	case drill.ClassPinned:
-		c.member(p.Member).stale = p.Deadline + 2*p.Interval
+		m := c.member(p.Member)
+		m.asked, m.stale = true, p.Deadline+2*p.Interval
 	case drill.ClassPooled:
 		c.delta = p.Interval
 	}
@@ -84,7 +86,7 @@ func (c *cluster) probe(p drill.ProbeInfo) {
 func (c *cluster) member(name string) *member {
 	m := c.members[name]
 	if m == nil {
-		m = &member{seen: map[int64]bool{}, stale: time.Second}
+		m = &member{stale: time.Second}
 		c.members[name] = m
 	}
 	return m
@@ -97,6 +99,7 @@ func (c *cluster) write(s slot) {
 	}
 	i, _ := slices.BinarySearchFunc(c.acks, s.Done, func(a ack, t drill.Offset) int { return cmp.Compare(a.done, t) })
 	c.acks = slices.Insert(c.acks, i, ack{seq: s.Slot, sent: s.Sent, done: s.Done, by: s.By})
+	defer c.prune()
 	if i == len(c.acks)-1 {
 		return
 	}
@@ -113,7 +116,7 @@ func (c *cluster) pinned(s slot) *member {
 	w := word{heard: true, at: s.Scheduled}
 	if s.Reading != nil {
 		for _, seq := range s.Reading.Seen {
-			m.seen[seq] = true
+			m.seen.Add(seq)
 		}
 	}
 	answered := s.Outcome == drill.OutcomeOK || s.Reading != nil
@@ -130,6 +133,35 @@ func (c *cluster) pinned(s slot) *member {
 		m.role = w.role
 	}
 	return m
+}
+
+// prune lets go of the writes that every member which is asked shows, or that are known to be lost: none of them can be the oldest one
+// that a member lacks, ever again. A long run would otherwise hold them all. The members are known before the first write.
+func (c *cluster) prune() {
+	n := 0
+	for n < len(c.acks) && c.everywhere(c.acks[n].seq) {
+		n++
+	}
+	if n == 0 {
+		return
+	}
+	c.acks = c.acks[n:]
+	c.disowned = max(0, c.disowned-n)
+	for _, m := range c.members {
+		m.next = max(0, m.next-n)
+	}
+}
+
+func (c *cluster) everywhere(seq int64) bool {
+	if c.gone.Has(seq) {
+		return true
+	}
+	for _, m := range c.members {
+		if m.asked && !m.seen.Has(seq) {
+			return false
+		}
+	}
+	return true
 }
 
 // lead notes who became primary last. A write that an earlier primary acknowledged and the new one does not show is
@@ -151,8 +183,8 @@ func (c *cluster) lead(s slot, m *member) {
 	}
 	for ; c.disowned < len(c.acks) && c.acks[c.disowned].done < s.Sent; c.disowned++ {
 		a := c.acks[c.disowned]
-		if a.by != "" && a.by != s.Member && !m.seen[a.seq] {
-			c.gone[a.seq] = true
+		if a.by != "" && a.by != s.Member && !m.seen.Has(a.seq) {
+			c.gone.Add(a.seq)
 		}
 	}
 }
@@ -160,7 +192,7 @@ func (c *cluster) lead(s slot, m *member) {
 // lag is the age of the oldest acknowledged write that the member does not show (MEASURING.md, "Replication lag that
 // cannot lie"): at least from the acknowledgement to the question, at most from the sending to the answer.
 func (c *cluster) lag(m *member, s slot) (b drill.Bounds, caught bool) {
-	for m.next < len(c.acks) && (m.seen[c.acks[m.next].seq] || c.gone[c.acks[m.next].seq]) {
+	for m.next < len(c.acks) && (m.seen.Has(c.acks[m.next].seq) || c.gone.Has(c.acks[m.next].seq)) {
 		m.next++
 	}
 	if m.next == len(c.acks) || c.acks[m.next].done >= s.Sent {

@@ -263,7 +263,8 @@ type liveProbe struct {
 	highest  int64           // slot seen, and its turn
 	newest   drill.Offset
 	missing  map[int64]drill.Offset
-	recent   []turn // of the last ratioWindow, by arrival
+	recent   []turn // of the last ratioWindow and some before it, by arrival
+	trim     int    // as soon as recent is longer, it is looked through for old ones
 	seen     bool
 	lastUp   drill.Offset
 	firstUp  drill.Offset
@@ -274,12 +275,6 @@ type liveProbe struct {
 	reader   reader
 	answer   turnaround
 	signal   string // of the newest slot that failed
-}
-
-// turn is a slot's scheduled time and what the slot says.
-type turn struct {
-	at    drill.Offset
-	state state
 }
 
 // forget begins the baseline anew.
@@ -295,6 +290,10 @@ func (p *liveProbe) take(s slot, b span) {
 	}
 	st := p.gauge.state(s)
 	p.recent = append(p.recent, turn{s.Scheduled, st})
+	if len(p.recent) > p.trim { // nobody may ask for values, which looks through it, too
+		p.forgetBefore(s.Done.Add(-ratioWindow))
+		p.trim = 2*len(p.recent) + 64
+	}
 	switch st {
 	case up:
 		if !p.isUp || s.Scheduled > p.lastUp {
@@ -375,8 +374,7 @@ func (p *liveProbe) upFor(now drill.Offset) time.Duration {
 }
 
 func (p *liveProbe) values(now drill.Offset, v map[string]float64) {
-	from := now.Add(-ratioWindow)
-	p.recent = slices.DeleteFunc(p.recent, func(t turn) bool { return t.at < from })
+	p.forgetBefore(now.Add(-ratioWindow))
 	if p.seen || p.outage(now) > 0 {
 		v["outage_seconds"] = p.outage(now).Seconds()
 	}

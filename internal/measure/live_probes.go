@@ -25,6 +25,16 @@ type turnaround struct {
 	took  time.Duration
 }
 
+// turn is a slot's scheduled time and what the slot says.
+type turn struct {
+	at    drill.Offset
+	state state
+}
+
+func (p *liveProbe) forgetBefore(from drill.Offset) {
+	p.recent = slices.DeleteFunc(p.recent, func(t turn) bool { return t.at < from })
+}
+
 // note takes from a slot what only the drill's own probes have.
 func (p *liveProbe) note(s slot) {
 	switch {

@@ -232,6 +232,9 @@ func TestAZombieDisownsNothing(t *testing.T) {
 func TestAnAckThatArrivesLate(t *testing.T) {
 	c := newCluster(1)
 	c.plan([]drill.Member{{Name: "a", Role: drill.RolePrimary, Epoch: 1}, {Name: "b", Role: drill.RoleReplica, Epoch: 1}, {Name: "c", Role: drill.RoleReplica, Epoch: 1}})
+	for _, m := range c.names {
+		c.probe(drill.ProbeInfo{Class: drill.ClassPinned, Member: m})
+	}
 	ack := func(seq int64, at time.Duration, by string) {
 		c.write(slotOf(drill.Sample{Slot: seq, Sent: drill.Offset(at - ms), Done: drill.Offset(at), By: by, Outcome: drill.OutcomeOK, Write: true}))
 	}

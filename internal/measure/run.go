@@ -115,11 +115,11 @@ func newRun(rec drill.Recording) *run {
 			r.end = e.End
 		}
 	}
-	r.fill(byName, slots, events)
 	r.headline = r.chooseHeadline()
 	if r.headline != nil && !r.settings.NoLedger {
 		r.target = r.headline.Target
 	}
+	r.fill(byName, slots, events)
 	slices.SortStableFunc(r.presence, func(a, b presence) int { return cmp.Compare(a.at, b.at) })
 	for _, v := range views {
 		if r.target == "" || v.Target == "" || v.Target == r.target {
@@ -171,9 +171,12 @@ func (r *run) fill(byName map[string]*probe, slots map[string]int, events iter.S
 			late.beat(s)
 		}
 		for _, sample := range e.Samples {
+			p := byName[sample.Probe]
+			if p != nil && p.Target != r.target {
+				sample.Reading = nil // no other target's lag is told
+			}
 			s := shared.slot(sample)
 			late.note(s)
-			p := byName[s.Probe]
 			if p == nil {
 				continue
 			}
