@@ -52,6 +52,7 @@ truth: ## The truth tests that take minutes: what drill publishes, against what 
 	test/postgres/install.sh
 	test/netns/install.sh
 	go test -tags truth -count 1 -p 1 -timeout 20m -v -exec $(CURDIR)/test/netns/as-root.sh ./test/truth/... # one at a time: they measure time
+	go test -tags truth -count 1 -timeout 5m -v -run TestALongRunStaysSmall ./internal/runner # 10 minutes of virtual time, and the memory that they take
 
 smoke: ## The shipped drills in kind, asserted on their reports; reports and JUnit in .ci/out
 	$(MAKE) --no-print-directory lab

@@ -184,6 +184,9 @@ func TestWhatTheCallerKeepsIsTheCallers(t *testing.T) {
 
 func TestWhatIsNotWholeSaysSo(t *testing.T) {
 	head, events := filled(t, 1, 4)
+	for i := range events { // few bytes: each of them is damaged in turn
+		events[i].Samples, events[i].Plans, events[i].Members = events[i].Samples[:1], nil, nil
+	}
 	w := NewWriter(head)
 	for i, e := range events {
 		w.Append(e)

@@ -74,7 +74,7 @@ func TestPruningChangesNothing(t *testing.T) {
 					s.trait = &trait{Outcome: drill.OutcomeFail, Member: m.Name, Role: drill.RoleUnknown}
 				} else {
 					if i == leader {
-						s.trait.Role = drill.RolePrimary
+						s.Role = drill.RolePrimary
 					}
 					r := &drill.Reading{Streaming: true}
 					upTo := max(had[i], len(written)-rng.IntN(4))
