@@ -16,7 +16,7 @@ import (
 func fileKinds() drillfile.Kinds {
 	var kinds drillfile.Kinds
 	for _, k := range targets.Kinds() {
-		kinds.Targets = append(kinds.Targets, drillfile.Kind{Name: k.Name, Doc: k.Doc, Decode: k.Decode, Attributes: k.Attributes, Probed: k.Probed, NoLedger: k.NoLedger})
+		kinds.Targets = append(kinds.Targets, drillfile.Kind{Name: k.Name, Doc: k.Doc, Decode: k.Decode, Attributes: k.Attributes, Probed: k.Probed, NoLedger: k.NoLedger, Checks: k.Checks})
 	}
 	for _, k := range probes.Kinds() {
 		kinds.Probes = append(kinds.Probes, drillfile.Kind{Name: k.Name, Doc: k.Doc, Decode: k.Decode, Attributes: k.Attributes})

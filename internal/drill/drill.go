@@ -86,6 +86,14 @@ const (
 	ObjectiveDualPrimary    = "dual_primary"    // seconds
 	ObjectiveReplicationLag = "replication_lag" // seconds, before the fault
 	ObjectiveLeaderChanges  = "leader_changes"  // a count
+
+	// Those that need a probe of their own; see Invariants.
+	ObjectiveReadOutage     = "read_outage"                 // seconds in which nothing could be read
+	ObjectiveStaleness      = "staleness"                   // seconds, of the worst read
+	ObjectiveMonotonicReads = "monotonic_read_violations"   // a count
+	ObjectiveReadYourWrites = "read_your_writes_violations" // a count
+	ObjectiveSum            = "sum_violations"              // a count
+	ObjectiveRegister       = "register_violations"         // a count
 )
 
 // Objective is what must hold for a run to pass: a number with a limit that it must not exceed.

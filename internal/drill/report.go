@@ -62,6 +62,7 @@ type Report struct {
 	ReplicationLag *LagReport        `json:"replication_lag,omitempty"`
 	Primaries      *PrimariesReport  `json:"primaries,omitempty"`
 	Endpoints      *EndpointsReport  `json:"endpoints,omitempty"` // of a target without a ledger, in place of the three above
+	Invariants     *InvariantsReport `json:"invariants,omitempty"`
 	Probes         []ProbeReport     `json:"probes"`
 	Objectives     []ObjectiveReport `json:"objectives"`
 	Findings       []Finding         `json:"findings"`
@@ -223,6 +224,18 @@ type BudgetReport struct {
 	AllowedBefore int    `json:"allowed_disruptions_before"`
 	Covers        int    `json:"covers"` // how many of the target's pods
 	Text          string `json:"text"`
+}
+
+// InvariantsReport says how the invariants stood that the drill asked for. A number that its probe does not supply is
+// absent.
+type InvariantsReport struct {
+	ReadOutage     *Bounds       `json:"read_outage_seconds,omitempty"` // from the injection on; no member answered a read
+	Staleness      *Bounds       `json:"staleness_seconds,omitempty"`   // of the worst read
+	MonotonicReads *int          `json:"monotonic_read_violations,omitempty"`
+	ReadYourWrites *int          `json:"read_your_writes_violations,omitempty"`
+	Sum            *int          `json:"sum_violations,omitempty"`
+	Register       *int          `json:"register_violations,omitempty"`
+	Checked        map[Check]int `json:"checked"` // how many answers were looked at
 }
 
 // Disagreement is a stretch in which the three views of who is primary differed.

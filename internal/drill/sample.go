@@ -75,7 +75,7 @@ func SignalHTTP(status int) string { return fmt.Sprintf("http_%d", status) }
 type Sample struct {
 	Probe     string
 	Class     Class
-	Member    string // the member that a pinned slot was sent to; empty for the Service
+	Member    string // the member that a slot was sent to, past the Service; empty for the Service
 	Slot      int64  // counts from 0; the ledger's sequence number of a write
 	Scheduled Offset // when it should have been sent
 	Sent      Offset // when it was; 0 when it was not
@@ -97,8 +97,8 @@ type OpFunc string
 
 // The operations of invariants' probes.
 const (
-	OpRead     OpFunc = "read"     // reads a register, an account's balance, or which writes are shown
-	OpWrite    OpFunc = "write"    // writes a register
+	OpRead     OpFunc = "read"     // reads a register, or which writes are shown
+	OpWrite    OpFunc = "write"    // writes a register, or a row of the session's own
 	OpCAS      OpFunc = "cas"      // writes a register if it holds what is expected
 	OpTransfer OpFunc = "transfer" // moves an amount from one account to another
 	OpSum      OpFunc = "sum"      // reads every account at once
@@ -106,12 +106,21 @@ const (
 
 // Op is what a slot of an invariant's probe asked for, and what the answer held. It is part of the history that the
 // invariants are judged by, in the terms of Jepsen's histories.
+//
+//	operation                       Args               Got, when it was answered
+//	read of which writes are shown                     a number, and the ranges (first, last) that are shown above it
+//	write of a row of one's own     its number
+//	read of a register                                 its value
+//	write of a register             the value
+//	cas of a register               expected, new      the value that was found; it was replaced if it is the expected one
+//	transfer from account Key       to, amount
+//	sum                             what it must be    every balance
 type Op struct {
 	Func    OpFunc
-	Session int64   // the session that it ran in, counted from 1 in each probe; 0: in none that lasts
-	Key     int64   // the register or account
-	Args    []int64 // what was asked for: the new value; the expected and the new one; the other account and the amount
-	Got     []int64 // what was answered; nil when nothing was
+	Session int64 // of the client, counted from 1 in each probe: it keeps its number when it has to connect again
+	Key     int64 // the register or account
+	Args    []int64
+	Got     []int64
 }
 
 // Lateness is how much later than scheduled the slot was sent.
@@ -137,6 +146,9 @@ type ProbeInfo struct {
 	Value string `json:"value,omitempty"`
 	// Least says that the least reading is what a run is judged by in the end, and not the newest.
 	Least bool `json:"least,omitempty"`
+	// Check says that the slots are a history for invariants; empty for every other probe. They are in no other number:
+	// neither the headline nor the ledger's.
+	Check Check `json:"check,omitempty"`
 }
 
 // Numeric reports whether the probe reads a number, instead of whether something answers.

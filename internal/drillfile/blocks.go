@@ -80,6 +80,18 @@ type objectivesBlock struct {
 	ReplicationLagRange hcl.Range     `hcl:"replication_lag,attr_value_range"`
 	LeaderChanges       *int          `hcl:"leader_changes,optional"`
 	LeaderChangesRange  hcl.Range     `hcl:"leader_changes,attr_value_range"`
+	ReadOutage          *string       `hcl:"read_outage,optional"`
+	ReadOutageRange     hcl.Range     `hcl:"read_outage,attr_value_range"`
+	Staleness           *string       `hcl:"staleness,optional"`
+	StalenessRange      hcl.Range     `hcl:"staleness,attr_value_range"`
+	MonotonicReads      *int          `hcl:"monotonic_read_violations,optional"`
+	MonotonicReadsRange hcl.Range     `hcl:"monotonic_read_violations,attr_value_range"`
+	ReadYourWrites      *int          `hcl:"read_your_writes_violations,optional"`
+	ReadYourWritesRange hcl.Range     `hcl:"read_your_writes_violations,attr_value_range"`
+	Sum                 *int          `hcl:"sum_violations,optional"`
+	SumRange            hcl.Range     `hcl:"sum_violations,attr_value_range"`
+	Register            *int          `hcl:"register_violations,optional"`
+	RegisterRange       hcl.Range     `hcl:"register_violations,attr_value_range"`
 	Asserts             []assertBlock `hcl:"assert,block"`
 }
 

@@ -71,6 +71,7 @@ func (l *loader) drill(b *drillBlock) *drill.Drill {
 		d.Description = strings.TrimSpace(*b.Description)
 	}
 	live := l.kindBlocks(d, b)
+	l.wanted = wanted(b.Objectives)
 	d.SteadyState = l.steadyState(b.SteadyState, live)
 	l.series(d, b)
 	seen := names{}
@@ -89,6 +90,7 @@ func (l *loader) drill(b *drillBlock) *drill.Drill {
 	}
 	d.Schedule = l.schedule(b.Schedule)
 	l.checkLedger(b, live)
+	l.checkInvariants(live)
 	return d
 }
 
@@ -151,6 +153,12 @@ func (l *loader) objectives(b *objectivesBlock) []drill.Objective {
 	seconds(drill.ObjectiveDualPrimary, b.DualPrimary, b.DualPrimaryRange)
 	seconds(drill.ObjectiveReplicationLag, b.ReplicationLag, b.ReplicationLagRange)
 	count(drill.ObjectiveLeaderChanges, b.LeaderChanges, b.LeaderChangesRange)
+	seconds(drill.ObjectiveReadOutage, b.ReadOutage, b.ReadOutageRange)
+	seconds(drill.ObjectiveStaleness, b.Staleness, b.StalenessRange)
+	count(drill.ObjectiveMonotonicReads, b.MonotonicReads, b.MonotonicReadsRange)
+	count(drill.ObjectiveReadYourWrites, b.ReadYourWrites, b.ReadYourWritesRange)
+	count(drill.ObjectiveSum, b.Sum, b.SumRange)
+	count(drill.ObjectiveRegister, b.Register, b.RegisterRange)
 	return list
 }
 

@@ -41,8 +41,7 @@ func futureOf(block string) future {
 		return future{arguments: map[string]string{"on_unknown": "Remove it: while a value has no reading, the rule waits."}}
 	case "objectives":
 		return future{
-			blocks:    map[string]string{"alert": removeIt},
-			arguments: map[string]string{"read_outage": removeIt, "staleness": removeIt},
+			blocks: map[string]string{"alert": removeIt},
 		}
 	}
 	return future{}

@@ -90,7 +90,9 @@ func kinds() drillfile.Kinds {
 			Name: "postgresql", Doc: "A PostgreSQL cluster.", Decode: decodePostgreSQL, Probed: true,
 			Attributes: map[string]cty.Type{
 				"outage_seconds": cty.Number, "lag_seconds": cty.Number, "success_ratio": cty.Number, "primaries": cty.Number,
+				"read_outage_seconds": cty.Number, "register_violations": cty.Number,
 			},
+			Checks: []drill.Check{drill.CheckReads, drill.CheckOwn, drill.CheckSum, drill.CheckRegister},
 		}, {
 			Name: "deployment", Doc: "A stateless service.", Decode: decode[deploymentSpec], NoLedger: true,
 			Attributes: map[string]cty.Type{

@@ -30,6 +30,8 @@ type Kind struct {
 	Probed bool
 	// NoLedger says that a target takes no writes of drill's, so nothing can be asked about them.
 	NoLedger bool
+	// Checks are the probes of invariants that a target of this kind has.
+	Checks []drill.Check
 }
 
 // Kinds are the tables of kinds, by block type.
@@ -81,6 +83,7 @@ type loader struct {
 	diags  hcl.Diagnostics
 	static *hcl.EvalContext // of the arguments that drill itself reads
 	inKind *hcl.EvalContext // of the bodies of kinds
+	wanted map[string]hcl.Range // the invariants that the present drill asks for, and where
 	causes hcl.Diagnostics  // problems of single expressions, in order, because of which their values are unknown
 }
 

@@ -139,6 +139,7 @@ func (l *loader) liveReference(t hcl.Traversal, scope scope) (reference, bool) {
 			fmt.Sprintf("A %s of kind %s has no attribute named %q.%s", r.root, kind.Name, attribute, didYouMean(attribute, keys(kind.Attributes))))
 		return r, false
 	}
+	l.checkMeasured(r)
 	return r, true
 }
 

@@ -42,6 +42,13 @@ func (r *run) finalTarget(rep drill.Report) map[string]float64 {
 	if lag := rep.ReplicationLag; lag != nil && lag.Peak != nil {
 		v["lag_seconds"] = float64(lag.Peak.Upper)
 	}
+	for _, i := range drill.Invariants() {
+		if length, number := invariant(i.Objective, rep.Invariants); length != nil {
+			v[i.Value] = float64(*length)
+		} else if number != nil {
+			v[i.Value] = float64(*number)
+		}
+	}
 	if n, ok := r.finalPrimaries(); ok {
 		v["primaries"] = float64(n)
 	}

@@ -29,6 +29,7 @@ type Live struct {
 type liveTarget struct {
 	headline *liveProbe // its first pooled probe
 	cluster  *cluster
+	checks   checks
 }
 
 // NewLive returns live values of which there is no reading yet.
@@ -82,7 +83,12 @@ func (l *Live) probe(info drill.ProbeInfo, at drill.Offset) {
 	if t == nil {
 		t = &liveTarget{cluster: newCluster(l.settings.RedundancyLag)}
 		t.cluster.plan(l.planned)
+		t.checks.writes.keep = keepAcked
 		l.targets[info.Target] = t
+	}
+	if info.Check != "" {
+		t.checks.probe(info)
+		return
 	}
 	if info.Class == drill.ClassPinned || info.Class == drill.ClassPooled && t.headline == nil {
 		t.cluster.probe(info)
@@ -106,10 +112,19 @@ func (l *Live) Sample(sample drill.Sample) {
 		}
 		return
 	}
+	if p.Check != "" {
+		p.calibrate(s, l.baseline)
+		s.state = p.gauge.state(s)
+		if t != nil {
+			t.checks.take(p.Check, s)
+		}
+		return
+	}
 	p.take(s, l.baseline)
 	p.note(s)
 	if t != nil && t.headline == p {
 		t.cluster.write(s)
+		t.checks.writes.note(s)
 	}
 }
 
@@ -129,6 +144,7 @@ func (l *Live) Values(now drill.Offset) drill.Live {
 		if t.heard(now) {
 			values["primaries"] = float64(len(t.cluster.primaries(now)))
 		}
+		t.checks.values(now, values)
 		v["target"][name] = values
 	}
 	if l.standing.known {
@@ -282,12 +298,7 @@ func (p *liveProbe) forget() { p.latency = nil }
 
 func (p *liveProbe) take(s slot, b span) {
 	p.track(s)
-	if b.holds(s) {
-		d := latency(s)
-		i, _ := slices.BinarySearch(p.latency, d)
-		p.latency = slices.Insert(p.latency, i, d)
-		p.gauge = newGauge(p.Interval, percentile(p.latency, 0.99))
-	}
+	p.calibrate(s, b)
 	st := p.gauge.state(s)
 	p.recent = append(p.recent, turn{s.Scheduled, st})
 	if len(p.recent) > p.trim { // nobody may ask for values, which looks through it, too
@@ -309,6 +320,16 @@ func (p *liveProbe) take(s slot, b span) {
 		if s.Scheduled > p.lastUp {
 			p.blind++
 		}
+	}
+}
+
+// calibrate learns from the baseline what counts as up.
+func (p *liveProbe) calibrate(s slot, b span) {
+	if b.holds(s) {
+		d := latency(s)
+		i, _ := slices.BinarySearch(p.latency, d)
+		p.latency = slices.Insert(p.latency, i, d)
+		p.gauge = newGauge(p.Interval, percentile(p.latency, 0.99))
 	}
 }
 

@@ -34,6 +34,8 @@ func (r *run) report(info drill.RunReport) drill.Report {
 		rep.Primaries = r.primaries()
 	}
 	rep.Endpoints = r.endpoints()
+	rep.Invariants, found = r.invariants()
+	rep.Findings = append(rep.Findings, found...)
 	rep.Findings = append(rep.Findings, r.blindness(back)...)
 	rep.Objectives = r.objectives(rep)
 	rep.Run.Verdict, rep.Run.Reasons = r.verdict(rep)

@@ -75,6 +75,9 @@ func judge(o drill.Objective, rep drill.Report) drill.ObjectiveReport {
 		if rep.Primaries != nil {
 			number = new(rep.Primaries.LeaderChanges)
 		}
+	default:
+		length, number = invariant(o.Name, rep.Invariants)
+		by, counts = judgedBy(o.Name)
 	}
 	j := drill.ObjectiveReport{Name: o.Name, JudgedBy: by}
 	if length == nil && number == nil {
@@ -127,5 +130,5 @@ func missed(o drill.ObjectiveReport, rep drill.Report) string {
 	case drill.ObjectiveLeaderChanges:
 		return fmt.Sprintf("The leader changed %s, limit %d.", plural(*o.ValueCount, "time"), *o.LimitCount)
 	}
-	return fmt.Sprintf("The objective %s was missed.", o.Name)
+	return broken(o)
 }

@@ -11,7 +11,7 @@ import (
 // probeReports says what each probe saw over the whole run, in the order in which they were started.
 func (r *run) probeReports() []drill.ProbeReport {
 	reps := []drill.ProbeReport{}
-	for _, p := range r.probes {
+	for _, p := range slices.Concat(r.probes, r.checks) {
 		rep := p.report()
 		if p.Numeric() {
 			read := p.readings(r.baseline(p).from)
@@ -47,7 +47,7 @@ func (p *probe) report() drill.ProbeReport {
 			late = append(late, s.Lateness())
 		}
 	}
-	if p.Class != drill.ClassPinned && !p.Numeric() {
+	if p.Class != drill.ClassPinned && !p.Numeric() && p.Check == "" {
 		rep.Outage = new(seconds(time.Duration(count(p.slots, down)) * p.Interval))
 	}
 	if slices.Sort(latencies); len(latencies) > 0 {

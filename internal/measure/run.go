@@ -15,8 +15,9 @@ type run struct {
 	limits     []drill.Objective
 	earlier    []drill.Trial
 	probes     []*probe
-	target     string // the target that the report is about
-	headline   *probe // what stands for its clients; nil when there is none
+	checks     []*probe // those that record a history for invariants; they are in no number but the invariants'
+	target     string   // the target that the report is about
+	headline   *probe   // what stands for its clients; nil when there is none
 	members    []drill.Member
 	plans      []drill.FaultPlan
 	faults     []change
@@ -86,7 +87,11 @@ func newRun(rec drill.Recording) *run {
 			if e.Probe != nil && byName[e.Probe.Name] == nil {
 				p := &probe{ProbeInfo: *e.Probe, start: e.At}
 				byName[p.Name] = p
-				r.probes = append(r.probes, p)
+				if p.Check != "" {
+					r.checks = append(r.checks, p)
+				} else {
+					r.probes = append(r.probes, p)
+				}
 			}
 		case drill.EventSamples:
 			for _, s := range e.Samples {
@@ -176,7 +181,9 @@ func (r *run) fill(byName map[string]*probe, slots map[string]int, events iter.S
 				sample.Reading = nil // no other target's lag is told
 			}
 			s := shared.slot(sample)
-			late.note(s)
+			if p == nil || p.Check == "" {
+				late.note(s)
+			}
 			if p == nil {
 				continue
 			}
@@ -184,12 +191,14 @@ func (r *run) fill(byName map[string]*probe, slots map[string]int, events iter.S
 				p.slots = make([]slot, 0, slots[p.Name])
 			}
 			p.slots = append(p.slots, s)
-			r.finish = max(r.finish, s.Scheduled)
+			if p.Check == "" {
+				r.finish = max(r.finish, s.Scheduled)
+			}
 		}
 	}
 	late.sort()
 	r.slept = late.slept
-	for _, p := range r.probes {
+	for _, p := range slices.Concat(r.probes, r.checks) {
 		slices.SortFunc(p.slots, func(a, b slot) int {
 			return cmp.Or(cmp.Compare(a.Scheduled, b.Scheduled), cmp.Compare(a.Slot, b.Slot))
 		})

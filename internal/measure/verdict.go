@@ -157,6 +157,7 @@ func (r *run) unknown(rep drill.Report) []string {
 	} else {
 		missWrites(rep, r.readBack == nil, miss)
 	}
+	unknownInvariants(rep.Invariants, miss)
 	miss(rep.Abort.Fired && rep.Abort.Latency == nil, "abort.latency_seconds")
 	miss(rep.Statistics == nil, "statistics")
 	return names

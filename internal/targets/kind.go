@@ -57,6 +57,7 @@ type Deps struct {
 	Kube kubernetes.Interface
 	// Secret returns a value of a Kubernetes Secret.
 	Secret func(ctx context.Context, namespace, name, key string) (string, error)
+	Checks []drill.Check // the probes of invariants that the drill asks for
 	Log    *zap.Logger
 }
 
@@ -73,6 +74,7 @@ type Kind struct {
 	Attributes  map[string]cty.Type // what conditions may ask of target.<name>
 	Probed      bool                // it has a probe of its own, which is called like the target
 	NoLedger    bool                // its targets are Stateless; else they are Replicated
+	Checks      []drill.Check       // the probes of invariants that its targets have, when a drill asks for them
 	Decode      func(hcl.Body, *hcl.EvalContext) (any, hcl.Diagnostics)
 	namespaces  func(spec any) []string
 	secrets     func(spec any) []SecretRef

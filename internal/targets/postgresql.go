@@ -68,7 +68,15 @@ func postgresql() Kind {
 			"lag_seconds":    cty.Number,
 			"success_ratio":  cty.Number,
 			"primaries":      cty.Number,
+
+			"read_outage_seconds":         cty.Number,
+			"staleness_seconds":           cty.Number,
+			"monotonic_read_violations":   cty.Number,
+			"read_your_writes_violations": cty.Number,
+			"sum_violations":              cty.Number,
+			"register_violations":         cty.Number,
 		},
+		Checks: []drill.Check{drill.CheckReads, drill.CheckOwn, drill.CheckSum, drill.CheckRegister},
 	}, impl[postgresqlSpec]{
 		decode:      decodePostgreSQL,
 		namespaces:  func(s postgresqlSpec) []string { return []string{s.Namespace} },

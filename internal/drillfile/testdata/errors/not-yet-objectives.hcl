@@ -8,8 +8,7 @@ drill "kill-primary" {
   fault "kill_primary" "orders" {}
 
   objectives {
-    read_outage = "0s" # ERROR: Not available yet
-    staleness   = "5s" # ERROR: Not available yet
+    read_outage = "0s"
 
     alert "PrimaryDown" { # ERROR: Not available yet
       within = "60s"
