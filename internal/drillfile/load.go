@@ -81,10 +81,10 @@ type loader struct {
 	src    []byte
 	kinds  Kinds
 	diags  hcl.Diagnostics
-	static *hcl.EvalContext // of the arguments that drill itself reads
-	inKind *hcl.EvalContext // of the bodies of kinds
+	static *hcl.EvalContext     // of the arguments that drill itself reads
+	inKind *hcl.EvalContext     // of the bodies of kinds
 	wanted map[string]hcl.Range // the invariants that the present drill asks for, and where
-	causes hcl.Diagnostics  // problems of single expressions, in order, because of which their values are unknown
+	causes hcl.Diagnostics      // problems of single expressions, in order, because of which their values are unknown
 }
 
 func (l *loader) report(at hcl.Range, summary, detail string) {

@@ -236,12 +236,16 @@ func (v *violations) add(at drill.Offset, text string) {
 // silence follows whether reads can be had: they can as long as any of those who are asked in turn answers.
 type silence struct {
 	turns  map[string]turn // the newest slot of each that says anything
-	downs  map[string]span // from the first to the last slot of each one's newest row of down slots
+	downs  map[string]row // each one's newest
 	lastUp drill.Offset
 	isUp   bool
 }
 
-func newSilence() silence { return silence{turns: map[string]turn{}, downs: map[string]span{}} }
+// row is a row of down slots: the turns of the first and of the last one; when the first had failed, and the last was
+// sent.
+type row struct{ first, last, failed, sent drill.Offset }
+
+func newSilence() silence { return silence{turns: map[string]turn{}, downs: map[string]row{}} }
 
 func (q *silence) take(s slot) {
 	if s.state == unknown {
@@ -251,9 +255,9 @@ func (q *silence) take(s slot) {
 		q.turns[s.Member] = turn{s.Scheduled, s.state}
 		switch {
 		case s.state == down && ok && have.state == down:
-			q.downs[s.Member] = span{q.downs[s.Member].from, s.Scheduled}
+			q.downs[s.Member] = row{q.downs[s.Member].first, s.Scheduled, q.downs[s.Member].failed, s.Sent}
 		case s.state == down:
-			q.downs[s.Member] = span{s.Scheduled, s.Scheduled}
+			q.downs[s.Member] = row{s.Scheduled, s.Scheduled, s.Done, s.Sent}
 		}
 	}
 	if s.state == up && (!q.isUp || s.Scheduled > q.lastUp) {
@@ -271,18 +275,19 @@ func (q *silence) dead() bool {
 	return len(q.turns) > 0
 }
 
-// overlap is how long everyone was down at the same time, as far as that is proved. A member that is asked later may have
-// come back before another one went away: then nothing is.
-func (q *silence) overlap() (d time.Duration, proved bool) {
-	both := span{from: 0, to: forever}
+// overlap is whether everyone was down at the same time, and how long at least. A member may have come back before it was
+// asked again, and another one gone away only then: that is no outage of reads.
+func (q *silence) overlap() (least time.Duration, proved bool) {
+	turns, sure := span{0, forever}, span{0, forever}
 	for member := range q.turns {
 		w, ok := q.downs[member]
 		if !ok {
 			return 0, false
 		}
-		both = span{max(both.from, w.from), min(both.to, w.to)}
+		turns = span{max(turns.from, w.first), min(turns.to, w.last)}
+		sure = span{max(sure.from, w.failed), min(sure.to, w.sent)}
 	}
-	return both.to.Sub(both.from), both.from <= both.to
+	return max(0, sure.to.Sub(sure.from)), turns.from <= turns.to
 }
 
 // lasts is how long reads cannot be had by now; 0 when they can.

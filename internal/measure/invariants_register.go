@@ -25,8 +25,8 @@ type registerOp struct {
 	by        string
 }
 
-// doubt is a write of which nobody knows whether it happened.
-type doubt struct {
+// inDoubt is a write of which nobody knows whether it happened.
+type inDoubt struct {
 	registerOp
 	key int64
 }
@@ -45,7 +45,7 @@ type registers struct {
 // since no value is written twice; and without them a search with some 25 writes in doubt does not end.
 func gather(slots []slot) registers {
 	r := registers{keys: map[int64][]registerOp{}}
-	var doubts []doubt
+	var doubts []inDoubt
 	for _, s := range slots {
 		if !sent(s) || s.Op == nil {
 			continue
@@ -70,7 +70,7 @@ func gather(slots []slot) registers {
 			r.keys[s.Op.Key] = append(r.keys[s.Op.Key], op)
 		case drill.OutcomeIndeterminate:
 			if op.write {
-				doubts = append(doubts, doubt{op, s.Op.Key})
+				doubts = append(doubts, inDoubt{op, s.Op.Key})
 			}
 		default: // nothing happened
 		}
@@ -88,7 +88,7 @@ func gather(slots []slot) registers {
 
 // resolve decides the writes in doubt: a value that was found was there before the answer that found it. A cas in doubt
 // whose value was found has found its own expected value in turn.
-func (r *registers) resolve(doubts []doubt) {
+func (r *registers) resolve(doubts []inDoubt) {
 	type cell struct{ key, value int64 }
 	writer := map[cell]int{}
 	for i, d := range doubts {

@@ -301,7 +301,7 @@ func TestReadOutages(t *testing.T) {
 			seen++
 			assert.LessOrEqual(t, got.Lower, seconds(truth), "seed %d", seed)
 			assert.GreaterOrEqual(t, got.Upper, seconds(truth), "seed %d", seed)
-			assert.LessOrEqual(t, got.Upper-got.Lower, seconds(2*width), "seed %d", seed)
+			assert.LessOrEqual(t, got.Upper-got.Lower, seconds(2*width+sec), "seed %d", seed) // a slot may hang for a second before it fails
 		}
 	}
 	t.Logf("%d runs in which nobody answered for a while: the interval holds the truth; %d in which somebody always did: 0", seen, none)

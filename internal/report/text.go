@@ -29,6 +29,9 @@ func Text(w io.Writer, r drill.Report, o Style) error {
 	} else if !refused {
 		p.endpoints(r.Endpoints)
 	}
+	if r.Invariants != nil && !refused {
+		p.invariants(r.Invariants)
+	}
 	if !refused {
 		p.objectives(r.Objectives)
 	}

@@ -28,6 +28,8 @@ type postgresqlSpec struct {
 	Roles     preset // zero: the one whose label the pods carry
 	WriteRate int    // Hz
 	FreshRate int    // Hz; 0: no fresh probe
+
+	ReadService string // that reading clients use; empty: the members themselves
 }
 
 // postgresqlBlock is the block as it is written.
@@ -48,6 +50,7 @@ type postgresqlBlock struct {
 	WriteRateRange hcl.Range      `hcl:"write_rate,attr_value_range"`
 	FreshRate      *int           `hcl:"fresh_rate,optional"`
 	FreshRateRange hcl.Range      `hcl:"fresh_rate,attr_value_range"`
+	ReadService    string         `hcl:"read_service,optional"`
 }
 
 // The rates of the ledger's writes, in Hz: through kept sessions, and with a login each.
@@ -118,7 +121,7 @@ func decodePostgreSQL(body hcl.Body, ctx *hcl.EvalContext) (postgresqlSpec, hcl.
 			Severity: hcl.DiagError, Summary: summary, Detail: fmt.Sprintf(detail, args...), Subject: &at,
 		})
 	}
-	spec := postgresqlSpec{Namespace: b.Namespace, Service: b.Service, WriteRate: defaultWriteRate, FreshRate: defaultFreshRate}
+	spec := postgresqlSpec{Namespace: b.Namespace, Service: b.Service, ReadService: b.ReadService, WriteRate: defaultWriteRate, FreshRate: defaultFreshRate}
 	if b.Namespace == "" {
 		wrong(b.NamespaceRange, "Empty namespace", "Name the namespace that the members' pods are in.")
 	}
@@ -205,6 +208,7 @@ type postgreSQL struct {
 	tables ledger
 	pool   *pool
 	pinned []*pinned
+	checks []check
 	opened []drill.Member
 	made   bool // the ledger may exist
 
@@ -224,7 +228,7 @@ func bindPostgreSQL(d Deps, name string, spec postgresqlSpec) Target {
 	if d.Log == nil {
 		d.Log = zap.NewNop()
 	}
-	t := &postgreSQL{Deps: d, name: name, spec: spec, tables: ledger{run: d.Run}}
+	t := &postgreSQL{Deps: d, name: name, spec: spec, tables: ledger{run: d.Run, checks: d.Checks}}
 	t.cluster = cluster{
 		target: name, roles: spec.Roles, byIP: map[netip.Addr]string{}, wake: make(chan struct{}, 1),
 	}
@@ -234,7 +238,8 @@ func bindPostgreSQL(d Deps, name string, spec postgresqlSpec) Target {
 // Name is the target's name in the drill file.
 func (t *postgreSQL) Name() string { return t.name }
 
-// Probes are the writer through the Service, the fresh one beside it, and one pinned probe per member.
+// Probes are the writer through the Service, the fresh one beside it, one pinned probe per member, and those of the
+// invariants that the drill asks for.
 func (t *postgreSQL) Probes() []drill.Probe {
 	if t.pool == nil {
 		return nil
@@ -245,6 +250,9 @@ func (t *postgreSQL) Probes() []drill.Probe {
 	}
 	for _, p := range t.pinned {
 		probes = append(probes, p)
+	}
+	for _, c := range t.checks {
+		probes = append(probes, c)
 	}
 	return probes
 }

@@ -14,7 +14,10 @@ import (
 )
 
 // ledger is drill's table in the target, seen by one run.
-type ledger struct{ run string }
+type ledger struct {
+	run    string
+	checks []drill.Check // whose tables there are beside it
+}
 
 // marker is the stream of the row that says that a run uses the ledger. No probe has an empty name.
 const marker = ""
@@ -75,7 +78,7 @@ END $ddl$`
 // a role that could not make the schema again, keeps the schema.
 const dropSQL = `DO $ddl$ BEGIN
 IF NOT EXISTS (SELECT FROM failoverdrill.ledger) THEN
-  DROP TABLE failoverdrill.ledger;
+  DROP TABLE failoverdrill.ledger;` + dropChecksSQL + `
   DROP FUNCTION IF EXISTS failoverdrill.look_1(text, text, bigint, text, bigint, bigint);
   DROP FUNCTION IF EXISTS failoverdrill.write_1(text, text, bigint);
   IF has_database_privilege(current_database(), 'CREATE') THEN
@@ -89,7 +92,10 @@ const lockSQL = `SELECT pg_advisory_xact_lock(hashtext('failoverdrill'))`
 
 // create makes the ledger on the primary and enters the run.
 func (l ledger) create(ctx context.Context, s *session) error {
-	return inTransaction(ctx, s, []string{lockSQL, createSQL}, func() error {
+	return inTransaction(ctx, s, append([]string{lockSQL, createSQL}, l.checkSQL()...), func() error {
+		if err := l.seed(ctx, s); err != nil {
+			return err
+		}
 		_, err := s.rows(ctx, `INSERT INTO failoverdrill.ledger (run, stream, seq) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING`,
 			l.run, marker)
 		return err
@@ -104,6 +110,9 @@ func (l ledger) drop(ctx context.Context, s *session) error {
 	}
 	_, err = s.rows(ctx, `DELETE FROM failoverdrill.ledger WHERE run = $1 OR at < now() - interval '1 day'`, l.run)
 	if err != nil {
+		return err
+	}
+	if err := l.clearChecks(ctx, s); err != nil {
 		return err
 	}
 	// A write that is still in flight somewhere holds a lock; it must not hold up the end of the run.

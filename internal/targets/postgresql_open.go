@@ -42,6 +42,9 @@ func (t *postgreSQL) Open(ctx context.Context) ([]drill.Member, error) {
 	if err := t.fillPool(ctx); err != nil {
 		return nil, err
 	}
+	if err := t.openChecks(ctx); err != nil {
+		return nil, err
+	}
 	t.opened = members(known)
 	return t.opened, nil
 }
@@ -280,12 +283,12 @@ func nobody(names []string) string {
 
 // checkConnections makes sure that drill cannot be what takes the last connection. Every member may become the primary.
 func (t *postgreSQL) checkConnections(all []known) error {
-	need := t.sessions() + t.freshSessions() + 3 // beside the pinned session, which is open: one to ask, one to read back, one being closed
+	need := t.sessions() + t.freshSessions() + t.checkClients() + 3 // beside the pinned session, which is open: one to ask, one to read back, one being closed
 	for _, k := range all {
 		if k.free < need {
 			return t.refuse("too_few_connections", nil,
-				"%s has %d connections left for user %q; at write_rate = %d and fresh_rate = %d drill may need %d while a failover lasts. Lower them, or raise max_connections or the limits of the role and the database",
-				k.pod.Name, max(k.free, 0), k.user, t.spec.WriteRate, t.spec.FreshRate, need)
+				"%s has %d connections left for user %q; at write_rate = %d and fresh_rate = %d drill may need %d while a failover lasts, %d of them for invariants. Lower them, or raise max_connections or the limits of the role and the database",
+				k.pod.Name, max(k.free, 0), k.user, t.spec.WriteRate, t.spec.FreshRate, need, t.checkClients())
 		}
 	}
 	return nil

@@ -215,6 +215,11 @@ func (t *postgreSQL) Close(ctx context.Context) error {
 	for _, p := range t.pinned {
 		p.close()
 	}
+	for _, c := range t.checks {
+		for _, p := range c.places() {
+			p.close()
+		}
+	}
 	if !t.made {
 		return nil
 	}
