@@ -18,6 +18,8 @@ type postgresqlSpec struct {
 	Service   string          `hcl:"service,optional"`
 	Preset    string          `hcl:"preset,optional"`
 	WriteRate int             `hcl:"write_rate,optional"`
+
+	ReadService string `hcl:"read_service,optional"`
 }
 
 type httpSpec struct {
@@ -90,7 +92,7 @@ func kinds() drillfile.Kinds {
 			Name: "postgresql", Doc: "A PostgreSQL cluster.", Decode: decodePostgreSQL, Probed: true,
 			Attributes: map[string]cty.Type{
 				"outage_seconds": cty.Number, "lag_seconds": cty.Number, "success_ratio": cty.Number, "primaries": cty.Number,
-				"read_outage_seconds": cty.Number, "register_violations": cty.Number,
+				"read_outage_seconds": cty.Number, "staleness_seconds": cty.Number, "sum_violations": cty.Number, "register_violations": cty.Number,
 			},
 			Checks: []drill.Check{drill.CheckReads, drill.CheckOwn, drill.CheckSum, drill.CheckRegister},
 		}, {

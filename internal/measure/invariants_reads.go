@@ -2,6 +2,7 @@ package measure
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/failoverdrill/drill/internal/drill"
@@ -66,8 +67,8 @@ func (j *journal) settle(s shown) {
 
 // newest is the epoch of the newest acknowledged write that is shown.
 func (j *journal) newest(s shown) int64 {
-	for i := len(s.ranges) - 1; i >= 0; i-- {
-		for n := min(s.ranges[i].last, j.first+int64(len(j.all))-1); n >= max(s.ranges[i].first, j.first); n-- {
+	for _, x := range slices.Backward(s.ranges) {
+		for n := min(x.last, j.first+int64(len(j.all))-1); n >= max(x.first, j.first); n-- {
 			if w := j.all[n-j.first]; w.acked {
 				return w.epoch
 			}
@@ -236,7 +237,7 @@ func (v *violations) add(at drill.Offset, text string) {
 // silence follows whether reads can be had: they can as long as any of those who are asked in turn answers.
 type silence struct {
 	turns  map[string]turn // the newest slot of each that says anything
-	downs  map[string]row // each one's newest
+	downs  map[string]row  // each one's newest
 	lastUp drill.Offset
 	isUp   bool
 }

@@ -49,6 +49,9 @@ func TestValidHistories(t *testing.T) {
 			alarms[drill.ObjectiveReadOutage]++
 		}
 
+		if seed%4 > 0 {
+			continue
+		}
 		// What a failover loses has no age: it is the ledger's to report.
 		lossy := newScript(seed)
 		truth = newDatabase(lossy, lossy.between(20*ms, sec)).readAll()
@@ -339,8 +342,10 @@ func TestReadsThatNeverCameBack(t *testing.T) {
 func TestLongRegister(t *testing.T) {
 	sc := newScript(7)
 	registerPlay(sc, 10_000, 10, 500)
-	for name, seed := range map[string]func(*script){"valid": func(*script) {}, "with a lost write": lostWrite} {
-		seed(sc)
+	for _, name := range []string{"valid", "with a lost write"} {
+		if name != "valid" {
+			lostWrite(sc)
+		}
 		var slots []slot
 		shared := traits{}
 		for _, s := range sc.samples[drill.CheckRegister] {

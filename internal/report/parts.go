@@ -105,13 +105,17 @@ func (p *page) objectives(os []drill.ObjectiveReport) {
 		return
 	}
 	p.section("Objectives")
+	names := 20
+	for _, o := range os {
+		names = max(names, min(len(o.Name), 28))
+	}
 	for _, o := range os {
 		mark, color := "✓", green
 		if !o.Met {
 			mark, color = "✗", red
 		}
 		if o.Condition != "" || o.Text != "" {
-			p.asserted(o, p.style.paint(mark, bold, color))
+			p.asserted(o, p.style.paint(mark, bold, color), names)
 			continue
 		}
 		value, limit := objectiveValue(o), objectiveLimit(o)
@@ -119,13 +123,13 @@ func (p *page) objectives(os []drill.ObjectiveReport) {
 		if strings.HasSuffix(strings.TrimSuffix(o.JudgedBy, "_seconds"), "upper") && value != "never" {
 			by = "by its worse bound"
 		}
-		p.line("    ", p.style.paint(mark, bold, color), " ", pad(clean(o.Name), 20), right(value, 12), "  ",
+		p.line("    ", p.style.paint(mark, bold, color), " ", pad(clean(o.Name), names), right(value, 12), "  ",
 			p.style.paint(pad("limit "+limit, 18), dim), p.style.paint(by, dim))
 	}
 }
 
 // asserted is an objective that is a condition; why one does not hold is among the reasons of the verdict.
-func (p *page) asserted(o drill.ObjectiveReport, mark string) {
+func (p *page) asserted(o drill.ObjectiveReport, mark string, names int) {
 	value := "holds"
 	switch {
 	case o.Met:
@@ -134,7 +138,7 @@ func (p *page) asserted(o drill.ObjectiveReport, mark string) {
 	default:
 		value = "fails"
 	}
-	head, indent := pad(clean(o.Name), 20)+right(value, 12)+"  ", 6+20+12+2
+	head, indent := pad(clean(o.Name), names)+right(value, 12)+"  ", 6+names+12+2
 	for i, l := range append(wrap(strings.Join(strings.Fields(o.Condition), " "), width-indent), "") {
 		switch {
 		case i == 0:

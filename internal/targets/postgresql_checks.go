@@ -333,13 +333,11 @@ func rangesSQL(from string) string {
 
 // call runs a function of a check. The first three values of its answer say who gave it.
 func (l ledger) call(ctx context.Context, s *session, function string, args ...int64) (word, [][]byte, error) {
-	params := []string{l.run}
-	places := "$1"
+	params, places := []string{l.run}, []string{"$1"}
 	for i, a := range args {
-		params = append(params, strconv.FormatInt(a, 10))
-		places += ", $" + strconv.Itoa(i+2)
+		params, places = append(params, strconv.FormatInt(a, 10)), append(places, "$"+strconv.Itoa(i+2))
 	}
-	return l.answer(ctx, s, `SELECT * FROM failoverdrill.`+function+`(`+places+`)`, params...)
+	return l.answer(ctx, s, `SELECT * FROM failoverdrill.`+function+`(`+strings.Join(places, ", ")+`)`, params...)
 }
 
 func (l ledger) answer(ctx context.Context, s *session, sql string, args ...string) (word, [][]byte, error) {
