@@ -55,13 +55,14 @@ func (r *registerProbe) Info() drill.ProbeInfo {
 	return r.t.checkInfo(drill.CheckRegister, registerInterval, registerClients)
 }
 
-// Sample does one operation: half of them read.
+// Sample does one operation: half of them read. Of the registers no two are at the same point, so that after any pause
+// some register is read before it is written: what was lost meanwhile shows.
 func (r *registerProbe) Sample(ctx context.Context, s *drill.Sample) {
 	key, value := s.Slot%registers, s.Slot+1
 	op := &drill.Op{Key: key}
 	s.Op = op
 	function, args := "register_read_1", []int64{key}
-	switch s.Slot / registers % 4 {
+	switch (s.Slot/registers + key) % 4 {
 	case 1:
 		op.Func, op.Args = drill.OpWrite, []int64{value}
 		function, args = "register_write_1", []int64{key, value}
