@@ -54,6 +54,13 @@ func (c *checks) take(check drill.Check, s slot) {
 	}
 }
 
+// write takes in a slot of the ledger's pooled stream, if reads are to be compared with it.
+func (c *checks) write(s slot) {
+	if c.reads != nil {
+		c.writes.note(s)
+	}
+}
+
 // values are the live values of the invariants. A number of violations has no reading before anything was looked at.
 func (c *checks) values(now drill.Offset, v map[string]float64) {
 	set := func(objective string, value float64, known bool) {

@@ -124,7 +124,7 @@ func (l *Live) Sample(sample drill.Sample) {
 	p.note(s)
 	if t != nil && t.headline == p {
 		t.cluster.write(s)
-		t.checks.writes.note(s)
+		t.checks.write(s)
 	}
 }
 
