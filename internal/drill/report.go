@@ -10,7 +10,8 @@ import (
 // FormatVersion is the version of the report's JSON. A change of meaning raises it; new keys do not.
 const FormatVersion = "1"
 
-// Seconds is a length of time in a report. Never is the string "+Inf" in JSON.
+// Seconds is a length of time in a report, or a difference between two. Never is the string "+Inf" in JSON, and what is
+// shorter than that by as much "-Inf".
 type Seconds float64
 
 // Never is the recovery time of a target that did not recover.
@@ -18,16 +19,23 @@ func Never() Seconds { return Seconds(math.Inf(1)) }
 
 // MarshalJSON writes microseconds' precision, and never recovered as "+Inf".
 func (s Seconds) MarshalJSON() ([]byte, error) {
-	if math.IsInf(float64(s), 1) {
+	switch {
+	case math.IsInf(float64(s), 1):
 		return []byte(`"+Inf"`), nil
+	case math.IsInf(float64(s), -1):
+		return []byte(`"-Inf"`), nil
 	}
 	return json.Marshal(math.Round(float64(s)*1e6) / 1e6)
 }
 
-// UnmarshalJSON reads a number or "+Inf".
+// UnmarshalJSON reads a number, "+Inf" or "-Inf".
 func (s *Seconds) UnmarshalJSON(b []byte) error {
-	if string(b) == `"+Inf"` {
+	switch string(b) {
+	case `"+Inf"`:
 		*s = Never()
+		return nil
+	case `"-Inf"`:
+		*s = -Never()
 		return nil
 	}
 	var f float64
