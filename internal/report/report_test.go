@@ -240,6 +240,28 @@ func TestSeries(t *testing.T) {
 	golden(t, "series.xml", b.Bytes())
 }
 
+func TestComparison(t *testing.T) {
+	base := drill.RunSet{Name: "kill-primary@/2026-11-15", Drills: []string{"kill-primary"}, Runs: make([]string, 10), Measured: 9, LostWrites: new(0),
+		Statistics: &drill.StatisticsReport{N: 9, Mean: new(drill.Seconds(12.9)), Median: new(drill.Seconds(12.34)), Max: new(drill.Seconds(17.1)),
+			MedianBounds: &drill.Bounds{Lower: 12.32, Upper: 12.36}, MaxBounds: &drill.Bounds{Lower: 17.08, Upper: 17.12}}}
+	slow := base
+	slow.Name, slow.Runs, slow.Failed, slow.LostWrites, slow.LostIn = "kill-primary:9, with a name that is too long for its column", make([]string, 9), 2, new(31), 1
+	slow.Statistics = &drill.StatisticsReport{N: 9, Mean: new(drill.Seconds(15.1)), NeverRecovered: 2, Median: new(drill.Seconds(15.2)), Max: new(drill.Never()),
+		MedianBounds: &drill.Bounds{Lower: 15.18, Upper: 15.22}, MaxBounds: &drill.Bounds{Lower: 95, Upper: drill.Never()}}
+	test := &drill.RankTest{BaseN: 9, NewN: 9, U: 70, P: 0.00403, SmallestP: 2.06e-5, Exact: true, Worse: 0.86, MedianDifference: new(drill.Seconds(2.86)),
+		Shift: new(drill.Seconds(2.8)), ShiftBounds: &drill.Bounds{Lower: 0.9, Upper: drill.Never()}, Resolution: new(drill.Seconds(0.021))}
+	c := drill.Comparison{Result: drill.ComparedRegression, Text: []string{"NEW recovers more slowly than BASE by 2.8 s: p = 0.004."}, Base: base, New: slow, Recovery: test,
+		Failures: &drill.FisherTest{P: 0.2353, SmallestP: 0.2353}, LostWrites: &drill.RankTest{P: 0.5, SmallestP: 0.5, Exact: false}, Tests: 3}
+	nothing := drill.Comparison{Result: drill.ComparedTooLittle, Text: []string{"There is nothing to compare."}, Base: drill.RunSet{Name: "a"}, New: drill.RunSet{Name: "b"}}
+	var b bytes.Buffer
+	require.NoError(t, Comparison(&b, c, Style{}))
+	require.NoError(t, Comparison(&b, nothing, Style{}))
+	golden(t, "comparison.txt", b.Bytes())
+	for l := range strings.Lines(b.String()) {
+		require.LessOrEqual(t, columns(strings.TrimSuffix(l, "\n")), width, l)
+	}
+}
+
 func golden(t *testing.T, name string, got []byte) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
