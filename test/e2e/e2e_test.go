@@ -232,6 +232,9 @@ func TestKillPrimary(t *testing.T) {
 	require.Equal(t, "replica", victim.Labels["role"], "the old primary is back as a replica")
 	require.NotEqual(t, rep.Faults[0].Victims[0].UID, string(victim.UID))
 	ownRole(t, c)
+	recording(t, c, rep.Run.ID)
+	recomputed(t, rep)
+	goesWithItsRecord(t, c, rep.Run.ID)
 }
 
 func TestCtrlCReverts(t *testing.T) {

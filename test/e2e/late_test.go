@@ -170,10 +170,43 @@ func TestLateImpact(t *testing.T) {
 		require.LessOrEqual(t, float64(rec.Lower), back.to+proxies)
 		require.GreaterOrEqual(t, float64(rec.Upper), back.from-proxies)
 	}
+	slots(t, recording(t, c, rep.Run.ID), impact, led)
 	splitBrain(t, rep, clients[old], clients[heir])
 	losses(t, rep, clients["service"], kept(t, heir))
 	noAgents(t, c)
 	nothingLeft(t, c)
+}
+
+// slots: of the writes that drill sent through the Service, none was accepted at a time at which the witness knows that
+// nobody could accept one, and nearly all were before.
+func slots(t *testing.T, rec drill.Recording, impact, led span) {
+	t.Helper()
+	var began, returned drill.Offset // the call that cut
+	for e := range rec.Events {
+		if e.Type == drill.EventFault && e.Fault.State == drill.FaultInjected {
+			began, returned = e.Fault.From, e.At
+		}
+	}
+	before, served, during := 0, 0, 0
+	for e := range rec.Events {
+		for _, s := range e.Samples {
+			switch {
+			case s.Class != drill.ClassPooled || !s.Write || s.Outcome == drill.OutcomeUnsent || s.Sent < returned:
+			case s.Done.Sub(began).Seconds() < impact.from:
+				before++
+				if s.Outcome == drill.OutcomeOK {
+					served++
+				}
+			case s.Sent.Sub(returned).Seconds() > impact.to && s.Done.Sub(began).Seconds() < led.from:
+				during++
+				require.NotEqual(t, drill.OutcomeOK, s.Outcome, "slot %d, sent %s after the cut, by %s", s.Slot, s.Sent.Sub(returned), s.By)
+			}
+		}
+	}
+	t.Logf("drill's slots: %d of %d were served before the impact, and none of %d between it and the new primary's first write", served, before, during)
+	require.Greater(t, before, 300)
+	require.Greater(t, during, 300)
+	require.Greater(t, float64(served), 0.95*float64(before))
 }
 
 // splitBrain: what drill says of two primaries is what the clients of the two saw.
