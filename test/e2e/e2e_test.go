@@ -182,6 +182,7 @@ func eventually(t *testing.T, limit time.Duration, what string, ok func() (bool,
 func TestKillPrimary(t *testing.T) {
 	c := cluster(t)
 	whole(t, c)
+	forgetTheKilled(t, c)
 	code, rep := drillRun(t, patched(t, "drills/kill-primary.hcl", `recovery_time = "60s"`, patient))
 	require.Equal(t, drill.VerdictPassed, rep.Run.Verdict, "%+v", rep.Run.Reasons)
 	require.Zero(t, code)
