@@ -100,14 +100,19 @@ func TestHTTPAnswers(t *testing.T) {
 	t.Cleanup(secure.Close)
 	hung := listen(t, func(c *net.TCPConn) { t.Cleanup(func() { _ = c.Close() }) })
 	for name, c := range map[string]struct{ url, more, want string }{
-		"good":                {url: page(ok)},
-		"another status":      {url: status(204), more: "expect_status = [200, 204]"},
-		"one status":          {url: status(404), more: "expect_status = 404"},
-		"not that status":     {url: page(ok), more: "expect_status = 404", want: "http_200"},
-		"ill":                 {url: status(503), want: "http_503"},
-		"a redirect":          {url: status(302), want: "http_302"},
-		"the body":            {url: page(ok), more: `expect_body = "well"`},
-		"another body":        {url: page(ok), more: `expect_body = "ill"`, want: "body"},
+		"good":             {url: page(ok)},
+		"another status":   {url: status(204), more: "expect_status = [200, 204]"},
+		"one status":       {url: status(404), more: "expect_status = 404"},
+		"not that status":  {url: page(ok), more: "expect_status = 404", want: "http_200"},
+		"ill":              {url: status(503), want: "http_503"},
+		"a redirect":       {url: status(302), want: "http_302"},
+		"the body":         {url: page(ok), more: `expect_body = "well"`},
+		"another body":     {url: page(ok), more: `expect_body = "ill"`, want: "body"},
+		"a matching body":  {url: page(ok), more: `expect_body_regex = "(?i)^ALL .* well$"`},
+		"no matching body": {url: page(ok), more: `expect_body_regex = "^well"`, want: "body"},
+		"an error page with 200": {url: page(func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprint(w, "<html>Something went wrong</html>")
+		}), more: `expect_json = { status = "ok" }`, want: "body"},
 		"refused":             {url: "http://" + nobody(t), want: "refused"},
 		"reset":               {url: "http://" + listen(t, abort), want: "reset"},
 		"closed":              {url: "http://" + listen(t, func(c *net.TCPConn) { _, _ = c.Read(make([]byte, 4096)); _ = c.Close() }), want: "closed"},

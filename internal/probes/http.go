@@ -1,7 +1,6 @@
 package probes
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"maps"
@@ -27,7 +26,7 @@ type httpSpec struct {
 	Method  string
 	Headers map[string]string
 	Status  []int // expected; empty: any 2xx
-	Body    string
+	Content content
 	Class   drill.Class
 	pace
 }
@@ -43,6 +42,9 @@ type httpBlock struct {
 	Status       hcl.Expression     `hcl:"expect_status,optional"`
 	Body         *string            `hcl:"expect_body,optional"`
 	BodyRange    hcl.Range          `hcl:"expect_body,attr_value_range"`
+	Regex        *string            `hcl:"expect_body_regex,optional"`
+	RegexRange   hcl.Range          `hcl:"expect_body_regex,attr_value_range"`
+	JSON         hcl.Expression     `hcl:"expect_json,optional"`
 	Class        *string            `hcl:"class,optional"`
 	ClassRange   hcl.Range          `hcl:"class,attr_value_range"`
 	Rate         *int               `hcl:"rate,optional"`
@@ -90,11 +92,7 @@ func decodeHTTP(body hcl.Body, ctx *hcl.EvalContext) (httpSpec, hcl.Diagnostics)
 			}
 		}
 	}
-	if b.Body != nil {
-		if spec.Body = *b.Body; spec.Body != "" && spec.Method == http.MethodHead {
-			p.wrong(b.BodyRange, "Body of a HEAD request", "The answer to HEAD has no body. Remove expect_body, or use method \"GET\".")
-		}
-	}
+	spec.Content = p.content(&b, spec.Method, ctx)
 	if b.Class != nil {
 		if spec.Class = drill.Class(*b.Class); spec.Class != drill.ClassFresh && spec.Class != drill.ClassPooled {
 			p.wrong(b.ClassRange, "Unknown class", "class is \"fresh\", a new connection in every slot, or \"pooled\", kept connections; not %q.", *b.Class)
@@ -196,7 +194,7 @@ func (h *httpProbe) Sample(ctx context.Context, s *drill.Sample) {
 		fail(s, drill.NetworkSignal(err))
 	case !h.expected(res.StatusCode):
 		fail(s, drill.SignalHTTP(res.StatusCode))
-	case !bytes.Contains(body, []byte(h.spec.Body)):
+	case !h.spec.Content.holds(body):
 		fail(s, drill.SignalBody)
 	default:
 		s.Outcome = drill.OutcomeOK
