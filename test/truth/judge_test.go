@@ -23,7 +23,7 @@ var sorts = []string{blackHole, refusal, hang, slow}
 // The rules by which the scripted runs are measured: shorter than a real run's, so that many fit.
 const (
 	window = time.Second
-	// settle is how long a lane is observed after an outage; then the next one's baseline begins.
+	// settle is how long a lane is observed after an outage, as a rule; then the next one's baseline begins.
 	settle   = 1200 * time.Millisecond
 	baseline = 2300 * time.Millisecond
 )
@@ -36,6 +36,7 @@ type outage struct {
 	sort          string
 	length        time.Duration // as scripted; the truth is in broke and healed
 	steady        drill.Offset  // its baseline's begin
+	watch         time.Duration // how long it is observed after its end
 	broke, healed pair
 }
 
@@ -45,7 +46,7 @@ func (o outage) bounds() (least, most time.Duration) {
 }
 
 // until is when its observation ends.
-func (o outage) until() drill.Offset { return o.healed.after.Add(settle) }
+func (o outage) until() drill.Offset { return o.healed.after.Add(o.watch) }
 
 // watched is what one probe saw around one outage.
 type watched struct {
@@ -86,7 +87,8 @@ type verdict struct {
 	estimate drill.Estimate
 	err      time.Duration // the estimate's, against the middle of the truth
 	allowed  time.Duration // the widest that the interval may be
-	wrong    []string      // what is wrong with it; empty when nothing is
+	unfit    string        // why the run cannot be vouched for, by its own word
+	wrong    []string      // what is wrong with the numbers; empty when nothing is
 }
 
 // never stands for +Inf.
@@ -104,7 +106,7 @@ func (w watched) judge() verdict {
 	v := verdict{watched: w, report: measure.Report(w.recording())}
 	miss := func(format string, args ...any) { v.wrong = append(v.wrong, fmt.Sprintf(format, args...)) }
 	if v.report.Run.Verdict != drill.VerdictPassed {
-		miss("verdict %s: %v", v.report.Run.Verdict, v.report.Run.Reasons)
+		v.unfit = fmt.Sprintf("verdict %s: %v", v.report.Run.Verdict, v.report.Run.Reasons)
 	}
 	rec := v.report.Recovery
 	if rec == nil {
@@ -155,11 +157,14 @@ func (w watched) lateness(from, to drill.Offset) time.Duration {
 	return max(worst, missed)
 }
 
+// fine reports whether the run is valid and its numbers hold.
+func (v verdict) fine() bool { return v.unfit == "" && len(v.wrong) == 0 }
+
 // String tells a miss with all its slots around.
 func (v verdict) String() string {
 	var b strings.Builder
 	least, most := v.bounds()
-	fmt.Fprintf(&b, "%s of %v (truth [%v, %v]) by %s (%s, Δ %v): %s\n", v.sort, v.length, least, most, v.info.Name, v.info.Class, v.info.Interval, strings.Join(v.wrong, "; "))
+	fmt.Fprintf(&b, "%s of %v (truth [%v, %v]) by %s (%s, Δ %v): %s\n", v.sort, v.length, least, most, v.info.Name, v.info.Class, v.info.Interval, strings.Join(append(v.wrong, v.unfit), "; "))
 	fmt.Fprintf(&b, "  broke %.6f to %.6f, healed %.6f to %.6f\n", v.broke.before.Seconds(), v.broke.after.Seconds(), v.healed.before.Seconds(), v.healed.after.Seconds())
 	if v.report.Recovery != nil {
 		fmt.Fprintf(&b, "  %s: %v [%v, %v], L %v\n", v.report.Recovery.Outcome, v.estimate.Estimate, v.estimate.Lower, v.estimate.Upper, v.report.Recovery.UpWithin)

@@ -89,7 +89,8 @@ type probing struct {
 	Probes []string // blocks of kind http
 	Names  []string
 	For    time.Duration
-	Until  string // it stops when this file is there
+	Pause  time.Duration   // between two steps
+	Steps  []time.Duration // its wall clock is stepped by, one after the other
 }
 
 // seen is what a prober brings home.
@@ -98,6 +99,7 @@ type seen struct {
 	Infos   []drill.ProbeInfo
 	Samples []drill.Sample
 	Stalls  []drill.Stall
+	Walls   []time.Duration // how far its wall clock ran ahead of the monotonic one, after each step
 }
 
 // start pins the run's clock to the kernel's.
@@ -137,10 +139,15 @@ func probe() error {
 	var mu sync.Mutex
 	var clock drill.Clock
 	clock, s.Base = start()
+	stepped := make(chan error, 1)
+	go func() { stepped <- stepWall(ctx, p.Steps, p.Pause, &s.Walls) }()
 	probes.Sample(ctx, drill.Sampling{Clock: clock, Probes: all,
 		Sample: func(x drill.Sample) { s.Samples = append(s.Samples, x) },
 		Stall:  func(x drill.Stall) { mu.Lock(); s.Stalls = append(s.Stalls, x); mu.Unlock() },
 	})
+	if err := <-stepped; err != nil {
+		return err
+	}
 	return gob.NewEncoder(os.Stdout).Encode(s)
 }
 
