@@ -2,6 +2,8 @@ package truth
 
 import (
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -27,6 +29,33 @@ const (
 	settle   = 1200 * time.Millisecond
 	baseline = 2300 * time.Millisecond
 )
+
+// planned is one outage of the script.
+type planned struct {
+	sort   string
+	length time.Duration
+}
+
+// script makes n outages from 50 ms to 30 s: short ones many, long ones few.
+func script(r *rand.Rand, n int, longest time.Duration) []planned {
+	var all []planned
+	for i := range n {
+		from, to := 50*time.Millisecond, time.Second
+		switch {
+		case i%5 == 3:
+			from, to = time.Second, 3*time.Second
+		case i%10 == 4:
+			from, to = 3*time.Second, 10*time.Second
+		case i%30 == 9:
+			from, to = 10*time.Second, 30*time.Second
+		}
+		from, to = min(from, longest), min(to, longest)
+		// As many of 50 to 100 ms as of 500 ms to 1 s.
+		length := time.Duration(float64(from) * math.Pow(float64(to)/float64(from), r.Float64()))
+		all = append(all, planned{sorts[(i+i/20)%len(sorts)], length})
+	}
+	return all
+}
 
 // pair is a moment on the run's clock: between the two readings around the system call that made it.
 type pair struct{ before, after drill.Offset }
