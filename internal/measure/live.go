@@ -71,7 +71,7 @@ func (l *Live) Event(e drill.Event) {
 }
 
 func (l *Live) probe(info drill.ProbeInfo, at drill.Offset) {
-	p := &liveProbe{ProbeInfo: info, start: at, gauge: newGauge(info.Interval, 0), missing: map[int64]drill.Offset{}, highest: -1}
+	p := &liveProbe{ProbeInfo: info, start: at, gauge: newGauge(info.Interval, 0), step: info.Interval, missing: map[int64]drill.Offset{}, highest: -1}
 	l.probes[info.Name] = p
 	if l.settings.NoLedger && l.clients == nil && clients(info) {
 		l.clients = p
@@ -278,6 +278,7 @@ type liveProbe struct {
 	latency  []time.Duration // of the baseline, sorted
 	highest  int64           // slot seen, and its turn
 	newest   drill.Offset
+	step     time.Duration // between the turns of the newest two slots: Δ, or more before the measuring rate begins
 	missing  map[int64]drill.Offset
 	recent   []turn // of the last ratioWindow and some before it, by arrival
 	trim     int    // as soon as recent is longer, it is looked through for old ones
@@ -338,8 +339,9 @@ func (p *liveProbe) track(s slot) {
 	if !p.seen || s.Slot <= p.highest {
 		delete(p.missing, s.Slot)
 	} else {
+		p.step = s.Scheduled.Sub(p.newest) / time.Duration(s.Slot-p.highest)
 		for k := p.highest + 1; k < s.Slot; k++ {
-			p.missing[k] = s.Scheduled.Add(-time.Duration(s.Slot-k) * p.Interval)
+			p.missing[k] = s.Scheduled.Add(-time.Duration(s.Slot-k) * p.step)
 		}
 	}
 	if s.Slot >= p.highest {
@@ -364,7 +366,7 @@ func (p *liveProbe) silence(now drill.Offset) time.Duration {
 	if !p.isUp {
 		return now.Sub(p.start)
 	}
-	return now.Sub(p.lastUp) - p.gauge.delta
+	return now.Sub(p.lastUp) - p.step
 }
 
 // outage is the present outage; 0 as long as the next slot may still be answered in time. Slots that drill did not
@@ -372,16 +374,16 @@ func (p *liveProbe) silence(now drill.Offset) time.Duration {
 func (p *liveProbe) outage(now drill.Offset) time.Duration {
 	d := p.silence(now)
 	if len(p.overdue(now)) == 0 && (!p.isDown || p.isUp && p.lastDown < p.lastUp) {
-		d -= time.Duration(p.blind) * p.gauge.delta
+		d -= time.Duration(p.blind) * p.step
 	}
-	if d <= p.gauge.delta+p.gauge.within {
+	if d <= p.step+p.gauge.within {
 		return 0
 	}
 	return d
 }
 
 func (p *liveProbe) upFor(now drill.Offset) time.Duration {
-	if !p.isUp || p.silence(now) > p.gauge.delta+p.gauge.within {
+	if !p.isUp || p.silence(now) > p.step+p.gauge.within {
 		return 0
 	}
 	since := p.firstUp
@@ -402,7 +404,7 @@ func (p *liveProbe) values(now drill.Offset, v map[string]float64) {
 	good, bad := 0, len(p.overdue(now))
 	if p.seen {
 		// So are the slots after the newest one of which anything was heard.
-		bad += max(0, int((now.Sub(p.newest)-p.gauge.within-p.gauge.delta)/p.gauge.delta))
+		bad += max(0, int((now.Sub(p.newest)-p.gauge.within-p.step)/p.step))
 	}
 	for _, t := range p.recent {
 		switch t.state {

@@ -33,6 +33,36 @@ func play(sc scene, at func(l *Live, now drill.Offset)) {
 	}
 }
 
+// TestLiveAtTheIdleRate: slots that are few because few are due are no outage, and one that is missing is.
+func TestLiveAtTheIdleRate(t *testing.T) {
+	l := NewLive(settings)
+	info := drill.ProbeInfo{Name: "orders", Kind: "postgresql", Target: "orders", Class: drill.ClassPooled, Interval: 20 * ms, Deadline: sec}
+	l.Event(drill.Event{Type: drill.EventProbe, Probe: &info})
+	slot := int64(0)
+	answer := func(at time.Duration) {
+		due := drill.Offset(at)
+		l.Sample(drill.Sample{Probe: "orders", Class: drill.ClassPooled, Slot: slot, Scheduled: due, Sent: due, Done: due.Add(ms), Outcome: drill.OutcomeOK, Write: true})
+		slot++
+	}
+	outage := func(at time.Duration) float64 {
+		return l.Values(drill.Offset(at))["target"]["orders"]["outage_seconds"]
+	}
+	for at := time.Duration(0); at <= 2*sec; at += 200 * ms {
+		answer(at)
+	}
+	require.Zero(t, outage(2439*ms))
+	require.Equal(t, 2*sec, l.UpFor("orders", drill.Offset(2439*ms)))
+	require.InDelta(t, 1, l.Values(drill.Offset(2439 * ms))["target"]["orders"]["success_ratio"], 0)
+	require.NotZero(t, outage(2441*ms), "two slots are missing")
+	require.Zero(t, l.UpFor("orders", drill.Offset(2441*ms)))
+
+	for at := 2200 * ms; at <= 3*sec; at += 20 * ms { // the measuring rate
+		answer(at)
+	}
+	require.Zero(t, outage(3079*ms))
+	require.NotZero(t, outage(3081*ms))
+}
+
 func TestLiveValues(t *testing.T) {
 	sc := failover()
 	sc.cuts[0].how = hang // every slot hangs for a second: the values must not wait for it

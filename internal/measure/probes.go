@@ -48,7 +48,7 @@ func (p *probe) report() drill.ProbeReport {
 		}
 	}
 	if p.Class != drill.ClassPinned && !p.Numeric() && p.Check == "" {
-		rep.Outage = new(seconds(time.Duration(count(p.slots, down)) * p.Interval))
+		rep.Outage = new(seconds(p.outage()))
 	}
 	if slices.Sort(latencies); len(latencies) > 0 {
 		rep.LatencyP50, rep.LatencyP99 = new(seconds(percentile(latencies, 0.5))), new(seconds(percentile(latencies, 0.99)))
@@ -57,6 +57,22 @@ func (p *probe) report() drill.ProbeReport {
 		rep.LatenessP99, rep.LatenessMax = new(seconds(percentile(late, 0.99))), new(seconds(late[len(late)-1]))
 	}
 	return rep
+}
+
+// outage is the time for which down slots stand: each until the next one's turn, which is not only Δ away before the
+// measuring rate begins.
+func (p *probe) outage() time.Duration {
+	var sum time.Duration
+	for i, s := range p.slots {
+		switch {
+		case s.state != down:
+		case i+1 < len(p.slots):
+			sum += p.slots[i+1].Scheduled.Sub(s.Scheduled)
+		default:
+			sum += p.Interval
+		}
+	}
+	return sum
 }
 
 // sent reports whether the slot left the prober.

@@ -10,14 +10,17 @@ import (
 	"github.com/failoverdrill/drill/internal/drill"
 )
 
+// idle is the time between two slots of a probe before the measuring rate begins, unless its own rate is lower.
+const idle = 200 * time.Millisecond
+
 // grace is how long a probe may take to return once its context has ended before its slot is given up.
 const grace = 2 * time.Second
 
 // Sample takes slots of the probes on the run's clock until ctx ends, and hands over each as soon as its outcome is
 // known. emit is called from one goroutine at a time and never holds up the schedule.
 //
-// It is open loop: slot k of a probe is due at first + k × Interval, and nothing that happens to a slot moves another
-// one. When ctx ends, no more slots are sent; those under way may still end by their own deadline, because a slot that
+// It is open loop: the slots of a probe are due at first + k × Interval, and nothing that happens to a slot moves another
+// one. Until the measuring rate begins only some of those k are due, and no more of the others is said. When ctx ends, no more slots are sent; those under way may still end by their own deadline, because a slot that
 // is cut off would look like an outage at the end of every run. What is still open then is cancelled.
 func Sample(ctx context.Context, sampling drill.Sampling) {
 	clock, probes := sampling.Clock, sampling.Probes
@@ -36,6 +39,7 @@ func Sample(ctx context.Context, sampling drill.Sampling) {
 	defer lanes.Wait()
 	for i, p := range probes {
 		l := newLane(p, clock, out)
+		l.measure = sampling.Measure
 		// Probes of one rate must not all fire in the same instant, or each makes the others late.
 		phase := l.info.Interval * time.Duration(i) / time.Duration(len(probes))
 		lanes.Go(func() { l.run(ctx, start.Add(phase)) })
@@ -48,6 +52,8 @@ type lane struct {
 	info  drill.ProbeInfo
 	clock drill.Clock
 	out   *outbox
+
+	measure <-chan struct{} // closed when the measuring rate begins; nil when it has
 
 	slots   chan drill.Sample // to the workers; never full, because flying is bounded by the same number
 	workers int
@@ -82,15 +88,32 @@ func (l *lane) run(ctx context.Context, first drill.Offset) {
 		case <-ctx.Done():
 			l.land(cancel)
 			return
+		case <-l.measure:
+			l.measure = nil
+			due = l.nextTurn(first, due)
 		case <-timer.C:
 		}
 		for now := l.clock.Now(); due <= now; now = l.clock.Now() {
 			l.send(slots, slot, due, now)
 			slot++
-			due = due.Add(l.info.Interval)
+			due = due.Add(l.step())
 		}
 		timer.Reset(l.until(due))
 	}
+}
+
+// step is the time between two slots: a multiple of the interval, so that the turns stay on the schedule.
+func (l *lane) step() time.Duration {
+	if l.measure == nil {
+		return l.info.Interval
+	}
+	return l.info.Interval * max(1, idle/l.info.Interval)
+}
+
+// nextTurn is the first moment of the measuring schedule that is not past, and at the latest the one that was due anyway.
+func (l *lane) nextTurn(first, due drill.Offset) drill.Offset {
+	passed := (l.clock.Now().Sub(first) + l.info.Interval - 1) / l.info.Interval
+	return min(due, first.Add(max(0, passed)*l.info.Interval))
 }
 
 func (l *lane) until(due drill.Offset) time.Duration { return due.Sub(l.clock.Now()) }

@@ -219,6 +219,38 @@ func TestProbesStartAtDifferentPhases(t *testing.T) {
 	})
 }
 
+// TestIdleUntilMeasuring: before the measuring rate begins few slots are due, all of them on the schedule.
+func TestIdleUntilMeasuring(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second-time.Millisecond)
+		defer cancel()
+		measure := make(chan struct{})
+		time.AfterFunc(1033*time.Millisecond, func() { close(measure) })
+		seldom := pinned(answer(0))
+		seldom.info.Name, seldom.info.Interval = "seldom", 700*time.Millisecond
+		turns := map[string][]time.Duration{}
+		Sample(ctx, drill.Sampling{
+			Clock: drill.StartClock(), Measure: measure, Probes: []drill.Probe{pooled(answer(0)), pinned(answer(0)), seldom},
+			Sample: func(s drill.Sample) {
+				assert.EqualValues(t, len(turns[s.Probe]), s.Slot, "slots that are not due have no number")
+				assert.Zero(t, s.Lateness())
+				turns[s.Probe] = append(turns[s.Probe], time.Duration(s.Scheduled))
+			},
+		})
+		from := func(first, step time.Duration, n int) (all []time.Duration) {
+			for i := range n {
+				all = append(all, first+time.Duration(i)*step)
+			}
+			return all
+		}
+		const ms = time.Millisecond
+		phase := 100 * ms / 3
+		assert.Equal(t, append(from(0, 200*ms, 6), from(1040*ms, 20*ms, 48)...), turns["orders"])
+		assert.Equal(t, append(from(phase, 200*ms, 5), from(phase+1000*ms, 100*ms, 10)...), turns["orders/orders-0"])
+		assert.Equal(t, from(2*700*ms/3, 700*ms, 3), turns["seldom"], "its own rate is lower than the idle one")
+	})
+}
+
 func TestSlowReaderHoldsUpNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second-time.Millisecond)

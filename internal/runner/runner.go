@@ -164,7 +164,8 @@ func (r *run) steps(ctx context.Context, probing *probing) error {
 	}
 	r.step(drill.StepProbes)
 	probing.start()
-	steady := &steadiness{r: r}
+	// When the steady state begins, so does the measuring: it has all of Hold to learn what is usual.
+	steady := &steadiness{r: r, begun: probing.measuring}
 	if err := steady.hold(ctx); err != nil {
 		return err
 	}

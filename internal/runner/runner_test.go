@@ -334,6 +334,49 @@ func TestRunPasses(t *testing.T) {
 	})
 }
 
+// TestMeasuringBeginsWithTheSteadyState: the target is spared while it is not steady, and all of Hold is measured.
+func TestMeasuringBeginsWithTheSteadyState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		start := time.Now()
+		var began, injected, ill time.Duration
+		ill = 7 * time.Second
+		w.hooks["inject"] = func(context.Context) error { injected = time.Since(start); return nil }
+		c := w.config()
+		c.Drill.SteadyState.Asserts = []drill.Rule{{Name: "well", Condition: since{start, ill}}}
+		c.Sampler = func(ctx context.Context, s drill.Sampling) {
+			go func() { <-s.Measure; began = time.Since(start) }()
+			s.Stall(drill.Stall{From: 1, To: 2})
+			tickSampler(ctx, s)
+		}
+		var stalls []drill.Stall
+		c.Observers = append(c.Observers, observer(func(e drill.Event) { stalls = append(stalls, e.Stalls...) }))
+		rep := Run(t.Context(), c)
+		require.Equal(t, drill.VerdictPassed, rep.Run.Verdict, "%+v", rep.Run.Reasons)
+		require.InDelta(t, ill.Seconds(), began.Seconds(), 0.1)
+		require.InDelta(t, c.Drill.SteadyState.Hold.Seconds(), (injected - began).Seconds(), 0.1)
+		require.Equal(t, []drill.Stall{{From: 1, To: 2}}, stalls, "they are recorded")
+	})
+}
+
+// observer hears every event.
+type observer func(drill.Event)
+
+func (o observer) Observe(e drill.Event) { o(e) }
+
+// since is a condition that holds from a moment on.
+type since struct {
+	start time.Time
+	after time.Duration
+}
+
+func (s since) Evaluate(drill.Live) (drill.Truth, string) {
+	if time.Since(s.start) < s.after {
+		return drill.False, "not yet"
+	}
+	return drill.True, ""
+}
+
 // TestEveryPhase goes through every hook of a run's life, and lets each fail, panic, be interrupted or be aborted there.
 func TestEveryPhase(t *testing.T) {
 	boom := errors.New("boom")

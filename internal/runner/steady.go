@@ -11,6 +11,7 @@ import (
 // steadiness follows since when the steady state has held without a break.
 type steadiness struct {
 	r     *run
+	begun func() // called when it begins to hold
 	holds bool
 	since drill.Offset
 	why   string // it does not
@@ -20,6 +21,7 @@ type steadiness struct {
 func (s *steadiness) lasted(now drill.Offset) bool {
 	holds, why := s.r.steadyNow(now)
 	if holds && !s.holds {
+		s.begun()
 		s.since = now
 	}
 	s.holds, s.why = holds, why

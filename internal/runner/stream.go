@@ -127,10 +127,13 @@ type probing struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	work   sync.WaitGroup
+
+	measure chan struct{} // closed when the probes' own rates begin
+	begin   sync.Once
 }
 
 func (r *run) newProbing(ctx context.Context) *probing {
-	p := &probing{r: r}
+	p := &probing{r: r, measure: make(chan struct{})}
 	p.ctx, p.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	return p
 }
@@ -144,7 +147,7 @@ func (p *probing) start() {
 		r.emit(drill.Event{Type: drill.EventProbe, Probe: &info})
 	}
 	p.work.Go(func() {
-		r.Sampler(p.ctx, drill.Sampling{Clock: r.clock, Probes: probes, Sample: r.sample, Stall: r.stall})
+		r.Sampler(p.ctx, drill.Sampling{Clock: r.clock, Probes: probes, Measure: p.measure, Sample: r.sample, Stall: r.stall})
 	})
 	if t, ok := r.Target.(Leadership); ok {
 		p.watch("who is primary", func(ctx context.Context) error {
@@ -158,6 +161,9 @@ func (p *probing) start() {
 	}
 	p.work.Go(p.tick)
 }
+
+// measuring lets the probes' own rates begin. Until then nothing is measured, and the target is spared.
+func (p *probing) measuring() { p.begin.Do(func() { close(p.measure) }) }
 
 // watch runs one of the target's watches until probing stops. That it ends early is told: the numbers that come of it
 // then stand still.

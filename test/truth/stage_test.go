@@ -28,12 +28,13 @@ import (
 // stage is a network namespace of the test's own, with servers in it and the means to break them. The prober runs in it
 // as a process of its own, so that what starves it does not starve the truth.
 type stage struct {
-	ns   netns.NsHandle
-	cut  *nftables.Conn
-	sets map[string]*nftables.Set // by sort: the ports that suffer it
-	mu   sync.Mutex               // one change of the rules at a time
-	calm bool                     // the prober gets the processor whenever it wants it
-	mood *os.File                 // how each lane's server behaves, in memory that the server shares
+	ns    netns.NsHandle
+	cut   *nftables.Conn
+	sets  map[string]*nftables.Set // by sort: the ports that suffer it
+	mu    sync.Mutex               // one change of the rules at a time
+	usual uint32                   // for how many milliseconds an answer waits when all is well
+	calm  bool                     // the prober gets the processor whenever it wants it
+	mood  *os.File                 // how each lane's server behaves, in memory that the server shares
 }
 
 // lane is one server of the stage.
@@ -244,7 +245,7 @@ func (s *stage) change(l *lane, sort string, broken bool) (m moment, err error) 
 	default:
 		mood := moods[sort]
 		if !broken {
-			mood = 0
+			mood = s.usual
 		}
 		b := binary.NativeEndian.AppendUint32(nil, mood)
 		m.before = kernelNow()

@@ -28,7 +28,12 @@ const (
 // have 5 % of a processor. Each bound is widened, or the run is invalid.
 func TestAStarvedProberPublishesNoNarrowWrongNumber(t *testing.T) {
 	s := newStage(t)
+	s.usual = 12 // so that a stop often falls into the wait for an answer
 	lanes := s.lanes(t, len(sorts), 0)
+	for _, l := range lanes {
+		_, err := s.heal(l, slow)
+		require.NoError(t, err)
+	}
 	p := probesOf(lanes)
 	p.For = starvedAfter + starvedFor + starvedWatch + 2*time.Second
 	stopped := map[string]time.Duration{ // after the outage's begin
