@@ -350,7 +350,7 @@ func TestMeasuringBeginsWithTheSteadyState(t *testing.T) {
 			tickSampler(ctx, s)
 		}
 		var stalls []drill.Stall
-		c.Observers = append(c.Observers, observer(func(e drill.Event) { stalls = append(stalls, e.Stalls...) }))
+		c.Observers = append(c.Observers, listener(func(e drill.Event) { stalls = append(stalls, e.Stalls...) }))
 		rep := Run(t.Context(), c)
 		require.Equal(t, drill.VerdictPassed, rep.Run.Verdict, "%+v", rep.Run.Reasons)
 		require.InDelta(t, ill.Seconds(), began.Seconds(), 0.1)
@@ -359,10 +359,10 @@ func TestMeasuringBeginsWithTheSteadyState(t *testing.T) {
 	})
 }
 
-// observer hears every event.
-type observer func(drill.Event)
+// listener hears every event.
+type listener func(drill.Event)
 
-func (o observer) Observe(e drill.Event) { o(e) }
+func (l listener) Observe(e drill.Event) { l(e) }
 
 // since is a condition that holds from a moment on.
 type since struct {
