@@ -201,8 +201,8 @@ type PrimariesReport struct {
 	DualPrimary   Seconds `json:"dual_primary_seconds"`
 	ZombieTail    Seconds `json:"zombie_tail_seconds"`
 	LeaderChanges int     `json:"leader_changes"`
-	// EpochForks counts epochs with more than one line of history: two members acknowledged writes in it, or two other
-	// epochs began where it ended.
+	// EpochForks counts epochs with more than one line of history: two members acknowledged writes in it, or a later
+	// epoch did not go on from it, so that nothing is left of it.
 	EpochForks int `json:"epoch_forks"`
 	// EpochRegressions counts acknowledged writes of an older epoch, sent after one of a newer epoch was acknowledged.
 	EpochRegressions int `json:"epoch_regressions"`

@@ -25,7 +25,7 @@ func (r *run) primaries() *drill.PrimariesReport {
 	acks := r.acks()
 	rep := &drill.PrimariesReport{
 		DualPrimary: seconds(dualPrimary(acks, delta)), ZombieTail: seconds(r.zombieTail(acks)),
-		Disagreements: r.disagreements(),
+		Disagreements: r.disagreements(), EpochForks: r.forks(acks), EpochRegressions: regressions(acks), Most: r.most(),
 	}
 	last := ""
 	for _, a := range acks {
@@ -62,40 +62,112 @@ func (r *run) acks() []slot {
 // by is the member that answered.
 func by(s slot) string { return cmp.Or(s.By, s.Member) }
 
-// dualPrimary sums the intervals Δ in which two members acknowledged writes. A handover puts the last write of one
-// and the first of the next into one interval without their ever having been primary together: an interval in whose
-// surroundings the acknowledging member changes once and for good is not counted.
-func dualPrimary(acks []slot, delta time.Duration) time.Duration {
-	var total time.Duration
-	bin := func(i int) int64 { return int64(acks[i].Done) / int64(delta) }
-	before, start := 0, 0 // the first acks of the interval before, and of this one
-	for start < len(acks) {
-		end := start
-		for end < len(acks) && bin(end) == bin(start) {
-			end++
-		}
-		after := end
-		for after < len(acks) && bin(after) <= bin(start)+1 {
-			after++
-		}
-		if bin(before) < bin(start)-1 {
-			before = start
-		}
-		if switches(acks[start:end]) > 0 && switches(acks[before:after]) > 1 {
-			total += delta
-		}
-		before, start = start, end
-	}
-	return total
+// gapLimit is how many Δ may lie between two acknowledgements of a member that went on acknowledging all the time.
+const gapLimit = 3
+
+// stretch is a time in which one member acknowledged writes without a gap: from the first acknowledgement to the turn of
+// the last one, which was executed at some time between its sending and its answer.
+type stretch struct {
+	by       string
+	from, to drill.Offset
 }
 
-// switches counts how often the acknowledging member changes.
-func switches(acks []slot) int {
+// stretches sorts acknowledgements by who gave them.
+func stretches(acks []slot, delta time.Duration) []stretch {
+	var all []stretch
+	open, last := map[string]int{}, map[string]drill.Offset{}
+	for _, a := range acks {
+		i, ok := open[by(a)]
+		if !ok || a.Done.Sub(last[by(a)]) > gapLimit*delta {
+			i = len(all)
+			open[by(a)], all = i, append(all, stretch{by(a), a.Done, a.Sent})
+		}
+		all[i].to, last[by(a)] = max(all[i].to, a.Sent), a.Done
+	}
+	return all
+}
+
+// dualPrimary is the time in which two members acknowledged writes: each of them one that was sent after the other had
+// acknowledged one. A handover, however quick, is none. Both ends of such a time are found up to Δ late and early, so
+// Δ is added: what is left of the error is ± Δ.
+func dualPrimary(acks []slot, delta time.Duration) time.Duration {
+	var both []span
+	all := stretches(acks, delta)
+	for i, a := range all {
+		for _, b := range all[i+1:] {
+			if a.by != b.by && a.to > b.from && b.to > a.from {
+				from := max(a.from, b.from)
+				both = append(both, span{from, max(from, min(a.to, b.to)).Add(delta)})
+			}
+		}
+	}
+	return overlap(merge(both), span{0, forever})
+}
+
+// forks counts the epochs with more than one line of history: those in which two members acknowledged writes, and those
+// that a later epoch did not go on from, so that in the end not one of their acknowledged writes is there.
+func (r *run) forks(acks []slot) int {
+	var held map[string]drill.Numbers
+	if r.readBack != nil {
+		held = r.readBack.Streams[r.readBack.Primary]
+	}
+	members, kept := map[int64]map[string]bool{}, map[int64]bool{}
+	var newest int64 // with a write that is there
+	for _, a := range acks {
+		if a.Epoch == 0 {
+			continue
+		}
+		if members[a.Epoch] == nil {
+			members[a.Epoch] = map[string]bool{}
+		}
+		members[a.Epoch][by(a)] = true
+		if held[a.Probe].Has(a.Slot) {
+			kept[a.Epoch], newest = true, max(newest, a.Epoch)
+		}
+	}
 	n := 0
-	for i := 1; i < len(acks); i++ {
-		if by(acks[i]) != by(acks[i-1]) {
+	for epoch, who := range members {
+		if len(who) > 1 || epoch < newest && !kept[epoch] {
 			n++
 		}
+	}
+	return n
+}
+
+// regressions counts the acknowledged writes that were sent after an epoch newer than theirs had acknowledged one.
+func regressions(acks []slot) int {
+	began := map[int64]drill.Offset{} // when each epoch acknowledged first
+	n := 0
+	for _, a := range acks {
+		if a.Epoch == 0 {
+			continue
+		}
+		if _, ok := began[a.Epoch]; !ok {
+			began[a.Epoch] = a.Done
+		}
+		for epoch, at := range began {
+			if epoch > a.Epoch && at < a.Sent {
+				n++
+				break
+			}
+		}
+	}
+	return n
+}
+
+// most is the largest number of primaries at any time after the injection, by each view.
+func (r *run) most() map[string]int {
+	if r.injection == nil || len(r.views) == 0 {
+		return nil
+	}
+	n := map[string]int{"label": 0, "service": 0, "member": 0}
+	for i, v := range r.views {
+		if i+1 < len(r.views) && r.views[i+1].at <= r.injection.from {
+			continue // over before the fault
+		}
+		n["label"] = max(n["label"], len(v.Label))
+		n["service"] = max(n["service"], len(v.Service))
+		n["member"] = max(n["member"], len(v.Member))
 	}
 	return n
 }

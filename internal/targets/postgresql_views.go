@@ -40,8 +40,10 @@ func (c *cluster) setPods(pods map[string]*corev1.Pod) {
 	defer c.mu.Unlock()
 	c.pods = pods
 	for name, pod := range pods {
-		if ip, err := netip.ParseAddr(pod.Status.PodIP); err == nil {
-			c.byIP[ip.Unmap()] = name
+		for _, address := range append([]corev1.PodIP{{IP: pod.Status.PodIP}}, pod.Status.PodIPs...) { // one of each family
+			if ip, err := netip.ParseAddr(address.IP); err == nil {
+				c.byIP[ip.Unmap()] = name
+			}
 		}
 	}
 }
