@@ -241,10 +241,10 @@ func (c *cluster) whole(now drill.Offset) (ok bool, why string) {
 		w := c.members[name].word
 		switch {
 		case w.role == drill.RolePrimary:
+		case !w.caught && float64(w.lag.Upper) > c.limit:
+			return false, fmt.Sprintf("%s; the limit is %s", behind(name, w), say(drill.Seconds(c.limit)))
 		case !w.streaming:
 			return false, name + " does not stream from the primary"
-		case !w.caught && float64(w.lag.Upper) > c.limit:
-			return false, fmt.Sprintf("%s lags %s, limit %s", name, say(w.lag.Upper), say(drill.Seconds(c.limit)))
 		}
 	}
 	return true, ""

@@ -201,8 +201,17 @@ func (r *run) lagReport(v *replay) (*drill.LagReport, []drill.Finding) {
 		return rep, nil
 	}
 	return rep, []drill.Finding{{Severity: "warning", Code: "lag_metric_lies", Text: fmt.Sprintf(
-		"The exporters' query said that %s lags %s; by the writes it did not show it lagged %s.",
-		worst.member, say(drill.Seconds(worst.engine)), say((worst.bounds.Lower+worst.bounds.Upper)/2))}}
+		"%s was %s behind, by the writes that it did not show; your dashboard's query said %s.",
+		worst.member, say((worst.bounds.Lower+worst.bounds.Upper)/2), say(drill.Seconds(worst.engine)))}}
+}
+
+// behind says how far a replica is behind, and what the exporters' query says of it when that is something else.
+func behind(member string, w word) string {
+	text := fmt.Sprintf("%s is %s behind", member, say(w.lag.Upper))
+	if math.Abs(w.engine-float64(w.lag.Upper)) > trusted.Seconds() { // never true of NaN
+		text += fmt.Sprintf("; your dashboard's query says %s", say(drill.Seconds(w.engine)))
+	}
+	return text
 }
 
 func disagreement(l reading) time.Duration {

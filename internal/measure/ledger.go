@@ -65,7 +65,10 @@ func (r *run) ledger() (*drill.WritesReport, []drill.Finding) {
 	if r.readBack == nil {
 		return rep, nil
 	}
-	rep.Fabricated += r.strangers(streams)
+	for _, n := range r.strangers(streams) {
+		rep.Fabricated += n.Count()
+		rep.Duplicate += n.Repeated()
+	}
 	if held == nil {
 		return rep, []drill.Finding{{Severity: "warning", Code: "read_back_incomplete",
 			Text: "The primary could not be read at the end: whether writes were lost is not known."}}
@@ -188,8 +191,8 @@ func (n *tally) report(known bool) *drill.WritesReport {
 	return rep
 }
 
-// strangers counts rows of streams that nobody wrote.
-func (r *run) strangers(streams []stream) int {
+// strangers are rows of streams that nobody wrote.
+func (r *run) strangers(streams []stream) map[string]drill.Numbers {
 	foreign := map[string]drill.Numbers{}
 	for _, held := range r.readBack.Streams {
 		for name, n := range held {
@@ -198,11 +201,7 @@ func (r *run) strangers(streams []stream) int {
 			}
 		}
 	}
-	rows := 0
-	for _, n := range foreign {
-		rows += n.Count()
-	}
-	return rows
+	return foreign
 }
 
 // doomed tells of the writes that the former primary went on acknowledging after the fault and that are lost: it was cut
