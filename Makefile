@@ -53,6 +53,7 @@ truth: ## The truth tests that take minutes: what drill publishes, against what 
 	test/netns/install.sh
 	go test -tags truth -count 1 -p 1 -timeout 20m -v -exec $(CURDIR)/test/netns/as-root.sh ./test/truth/... # one at a time: they measure time
 	go test -tags truth -count 1 -timeout 5m -v -run TestALongRunStaysSmall ./internal/runner # 10 minutes of virtual time, and the memory that they take
+	go test -tags truth -count 1 -timeout 10m -v -run '^TestTruth' ./internal/targets # against a real PostgreSQL pair
 
 smoke: ## The shipped drills in kind, asserted on their reports; reports and JUnit in .ci/out
 	$(MAKE) --no-print-directory lab

@@ -65,22 +65,22 @@ func by(s slot) string { return cmp.Or(s.By, s.Member) }
 // gapLimit is how many Δ may lie between two acknowledgements of a member that went on acknowledging all the time.
 const gapLimit = 3
 
-// stretch is a time in which one member acknowledged writes without a gap: from the first acknowledgement to the turn of
+// tenure is a time in which one member acknowledged writes without a gap: from the first acknowledgement to the turn of
 // the last one, which was executed at some time between its sending and its answer.
-type stretch struct {
+type tenure struct {
 	by       string
 	from, to drill.Offset
 }
 
-// stretches sorts acknowledgements by who gave them.
-func stretches(acks []slot, delta time.Duration) []stretch {
-	var all []stretch
+// tenures sorts acknowledgements by who gave them.
+func tenures(acks []slot, delta time.Duration) []tenure {
+	var all []tenure
 	open, last := map[string]int{}, map[string]drill.Offset{}
 	for _, a := range acks {
 		i, ok := open[by(a)]
 		if !ok || a.Done.Sub(last[by(a)]) > gapLimit*delta {
 			i = len(all)
-			open[by(a)], all = i, append(all, stretch{by(a), a.Done, a.Sent})
+			open[by(a)], all = i, append(all, tenure{by(a), a.Done, a.Sent})
 		}
 		all[i].to, last[by(a)] = max(all[i].to, a.Sent), a.Done
 	}
@@ -92,7 +92,7 @@ func stretches(acks []slot, delta time.Duration) []stretch {
 // Δ is added: what is left of the error is ± Δ.
 func dualPrimary(acks []slot, delta time.Duration) time.Duration {
 	var both []span
-	all := stretches(acks, delta)
+	all := tenures(acks, delta)
 	for i, a := range all {
 		for _, b := range all[i+1:] {
 			if a.by != b.by && a.to > b.from && b.to > a.from {

@@ -25,13 +25,13 @@ import (
 
 // lab is a real PostgreSQL pair, described by a fake API server.
 type lab struct {
-	t    *testing.T
+	t    testing.TB
 	pair *postgres.Pair
 	kube *fake.Clientset
 	dsn  string
 }
 
-func newLab(t *testing.T) *lab {
+func newLab(t testing.TB) *lab {
 	t.Helper()
 	l := &lab{t: t, pair: postgres.Start(t), kube: fake.NewClientset()}
 	l.dsn = l.pair.DSN()
@@ -133,6 +133,7 @@ type recorder struct {
 	mu      sync.Mutex
 	samples []drill.Sample
 	views   []drill.Views
+	viewed  []drill.Offset // when
 }
 
 func record(t *testing.T, target *postgreSQL) *recorder {
@@ -151,7 +152,7 @@ func record(t *testing.T, target *postgreSQL) *recorder {
 		err := target.Watch(ctx, func(v drill.Views) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
-			r.views = append(r.views, v)
+			r.views, r.viewed = append(r.views, v), append(r.viewed, r.clock.Now())
 		})
 		if err != nil {
 			t.Error(err)

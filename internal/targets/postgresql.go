@@ -221,6 +221,7 @@ const (
 	askTimeout   = 2 * time.Second  // of asking one member who it is
 	showTimeout  = 10 * time.Second // until every replica shows the ledger
 	catchTimeout = 15 * time.Second // until every replica shows what the primary holds, at the end
+	walTimeout   = 2 * time.Second  // until a commit that did not wait for its WAL is in it
 	closeTimeout = 10 * time.Second // of removing the ledger
 )
 

@@ -22,7 +22,8 @@ type ledger struct {
 // marker is the stream of the row that says that a run uses the ledger. No probe has an empty name.
 const marker = ""
 
-// maxSeen bounds how many sequence numbers one slot of a pinned probe returns.
+// maxSeen bounds how many sequence numbers one answer to a pinned probe holds. A slot asks until it has all of them: a
+// member that seems not to show a write that it holds would seem to lag.
 const maxSeen = 5000
 
 // timelineSQL is the timeline that a server is on. The control file's is stale after a promotion, until a checkpoint.
@@ -74,15 +75,18 @@ IF to_regprocedure('failoverdrill.look_1(text, text, bigint, text, bigint, bigin
 END IF;
 END $ddl$`
 
-// dropSQL takes away only what drill made, and only when no other run uses it. Someone else's object in the schema, or
-// a role that could not make the schema again, keeps the schema.
+// dropSQL takes away only what drill made, and only when no other run uses it. The schema stays when someone else's object
+// is in it, when it is someone else's, or when the role could not make it again.
 const dropSQL = `DO $ddl$ BEGIN
 IF NOT EXISTS (SELECT FROM failoverdrill.ledger) THEN
   DROP TABLE failoverdrill.ledger;` + dropChecksSQL + `
   DROP FUNCTION IF EXISTS failoverdrill.look_1(text, text, bigint, text, bigint, bigint);
   DROP FUNCTION IF EXISTS failoverdrill.write_1(text, text, bigint);
   IF has_database_privilege(current_database(), 'CREATE') THEN
-    DROP SCHEMA failoverdrill;
+    BEGIN
+      DROP SCHEMA failoverdrill;
+    EXCEPTION WHEN dependent_objects_still_exist OR insufficient_privilege THEN NULL;
+    END;
   END IF;
 END IF;
 END $ddl$`
@@ -246,7 +250,20 @@ func (l ledger) look(ctx context.Context, s *session, stream string, seq int64, 
 		}
 	}
 	w.seen, err = sequences(string(row[5]))
+	for more := w.seen; err == nil && len(more) == maxSeen; w.seen = append(w.seen, more...) {
+		more, err = l.shows(ctx, s, shown, more[len(more)-1])
+	}
 	return w, err
+}
+
+// shows reads more of the writes of a stream that the server shows.
+func (l ledger) shows(ctx context.Context, s *session, stream string, after int64) ([]int64, error) {
+	row, err := s.row(ctx, `SELECT ARRAY(SELECT seq FROM failoverdrill.ledger
+		WHERE run = $1 AND stream = $2 AND seq > $3 ORDER BY seq LIMIT $4)`, l.run, stream, strconv.FormatInt(after, 10), strconv.Itoa(maxSeen))
+	if err != nil {
+		return nil, err
+	}
+	return sequences(string(row[0]))
 }
 
 func readWord(row [][]byte) (word, error) {

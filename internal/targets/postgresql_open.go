@@ -2,7 +2,6 @@ package targets
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -33,7 +32,7 @@ func (t *postgreSQL) Open(ctx context.Context) ([]drill.Member, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := t.checkConnections(known); err != nil {
+	if err := t.checkConnections(ctx, known); err != nil {
 		return nil, err
 	}
 	if err := t.makeLedger(ctx, known, primary); err != nil {
@@ -146,7 +145,6 @@ type known struct {
 	sess       *session
 	recovering bool
 	timeline   int64
-	free       int // connections that this role may still open
 	user       string
 	database   string
 	started    string
@@ -172,15 +170,6 @@ func members(all []known) []drill.Member {
 }
 
 const knowSQL = `SELECT pg_is_in_recovery(), coalesce(` + timelineSQL + `, 0),
-  least(
-    current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
-      - coalesce(current_setting('reserved_connections', true), '0')::int - (SELECT sum(numbackends) FROM pg_stat_database)::int,
-    (SELECT CASE WHEN r.rolconnlimit >= 0 THEN r.rolconnlimit -
-        (SELECT count(*) FROM pg_stat_activity a WHERE a.usename = current_user)::int END
-      FROM pg_roles r WHERE r.rolname = current_user),
-    (SELECT CASE WHEN d.datconnlimit >= 0 THEN d.datconnlimit -
-        (SELECT s.numbackends FROM pg_stat_database s WHERE s.datid = d.oid) END
-      FROM pg_database d WHERE d.datname = current_database())),
   current_user, current_database(), extract(epoch FROM pg_postmaster_start_time())`
 
 // ask opens a session to the pod and asks who it is. The caller closes the session.
@@ -197,11 +186,8 @@ func (t *postgreSQL) ask(ctx context.Context, pod *corev1.Pod) (known, error) {
 		sess.close()
 		return k, t.dial.scrub(err)
 	}
-	k.recovering, k.user, k.database, k.started = truth(row[0]), string(row[3]), string(row[4]), string(row[5])
-	var bad, worse error
-	k.timeline, bad = strconv.ParseInt(string(row[1]), 10, 64)
-	k.free, worse = strconv.Atoi(string(row[2]))
-	if err := errors.Join(bad, worse); err != nil {
+	k.recovering, k.user, k.database, k.started = truth(row[0]), string(row[2]), string(row[3]), string(row[4])
+	if k.timeline, err = strconv.ParseInt(string(row[1]), 10, 64); err != nil {
 		sess.close()
 		return k, err
 	}
@@ -281,19 +267,6 @@ func nobody(names []string) string {
 	return list(names)
 }
 
-// checkConnections makes sure that drill cannot be what takes the last connection. Every member may become the primary.
-func (t *postgreSQL) checkConnections(all []known) error {
-	need := t.sessions() + t.freshSessions() + t.checkClients() + 3 // beside the pinned session, which is open: one to ask, one to read back, one being closed
-	for _, k := range all {
-		if k.free < need {
-			return t.refuse("too_few_connections", nil,
-				"%s has %d connections left for user %q; at write_rate = %d and fresh_rate = %d drill may need %d while a failover lasts, %d of them for invariants. Lower them, or raise max_connections or the limits of the role and the database",
-				k.pod.Name, max(k.free, 0), k.user, t.spec.WriteRate, t.spec.FreshRate, need, t.checkClients())
-		}
-	}
-	return nil
-}
-
 // makeLedger creates the ledger on the primary and waits until every replica shows it.
 func (t *postgreSQL) makeLedger(ctx context.Context, all []known, primary int) error {
 	ctx, cancel := context.WithTimeout(ctx, showTimeout)
@@ -346,7 +319,7 @@ func (t *postgreSQL) figures(replica, primary known) string {
 		return "the primary no longer answers"
 	}
 	defer now.sess.close()
-	head, err := now.sess.row(ctx, `SELECT pg_current_wal_lsn()`)
+	head, err := now.sess.row(ctx, `SELECT pg_current_wal_lsn(), clock_timestamp()`)
 	if err != nil {
 		return "the primary no longer answers"
 	}
@@ -355,13 +328,23 @@ func (t *postgreSQL) figures(replica, primary known) string {
 		return "it no longer answers"
 	}
 	defer then.sess.close()
+	// Both times are by the primary's clock: a transaction carries the time of its commit.
 	row, err := then.sess.row(ctx, `SELECT coalesce(pg_last_wal_receive_lsn()::text, 'nothing'), coalesce(pg_last_wal_replay_lsn()::text, 'nothing'),
-		coalesce(pg_wal_lsn_diff($1, pg_last_wal_replay_lsn())::text, 'unknown'), pg_is_wal_replay_paused(), EXISTS (SELECT FROM pg_stat_wal_receiver)`,
-		string(head[0]))
+		coalesce(pg_wal_lsn_diff($1, pg_last_wal_replay_lsn())::text, 'unknown'), pg_is_wal_replay_paused(), EXISTS (SELECT FROM pg_stat_wal_receiver),
+		round(extract(epoch FROM $2::timestamptz - pg_last_xact_replay_timestamp())::numeric, 1), round((`+exporterLagSQL+`)::numeric, 1)`,
+		string(head[0]), string(head[1]))
 	if err != nil {
 		return "it no longer answers"
 	}
-	text := fmt.Sprintf("it has received up to %s and replayed up to %s, %s bytes behind the primary", row[0], row[1], row[2])
+	text := ""
+	if row[5] != nil {
+		text = fmt.Sprintf("it is %s s behind, by the newest transaction that it shows", row[5])
+		if row[6] != nil {
+			text += fmt.Sprintf("; your dashboard's query says %s s", row[6])
+		}
+		text += "; "
+	}
+	text += fmt.Sprintf("it has received up to %s and replayed up to %s, %s bytes behind the primary", row[0], row[1], row[2])
 	if truth(row[3]) {
 		text += "; its replay is paused"
 	}

@@ -2,11 +2,13 @@ package targets
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
@@ -349,12 +351,26 @@ func TestRefusals(t *testing.T) {
 		l.lead(l.pair.First, l.pair.Second, "uid-0", "uid-1")
 	})
 	t.Run("too few connections", func(t *testing.T) {
-		refused(t, l.target(func(s *postgresqlSpec) { s.WriteRate = 200 }), "too_few_connections", "write_rate = 200", "203")
+		refused(t, l.target(func(s *postgresqlSpec) { s.WriteRate = 200 }), "too_few_connections", "write_rate = 200", "203",
+			"max_connections is 100, with 3 reserved for superusers")
 	})
 	t.Run("role has a connection limit", func(t *testing.T) {
 		l.pair.First.Exec("ALTER ROLE app CONNECTION LIMIT 10")
-		refused(t, l.target(), "too_few_connections", `"app"`)
+		refused(t, l.target(), "too_few_connections", `the CONNECTION LIMIT of role "app" is 10, with 1 in use`, "orders-0 has 9 connections left")
 		l.pair.First.Exec("ALTER ROLE app CONNECTION LIMIT -1")
+	})
+	t.Run("database has a connection limit", func(t *testing.T) {
+		l.pair.First.Exec("ALTER DATABASE orders CONNECTION LIMIT 20")
+		refused(t, l.target(), "too_few_connections", `the CONNECTION LIMIT of database "orders" is 20, with 1 in use`)
+		l.pair.First.Exec("ALTER DATABASE orders CONNECTION LIMIT -1")
+	})
+	t.Run("others use the replica's connections", func(t *testing.T) {
+		for range 45 {
+			conn, err := pgconn.Connect(t.Context(), fmt.Sprintf("postgres://postgres@%s/postgres?sslmode=disable", l.pair.Second.Address()))
+			require.NoError(t, err)
+			defer func() { _ = conn.Close(context.Background()) }()
+		}
+		refused(t, l.target(), "too_few_connections", "orders-1 has 51 connections left", "46 in use", "may need 53")
 	})
 	t.Run("no right to create", func(t *testing.T) {
 		l.pair.First.Exec("CREATE ROLE guest LOGIN PASSWORD 'guest-password'")
@@ -377,7 +393,8 @@ func TestRefusals(t *testing.T) {
 	})
 	t.Run("replica behind", func(t *testing.T) {
 		l.pair.Second.PauseReplay()
-		refused(t, l.target(), "replica_behind", "orders-1", "bytes behind", "replay is paused")
+		refused(t, l.target(), "replica_behind", "orders-1", "s behind, by the newest transaction that it shows; your dashboard's query says",
+			"bytes behind", "replay is paused")
 		l.pair.Second.ResumeReplay()
 	})
 	t.Run("two primaries", func(t *testing.T) {

@@ -161,6 +161,7 @@ func (t *postgreSQL) catchUp(ctx context.Context, k known, want map[string]drill
 	}()
 	wait, cancel := context.WithTimeout(ctx, catchTimeout)
 	defer cancel()
+	var since time.Time // when it first said so
 	for ; wait.Err() == nil; pause(wait, pinnedInterval) {
 		if sess == nil {
 			again, err := t.ask(wait, k.pod)
@@ -184,7 +185,10 @@ func (t *postgreSQL) catchUp(ctx context.Context, k known, want map[string]drill
 			sess = nil
 			continue
 		}
-		if caught && shows(last, want) {
+		if caught && since.IsZero() {
+			since = time.Now()
+		}
+		if caught && (shows(last, want) || time.Since(since) > walTimeout) {
 			break
 		}
 	}

@@ -23,6 +23,7 @@ const (
 	secondName, secondAddr = "orders-1", "127.0.0.2"
 	serviceAddr            = "127.0.0.3"
 	streamAddr             = "127.0.0.4"
+	proxyAddr              = "127.0.0.5"
 )
 
 // Pair is a primary and its standby. Service stands for the writable Service: it sends new connections to one member.
@@ -33,7 +34,8 @@ type Pair struct {
 	Service       *Relay
 	Stream        *Relay
 
-	t testing.TB
+	t   testing.TB
+	dir string
 }
 
 // Start makes a pair and waits until the standby streams. The test fails when PostgreSQL is not installed. Everything
@@ -47,7 +49,7 @@ func Start(t testing.TB) *Pair {
 			t.Fatal(err)
 		}
 	}
-	p := &Pair{t: t, Port: freePort(t)}
+	p := &Pair{t: t, dir: dir, Port: freePort(t)}
 	p.First = newServer(t, firstName, firstAddr, p.Port, dir)
 	p.Second = newServer(t, secondName, secondAddr, p.Port, dir)
 	p.Service = NewRelay(t, p.address(serviceAddr))
@@ -81,6 +83,19 @@ func (p *Pair) Rejoin() {
 	p.follow(p.First, p.Second)
 }
 
+// Autopsy starts what the killed first member has left behind, alone and at another port, so that a test can read what
+// it had committed.
+func (p *Pair) Autopsy() *Server {
+	p.t.Helper()
+	dead := newServer(p.t, p.First.Name+"-dead", firstAddr, freePort(p.t), p.dir)
+	if err := os.Rename(p.First.data, dead.data); err != nil {
+		p.t.Fatal(err)
+	}
+	dead.configure()
+	dead.Start()
+	return dead
+}
+
 // Split leaves two primaries: the standby is promoted and the first primary goes on.
 func (p *Pair) Split() {
 	p.t.Helper()
@@ -111,7 +126,7 @@ func freePort(t testing.TB) int {
 			return port
 		}
 	}
-	t.Fatal("no port is free on all four loopback addresses")
+	t.Fatal("no port is free on all five loopback addresses")
 	return 0
 }
 
@@ -123,7 +138,7 @@ func tryPort(t testing.TB) (int, bool) {
 	}
 	defer first.Close()
 	port := first.Addr().(*net.TCPAddr).Port
-	for _, ip := range []string{secondAddr, serviceAddr, streamAddr} {
+	for _, ip := range []string{secondAddr, serviceAddr, streamAddr, proxyAddr} {
 		l, err := net.Listen("tcp", net.JoinHostPort(ip, strconv.Itoa(port)))
 		if err != nil {
 			return 0, false

@@ -19,6 +19,9 @@ type Relay struct {
 	thawed chan struct{} // closed while bytes may pass
 	links  map[*link]struct{}
 	closed bool
+	worst  time.Duration // how late bytes went on that were held back
+	passed time.Time     // when the last bytes from the server had come that went on to the client
+	kept   time.Time     // when the first ones had come that did not
 }
 
 // link is one connection through the relay.
@@ -63,18 +66,33 @@ func (r *Relay) Addr() string { return r.listener.Addr().String() }
 // address closes new ones.
 func (r *Relay) Route(address string) { r.mu.Lock(); defer r.mu.Unlock(); r.target = address }
 
-// Delay holds back every byte from the server for d.
-func (r *Relay) Delay(d time.Duration) { r.mu.Lock(); defer r.mu.Unlock(); r.delay = d }
+// Delay holds back every byte from the server for d, however many there are: bytes that come later do not wait for those.
+func (r *Relay) Delay(d time.Duration) { r.mu.Lock(); defer r.mu.Unlock(); r.delay, r.worst = d, 0 }
 
 // Freeze lets nothing pass until Thaw, without closing anything: a black hole, after which everything is delivered as
 // TCP would retransmit it.
-func (r *Relay) Freeze() { r.mu.Lock(); defer r.mu.Unlock(); r.thawed = make(chan struct{}) }
+func (r *Relay) Freeze() Moment {
+	return moment(func() { r.mu.Lock(); defer r.mu.Unlock(); r.thawed = make(chan struct{}) })
+}
 
 // Thaw undoes Freeze.
-func (r *Relay) Thaw() { r.mu.Lock(); defer r.mu.Unlock(); close(r.thawed) }
+func (r *Relay) Thaw() Moment {
+	return moment(func() { r.mu.Lock(); defer r.mu.Unlock(); close(r.thawed) })
+}
+
+// Late is how much later than by the delay bytes went on at worst, since the delay was set.
+func (r *Relay) Late() time.Duration { r.mu.Lock(); defer r.mu.Unlock(); return r.worst }
 
 // Cut closes every connection and drops what is on its way. New ones are taken again.
-func (r *Relay) Cut() {
+func (r *Relay) Cut() Moment { return moment(r.cut) }
+
+// Sever is Cut, and closes new connections too.
+func (r *Relay) Sever() Moment {
+	r.Route("")
+	return r.Cut()
+}
+
+func (r *Relay) cut() {
 	r.mu.Lock()
 	links := r.links
 	r.links = map[*link]struct{}{}
@@ -121,8 +139,8 @@ func (r *Relay) serve(client net.Conn) {
 	up, down := make(chan chunk, backlog), make(chan chunk, backlog)
 	pumps.Go(func() { r.read(l, client, up, false) })
 	pumps.Go(func() { r.read(l, server, down, true) })
-	pumps.Go(func() { defer l.close(); r.write(l, server, up) })
-	pumps.Go(func() { defer l.close(); r.write(l, client, down) })
+	pumps.Go(func() { defer l.close(); r.write(l, server, up, false) })
+	pumps.Go(func() { defer l.close(); r.write(l, client, down, true) })
 	<-l.done
 	server.Close()
 	pumps.Wait()
@@ -132,8 +150,8 @@ func (r *Relay) serve(client net.Conn) {
 const backlog = 4096
 
 type chunk struct {
-	due   time.Time
-	bytes []byte
+	come, due time.Time
+	bytes     []byte
 }
 
 // read goes on while earlier bytes wait. Its channel ends with the connection, so that what came before still passes.
@@ -143,7 +161,8 @@ func (r *Relay) read(l *link, from net.Conn, chunks chan<- chunk, delayed bool) 
 		buf := make([]byte, 32<<10)
 		n, err := from.Read(buf)
 		if n > 0 {
-			c := chunk{due: time.Now(), bytes: buf[:n]}
+			now := time.Now()
+			c := chunk{come: now, due: now, bytes: buf[:n]}
 			if delayed {
 				r.mu.Lock()
 				c.due = c.due.Add(r.delay)
@@ -161,15 +180,34 @@ func (r *Relay) read(l *link, from net.Conn, chunks chan<- chunk, delayed bool) 
 	}
 }
 
-func (r *Relay) write(l *link, to net.Conn, chunks <-chan chunk) {
+func (r *Relay) write(l *link, to net.Conn, chunks <-chan chunk, delayed bool) {
 	for c := range chunks {
 		if !r.hold(l, c.due) {
+			r.note(delayed, func() { r.kept = c.come })
 			return
 		}
 		if _, err := to.Write(c.bytes); err != nil {
+			r.note(delayed, func() { r.kept = c.come })
 			return
 		}
+		r.note(delayed, func() { r.passed, r.kept, r.worst = c.come, time.Time{}, max(r.worst, time.Since(c.due)) })
 	}
+}
+
+func (r *Relay) note(delayed bool, what func()) {
+	if delayed {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		what()
+	}
+}
+
+// Edge is where a cut went through what came from the server: when the last bytes came that went on to the client, and
+// when the first ones that did not; that is zero when there were none.
+func (r *Relay) Edge() (passed, kept time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.passed, r.kept
 }
 
 // hold waits until the bytes are due and nothing is frozen; it is false when the link is gone.

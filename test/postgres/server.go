@@ -30,6 +30,7 @@ autovacuum = off
 shared_buffers = 16MB
 max_connections = 100
 wal_keep_size = 64MB
+track_commit_timestamp = on
 wal_receiver_status_interval = 1s
 wal_retrieve_retry_interval = 200ms
 hot_standby = on
@@ -69,7 +70,7 @@ func newServer(t testing.TB, name, ip string, port int, dir string) *Server {
 			t.Fatal(err)
 		}
 	}
-	t.Cleanup(s.Kill)
+	t.Cleanup(func() { s.Kill() })
 	return s
 }
 
@@ -179,7 +180,11 @@ func (s *Server) Start() {
 }
 
 // Kill ends the server and all of its processes at once, as a container runtime would.
-func (s *Server) Kill() { s.signal(syscall.SIGKILL); s.gone() }
+func (s *Server) Kill() Moment {
+	m := moment(func() { s.signal(syscall.SIGKILL) })
+	s.gone()
+	return m
+}
 
 // Freeze stops all of the server's processes; connections stay open and nothing answers.
 func (s *Server) Freeze() { s.signal(syscall.SIGSTOP) }
@@ -215,6 +220,36 @@ func (s *Server) gone() {
 func (s *Server) Promote() {
 	s.t.Helper()
 	s.run("pg_ctl", "promote", "-D", s.data, "-w", "-t", "20")
+}
+
+// PromoteAt makes a standby the primary and returns when it became one: after the last time that it said that it was in
+// recovery, and before the first time that it did not.
+func (s *Server) PromoteAt() Moment {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	conn, err := pgconn.Connect(ctx, fmt.Sprintf("postgres://postgres@%s/postgres?sslmode=disable", s.Address()))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	ask := func(sql string) string {
+		results, err := conn.Exec(ctx, sql).ReadAll()
+		if err != nil {
+			s.t.Fatalf("%s: %s: %v", s.Name, sql, err)
+		}
+		return string(results[0].Rows[0][0])
+	}
+	m := Moment{Before: time.Now()}
+	ask("SELECT pg_promote(false)")
+	for {
+		asked := time.Now()
+		if ask("SELECT pg_is_in_recovery()") == "f" {
+			m.After = time.Now()
+			return m
+		}
+		m.Before = asked
+	}
 }
 
 // PauseReplay lets a standby receive the stream and show none of it.
