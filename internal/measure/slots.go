@@ -54,22 +54,34 @@ type extra struct {
 
 var noExtra = &extra{} // never written to
 
-// traits keeps each trait once.
-type traits map[trait]*trait
+// traits keeps each trait once, those of a probe together: it has few, and its slots come with one of them after the
+// other, so looking at each is cheaper than hashing all of a sample.
+type traits map[string][]*trait
 
 // slot makes a slot of a sample.
 func (t traits) slot(s drill.Sample) slot {
-	key := trait{s.Probe, s.Class, s.Member, s.Outcome, s.Signal, s.Write, s.By, s.Role, s.Epoch}
-	shared := t[key]
-	if shared == nil {
-		shared = &key
-		t[key] = shared
-	}
+	shared := t.of(trait{s.Probe, s.Class, s.Member, s.Outcome, s.Signal, s.Write, s.By, s.Role, s.Epoch})
 	more := noExtra
 	if s.Reading != nil || s.Op != nil || s.Valued || s.Value != 0 {
 		more = &extra{s.Reading, s.Op, s.Value, s.Valued}
 	}
 	return slot{Scheduled: s.Scheduled, Sent: s.Sent, Done: s.Done, Slot: s.Slot, trait: shared, extra: more}
+}
+
+// of is the one trait that is like this one. The newest comes first.
+func (t traits) of(like trait) *trait {
+	all := t[like.Probe]
+	for i, known := range all {
+		if *known == like {
+			copy(all[1:i+1], all[:i])
+			all[0] = known
+			return known
+		}
+	}
+	known := new(trait)
+	*known = like
+	t[like.Probe] = slices.Insert(all, 0, known)
+	return known
 }
 
 // Lateness is how much later than scheduled the slot was sent.

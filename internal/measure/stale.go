@@ -33,14 +33,19 @@ type late struct {
 
 // lateOn walks through a member's answers in the order in which they came.
 func (r *run) lateOn(p *probe, journal []slot) late {
-	answers := slices.DeleteFunc(slices.Clone(p.slots), func(s slot) bool { return s.Reading == nil })
-	slices.SortStableFunc(answers, func(a, b slot) int { return cmp.Compare(a.Done, b.Done) })
+	var answers []*slot
+	for i := range p.slots {
+		if p.slots[i].Reading != nil {
+			answers = append(answers, &p.slots[i])
+		}
+	}
+	slices.SortStableFunc(answers, func(a, b *slot) int { return cmp.Compare(a.Done, b.Done) })
 	var l late
 	var asked drill.Offset // when the member, as a replica, was last asked before
 	shown := make([]bool, len(journal))
 	for _, a := range answers {
 		for _, seq := range a.Reading.Seen {
-			i, ok := slices.BinarySearchFunc(journal, seq, func(s slot, seq int64) int { return cmp.Compare(s.Slot, seq) })
+			i, ok := find(journal, seq)
 			if !ok || shown[i] {
 				continue
 			}
@@ -62,6 +67,14 @@ func (r *run) lateOn(p *probe, journal []slot) late {
 		}
 	}
 	return l
+}
+
+// find looks a number up in a journal. Most begin with the first slot and miss none.
+func find(journal []slot, seq int64) (int, bool) {
+	if seq >= 0 && seq < int64(len(journal)) && journal[seq].Slot == seq {
+		return int(seq), true
+	}
+	return slices.BinarySearchFunc(journal, seq, func(s slot, seq int64) int { return cmp.Compare(s.Slot, seq) })
 }
 
 // note takes a write that the member did not show when it was asked, and had shown by the time of a later answer.
