@@ -7,6 +7,7 @@ VERSION       ?= $(shell git describe --tags --always --dirty 2>/dev/null || ech
 # Named by its content, and only when it is built: the server restarts when drill changed, and only then.
 IMAGE          = failoverdrill/drill:dev-$(shell sha256sum bin/drill | cut -c1-12)
 GOLANGCI      := v2.15.0
+K6            := v1.8.1
 LAB           := test/lab/lab.sh
 DEMO          := deploy/demo/demo.sh
 export KUBECONFIG := $(CURDIR)/test/lab/kubeconfig
@@ -55,6 +56,14 @@ truth: ## The truth tests that take minutes: what drill publishes, against what 
 	go test -tags truth -count 1 -timeout 5m -v -run TestALongRunStaysSmall ./internal/runner # 10 minutes of virtual time, and the memory that they take
 	go test -tags truth -count 1 -timeout 10m -v -run '^TestTruth' ./internal/targets # against a real PostgreSQL pair
 
+bench: .tools/k6-$(K6) ## What drill costs, beside other tools on the same work (12 minutes; the machine should do nothing else)
+	test/postgres/install.sh
+	K6=$(CURDIR)/$< go test -tags bench -count 1 -timeout 20m -v ./test/bench
+
+.tools/k6-$(K6):
+	GOBIN=$(CURDIR)/.tools go install go.k6.io/k6@$(K6)
+	mv .tools/k6 $@
+
 smoke: ## The shipped drills in kind, asserted on their reports; reports and JUnit in .ci/out
 	$(MAKE) --no-print-directory lab
 	$(DEMO) up fast
@@ -69,10 +78,10 @@ lint: .tools/golangci-lint-$(GOLANGCI) ## golangci-lint, with depguard holding t
 	mv .tools/golangci-lint $@
 
 fmt: ## Format the Go code
-	gofmt -w cmd internal deploy test/e2e test/postgres test/truth
+	gofmt -w cmd internal deploy test/bench test/e2e test/postgres test/truth
 
 check: lint test ## What must hold before a push
-	test -z "$$(gofmt -l cmd internal deploy test/e2e test/postgres test/truth)"
+	test -z "$$(gofmt -l cmd internal deploy test/bench test/e2e test/postgres test/truth)"
 	bin/drill validate drills
 
-.PHONY: help build image lab lab-down install demo demo-schedule test truth smoke lint fmt check
+.PHONY: help build image lab lab-down install demo demo-schedule test truth bench smoke lint fmt check
