@@ -28,7 +28,7 @@ func TestNobodyMakesATrialInAnothersName(t *testing.T) {
 
 	// In her name nobody but the server, and in his own name nobody within a series.
 	_, err = kube.NewRuns(bob.Dynamic, ns).CreateTrial(ctx, first)
-	require.ErrorContains(t, err, "spec.requester")
+	require.Equal(t, "forbidden", refusal(t, err).Code)
 	forged := *first
 	forged.Spec.Requester = his
 	_, err = kube.NewRuns(bob.Dynamic, ns).CreateTrial(ctx, &forged)

@@ -114,7 +114,7 @@ func TestCompareNamesItsNumbers(t *testing.T) {
 // the mean, as dashboards have it, gives many more.
 func TestFalseAlarms(t *testing.T) {
 	r := rand.New(rand.NewPCG(2026, 11))
-	const comparisons = 3000
+	const comparisons = 1500
 	run := func() drill.Trial {
 		s := 10 + 5*r.ExpFloat64() // skewed, as recoveries are
 		one := trials(s)[0]

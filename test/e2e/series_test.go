@@ -24,6 +24,15 @@ func twice(t *testing.T) string {
 		`timeout = "10m"`, "timeout = \"10m\"\n  repeat  = 2\n  stagger = \"8s\"")
 }
 
+// begun waits until a runner has claimed the run.
+func begun(t *testing.T, c *kube.Client, name string) {
+	t.Helper()
+	eventually(t, time.Minute, "the trial begins", func() (bool, string) {
+		r := record(t, c, name)
+		return r.Status.Phase == kube.PhaseRunning, string(r.Status.Phase)
+	})
+}
+
 // TestSeries runs a series through a restart of the server in its middle. It goes red when the server's proceed is
 // emptied (the second trial never comes).
 func TestSeries(t *testing.T) {
@@ -34,7 +43,7 @@ func TestSeries(t *testing.T) {
 	cmd := start(t, "run", twice(t), "--report", "json="+filepath.Join(dir, "TestSeries-{trial}.json"),
 		"--report", "json="+filepath.Join(dir, "TestSeries.json"), "--report", "junit="+filepath.Join(dir, "TestSeries.xml"))
 	first := newest(t, c, since)
-	injected(t, c, first.Name)
+	begun(t, c, first.Name)
 	require.NoError(t, c.CoreV1().Pods(kube.Namespace).DeleteCollection(context.Background(), metav1.DeleteOptions{},
 		metav1.ListOptions{LabelSelector: "app.kubernetes.io/component=server"}))
 	require.Zero(t, cmd.wait(t, 2*runLimit))
@@ -81,10 +90,7 @@ func TestSeriesInterrupted(t *testing.T) {
 	since := time.Now()
 	cmd := start(t, "run", twice(t))
 	first := newest(t, c, since)
-	eventually(t, time.Minute, "the trial begins", func() (bool, string) {
-		r := record(t, c, first.Name)
-		return r.Status.Phase == kube.PhaseRunning, string(r.Status.Phase)
-	})
+	begun(t, c, first.Name)
 	require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
 	require.Equal(t, 13, cmd.wait(t, time.Minute))
 	require.Contains(t, cmd.stderr.String(), "The series ended after trial 1 of 2")
