@@ -53,7 +53,7 @@ func recomputed(t *testing.T, rep drill.Report) {
 	require.NoError(t, err)
 	for _, where := range [][]string{nil, {"--local"}} {
 		again := start(t, append([]string{"report", rep.Run.ID, "--recompute", "--format", "json"}, where...)...)
-		require.Zero(t, again.wait(t, time.Minute), "%s", where)
+		require.NoError(t, again.Wait(), "%s: %s", where, again.stderr.String())
 		require.JSONEq(t, string(want), again.stdout.String())
 	}
 }
