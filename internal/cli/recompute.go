@@ -62,19 +62,7 @@ func recomputeRun(ctx context.Context, env *Env, cluster clusterFlags, meant str
 	if local {
 		return recomputeLocal(ctx, env, meant)
 	}
-	client, err := cluster.connect()
-	if err != nil {
-		return computed{}, err
-	}
-	runs, err := kube.NewRuns(client.Dynamic, kube.Namespace).List(ctx)
-	if err != nil {
-		return computed{}, err
-	}
-	run, err := finishedRun(runs, meant)
-	if err != nil {
-		return computed{}, err
-	}
-	raw, err := kube.NewDetails(client, kube.Namespace).Load(ctx, run)
+	run, raw, err := clusterDetail(ctx, cluster, meant)
 	if err != nil {
 		return computed{}, err
 	}
@@ -85,19 +73,26 @@ func recomputeRun(ctx context.Context, env *Env, cluster clusterFlags, meant str
 	return c.compare(run.Status.Report)
 }
 
+// clusterDetail is a recorded run with its detail.
+func clusterDetail(ctx context.Context, cluster clusterFlags, meant string) (*kube.DrillRun, []byte, error) {
+	client, err := cluster.connect()
+	if err != nil {
+		return nil, nil, err
+	}
+	runs, err := kube.NewRuns(client.Dynamic, kube.Namespace).List(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	run, err := finishedRun(runs, meant)
+	if err != nil {
+		return nil, nil, err
+	}
+	raw, err := kube.NewDetails(client, kube.Namespace).Load(ctx, run)
+	return run, raw, err
+}
+
 func recomputeLocal(ctx context.Context, env *Env, meant string) (computed, error) {
-	recorded, err := findReport(ctx, env, clusterFlags{}, meant, true)
-	if err != nil {
-		return computed{}, err
-	}
-	folder, err := history.DefaultFolder(env.Getenv)
-	if err != nil {
-		return computed{}, err
-	}
-	raw, err := folder.Detail(recorded.Run.ID)
-	if errors.Is(err, fs.ErrNotExist) {
-		return computed{}, fmt.Errorf("there is no detail of run %s on this machine. If it is in the cluster, leave out --local", recorded.Run.ID)
-	}
+	recorded, raw, err := localDetail(ctx, env, meant)
 	if err != nil {
 		return computed{}, err
 	}
@@ -110,6 +105,23 @@ func recomputeLocal(ctx context.Context, env *Env, meant string) (computed, erro
 		return computed{}, err
 	}
 	return c.compare(text)
+}
+
+// localDetail is a report in this machine's own history with its detail.
+func localDetail(ctx context.Context, env *Env, meant string) (drill.Report, []byte, error) {
+	recorded, err := findReport(ctx, env, clusterFlags{}, meant, true)
+	if err != nil {
+		return recorded, nil, err
+	}
+	folder, err := history.DefaultFolder(env.Getenv)
+	if err != nil {
+		return recorded, nil, err
+	}
+	raw, err := folder.Detail(recorded.Run.ID)
+	if errors.Is(err, fs.ErrNotExist) {
+		return recorded, nil, fmt.Errorf("there is no detail of run %s on this machine. If it is in the cluster, leave out --local", recorded.Run.ID)
+	}
+	return recorded, raw, err
 }
 
 func compute(raw []byte) (computed, error) {
