@@ -45,10 +45,13 @@ func lateness(slots []slot, from, to int) time.Duration {
 //
 // It ended before the first up slot was answered, whatever that slot's lateness was. It ended after the last down
 // slot's turn; but a reply that waited in our own process looks slow, so the lower bound gives way by the lateness
-// around it, up to Δ: a slot that is down is at most Δ late by definition. Unknown slots between the two widen the
-// interval by themselves. Without unknown slots the width is at most 2Δ + L.
+// around it, up to Δ: a slot that is down is at most Δ late by definition. Unknown slots between the two have taken up
+// our lateness, and widen the interval by themselves. Without unknown slots the width is at most 2Δ + L.
 func (o outage) endBounds(slots []slot, g gauge) (lower, upper drill.Offset) {
-	slack := min(lateness(slots, o.last, o.up+1), g.delta)
+	slack := time.Duration(0)
+	if o.up == o.last+1 {
+		slack = min(lateness(slots, o.last, o.up+1), g.delta)
+	}
 	return slots[o.last].Scheduled.Add(-slack), slots[o.up].Done
 }
 

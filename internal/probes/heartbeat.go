@@ -35,7 +35,7 @@ func heartbeat(ctx context.Context, clock drill.Clock, stalled func(drill.Stall)
 	if err := unix.TimerfdSettime(fd, 0, &unix.ItimerSpec{Interval: every, Value: every}, nil); err != nil {
 		return fmt.Errorf("set the heartbeat's timer: %w", err)
 	}
-	stop := context.AfterFunc(ctx, func() { _ = timer.SetReadDeadline(time.Unix(1, 0)) }) // long past
+	stop := context.AfterFunc(ctx, func() { _ = timer.SetReadDeadline(time.Now()) })
 	defer stop()
 
 	last, slept := clock.Now(), sleep()

@@ -154,9 +154,9 @@ func (w watched) judge() verdict {
 		miss("[%v, %v] misses the truth [%v, %v]", lower, upper, least, most)
 	}
 	within := length(rec.UpWithin)
-	v.allowed = 2*w.info.Interval + within + w.lateness(w.broke.before.Add(lower), w.broke.before.Add(upper)) + w.broke.after.Sub(w.broke.before)
+	v.allowed = 2*w.info.Interval + within + w.lateness(w.broke.before.Add(lower), w.broke.before.Add(upper), within) + w.broke.after.Sub(w.broke.before)
 	if rec.Outcome == drill.OutcomeNoImpact {
-		v.allowed = 2*w.info.Interval + within + w.lateness(w.steady, w.until())
+		v.allowed = 2*w.info.Interval + within + w.lateness(w.steady, w.until(), within)
 	}
 	if upper-lower > v.allowed+grain {
 		miss("[%v, %v] is %v wide, and may be %v", lower, upper, upper-lower, v.allowed)
@@ -167,8 +167,9 @@ func (w watched) judge() verdict {
 	return v
 }
 
-// lateness is the worst of drill's own in a stretch: of the slots of its schedule, or what it did not run at all.
-func (w watched) lateness(from, to drill.Offset) time.Duration {
+// lateness is the worst of drill's own in a stretch: of the slots of its schedule, of those that were under way when it
+// stalled and could still have been up, which it could judge only at the stall's end, or what it did not run at all.
+func (w watched) lateness(from, to drill.Offset, within time.Duration) time.Duration {
 	var worst, missed time.Duration
 	from, to = from.Add(-w.info.Interval), to.Add(w.info.Interval)
 	for _, s := range w.samples {
@@ -176,8 +177,16 @@ func (w watched) lateness(from, to drill.Offset) time.Duration {
 		if s.Outcome == drill.OutcomeUnsent || s.Outcome == drill.OutcomeBlocked {
 			sent = s.Done
 		}
-		if s.Scheduled <= to && sent >= from {
+		if s.Scheduled > to || s.Done < from {
+			continue
+		}
+		if sent >= from {
 			worst = max(worst, sent.Sub(s.Scheduled))
+		}
+		for _, stall := range w.stalls {
+			if waited := stall.From.Sub(s.Scheduled); waited >= 0 && waited <= within && s.Done >= stall.To {
+				worst = max(worst, stall.To.Sub(s.Scheduled))
+			}
 		}
 	}
 	for _, s := range w.stalls {

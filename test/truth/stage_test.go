@@ -95,13 +95,13 @@ func (s *stage) run(t *testing.T, name string, args ...string) {
 	c := exec.Command(name, args...)
 	var out bytes.Buffer
 	c.Stdout, c.Stderr = &out, &out
-	require.NoError(t, s.start(c, false))
+	require.NoError(t, s.start(c, 0))
 	require.NoError(t, c.Wait(), "%s %v: %s", name, args, &out)
 }
 
-// start starts a command in the namespace, from a thread that ends with it. One that goes first gets a processor before
-// any ordinary process.
-func (s *stage) start(c *exec.Cmd, first bool) error {
+// start starts a command in the namespace, from a thread that ends with it. One that goes first, by more than 0,
+// gets a processor before any ordinary process.
+func (s *stage) start(c *exec.Cmd, first uint32) error {
 	started := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
@@ -109,9 +109,8 @@ func (s *stage) start(c *exec.Cmd, first bool) error {
 			started <- fmt.Errorf("enter the namespace: %w", err)
 			return
 		}
-		if first {
-			// The truth is that a server answers whenever it is well, however busy the machine is.
-			if err := unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1}, 0); err != nil {
+		if first > 0 {
+			if err := unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: first}, 0); err != nil {
 				started <- fmt.Errorf("put a process first: %w", err)
 				return
 			}
@@ -135,7 +134,14 @@ func (s *stage) play(t *testing.T, role string, config any, files ...*os.File) *
 	a.cmd.Env = append(os.Environ(), roleVariable+"="+role)
 	a.cmd.Stdin, a.cmd.Stdout, a.cmd.Stderr = bytes.NewReader(in), &a.out, os.Stderr
 	a.cmd.ExtraFiles = files
-	require.NoError(t, s.start(a.cmd, role == roleServer || s.calm))
+	first := uint32(0)
+	switch {
+	case role == roleServer:
+		first = 2 // the truth is that a server answers whenever it is well, however busy the machine is
+	case s.calm:
+		first = 1
+	}
+	require.NoError(t, s.start(a.cmd, first))
 	t.Cleanup(func() { _ = a.cmd.Process.Kill(); _ = a.wait() })
 	return a
 }
