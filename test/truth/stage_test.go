@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -110,7 +111,11 @@ func (s *stage) start(c *exec.Cmd, first uint32) error {
 			return
 		}
 		if first > 0 {
-			if err := unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: first}, 0); err != nil {
+			err := unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: first}, 0)
+			if errors.Is(err, unix.EPERM) { // as in some containers: the next best
+				err = unix.Setpriority(unix.PRIO_PROCESS, 0, -20)
+			}
+			if err != nil {
 				started <- fmt.Errorf("put a process first: %w", err)
 				return
 			}
