@@ -44,6 +44,7 @@ func (o *outbox) close() {
 func (o *outbox) drain() {
 	defer close(o.done)
 	var batch []drill.Sample
+	const keep = 1024 // slots; more is the room of a burst, which is over
 	for {
 		o.mu.Lock()
 		for len(o.queue) == 0 && !o.closed {
@@ -56,6 +57,10 @@ func (o *outbox) drain() {
 		}
 		for _, s := range batch {
 			o.emit(s)
+		}
+		clear(batch) // what they point to is the reader's now
+		if cap(batch) > keep {
+			batch = nil
 		}
 	}
 }

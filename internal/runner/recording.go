@@ -25,7 +25,8 @@ func (p *plain) Recording(head drill.Recording) (drill.Recording, error) {
 // must still tell that.
 func (r *run) record(e drill.Event) {
 	r.Recorder.Append(e)
-	if e.Type != drill.EventSamples && e.Type != drill.EventProgress {
+	switch e.Type {
+	case drill.EventPlan, drill.EventFault, drill.EventFinding, drill.EventEnd:
 		r.spare.Append(e)
 	}
 }

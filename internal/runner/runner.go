@@ -64,7 +64,7 @@ type run struct {
 
 	mu     sync.Mutex // guards all below; every event passes through it, which makes the order
 	seq    int64
-	spare  plain // the events but for the slots
+	spare  plain // what was touched
 	live   *measure.Live
 	rules  []*ruleState
 	batch  []drill.Sample
