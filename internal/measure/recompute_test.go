@@ -105,7 +105,7 @@ func TestRecomputedIsTheSame(t *testing.T) {
 		want := Report(rec)
 		outcomes[string(want.Run.Verdict)]++
 
-		again, err := written(rec, rec.Events)
+		again, err := logged(rec, rec.Events)
 		require.NoError(t, err)
 		require.Equal(t, jsonOf(t, want), jsonOf(t, Report(again)), "seed %d", seed)
 		require.Equal(t, want, Report(again), "seed %d", seed)
@@ -113,14 +113,14 @@ func TestRecomputedIsTheSame(t *testing.T) {
 		small := batched(rng, slices.Collect(rec.Events))
 		rec.Events = slices.Values(small)
 		require.Equal(t, jsonOf(t, want), jsonOf(t, Report(rec)), "seed %d, in %d events", seed, len(small))
-		again, err = written(rec, rec.Events)
+		again, err = logged(rec, rec.Events)
 		require.NoError(t, err)
 		require.Equal(t, jsonOf(t, want), jsonOf(t, Report(again)), "seed %d, in %d events", seed, len(small))
 	}
 	require.GreaterOrEqual(t, len(outcomes), 5, "%v: the scenes differ", outcomes)
 }
 
-func written(head drill.Recording, events func(func(drill.Event) bool)) (drill.Recording, error) {
+func logged(head drill.Recording, events func(func(drill.Event) bool)) (drill.Recording, error) {
 	w := detail.NewWriter(drill.Recording{})
 	for e := range events {
 		w.Append(e)
