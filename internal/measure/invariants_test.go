@@ -369,9 +369,9 @@ func TestLongRegister(t *testing.T) {
 	}
 }
 
-// TestPruningIsNeeded shows what the search does with writes in doubt that are not resolved, and that resolving them
-// changes no verdict that it reaches.
-func TestPruningIsNeeded(t *testing.T) {
+// TestResolvedDoubts holds resolving the writes in doubt to the verdict of a search that leaves all of them open: it
+// may change none.
+func TestResolvedDoubts(t *testing.T) {
 	t.Parallel()
 	same := 0
 	for seed := range uint64(300) {
@@ -473,6 +473,7 @@ func TestUndecidedRegister(t *testing.T) {
 func TestChecksDisturbNothing(t *testing.T) {
 	without := failover()
 	without.fresh = 100 * ms
+	without.cuts = append(without.cuts, cut{36 * sec, 36*sec + 400*ms, slow})
 	plain := without.report()
 	with := without.recording()
 	sc := newScript(5)
@@ -490,8 +491,9 @@ func TestChecksDisturbNothing(t *testing.T) {
 			for i := range e.Samples { // late, by members that call themselves primary at any time, long after the end
 				s := &e.Samples[i]
 				s.Role, s.Epoch = drill.RolePrimary, 9
-				s.Scheduled -= drill.Offset(i % 40)
-				s.Done += drill.Offset(time.Duration(i%7) * sec * 20)
+				s.Scheduled += drill.Offset(26*sec - 600*ms)
+				s.Sent += drill.Offset(26 * sec)
+				s.Done += drill.Offset(26*sec + time.Duration(i%7)*sec*20)
 			}
 			events = append(events, e)
 		}
@@ -533,6 +535,26 @@ func TestChecksDisturbNothing(t *testing.T) {
 	}
 	assert.Equal(t, bare.Values(now), got)
 	assert.Equal(t, bare.UpFor("orders", now), live.UpFor("orders", now))
+}
+
+// TestReadsThatShowAll holds the staleness of reads that show all that was acknowledged before they were asked to 0.
+func TestReadsThatShowAll(t *testing.T) {
+	sc := newScript(1)
+	write := func(n int64, from, to time.Duration) {
+		sc.writes = append(sc.writes, drill.Sample{Probe: "orders", Class: drill.ClassPooled, Slot: n, Scheduled: drill.Offset(from), Sent: drill.Offset(from),
+			Done: drill.Offset(to), Outcome: drill.OutcomeOK, Write: true, Epoch: 1})
+	}
+	write(0, 0, ms)
+	write(1, 20*ms, 30*ms)
+	sc.add(drill.CheckReads, 25*ms, 31*ms, drill.OutcomeOK, "a", drill.Op{Func: drill.OpRead, Session: 1, Got: []int64{-1, 0, 0}})
+	rep, live := sc.judged()
+	assert.Equal(t, drill.Bounds{}, *rep.Staleness, "write 1 was acknowledged while it was being read")
+	assert.NotContains(t, live, "staleness_seconds", "that was long ago")
+	sc.add(drill.CheckReads, 31*ms, 32*ms, drill.OutcomeOK, "a", drill.Op{Func: drill.OpRead, Session: 1, Got: []int64{-1, 0, 0}})
+	rep, _ = sc.judged()
+	assert.Equal(t, drill.Bounds{Lower: 0.001, Upper: 0.012}, *rep.Staleness)
+	assert.Nil(t, rep.Sum, "nobody asked")
+	assert.Zero(t, *rep.MonotonicReads)
 }
 
 func TestRanges(t *testing.T) {
