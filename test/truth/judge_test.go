@@ -161,7 +161,7 @@ func (w watched) judge() verdict {
 	if upper-lower > v.allowed+grain {
 		miss("[%v, %v] is %v wide, and may be %v", lower, upper, upper-lower, v.allowed)
 	}
-	if rec.Outcome == drill.OutcomeNoImpact && least > w.info.Interval+within {
+	if rec.Outcome == drill.OutcomeNoImpact && least > v.allowed-w.info.Interval { // Δ + L, and what drill itself missed
 		miss("an outage of %v reads as no impact", least)
 	}
 	return v
