@@ -41,6 +41,11 @@ func (p *page) writes(w *drill.WritesReport) {
 		p.row("uninvited", fmt.Sprintf("%d reported as failed and there, %d never sent and there, %d there twice",
 			w.Phantom, w.Fabricated, w.Duplicate), bold, red)
 	}
+	for _, m := range slices.Sorted(maps.Keys(w.Stale)) {
+		if late := w.Stale[m]; late.Max != nil && late.Max.Upper > 1 {
+			p.row("stale", fmt.Sprintf("%d acknowledged came late on %s, half of them by %s, at worst by %s", late.Writes, m, bounds(late.P50), bounds(late.Max)))
+		}
+	}
 }
 
 func (p *page) lag(l *drill.LagReport) {
@@ -83,6 +88,9 @@ func (p *page) primaries(r *drill.PrimariesReport) {
 	}
 	if r.ZombieTail > 0 {
 		p.row("zombie", fmt.Sprintf("the old primary went on accepting writes for %s", seconds(r.ZombieTail)), bold, red)
+	}
+	if r.EpochForks+r.EpochRegressions > 0 {
+		p.row("epochs", fmt.Sprintf("%d with two histories; %d acknowledgements of an older epoch after a newer one", r.EpochForks, r.EpochRegressions), bold, red)
 	}
 	p.row("leader changes", fmt.Sprint(r.LeaderChanges))
 	const most = 5

@@ -18,6 +18,8 @@ import (
 	"github.com/failoverdrill/drill/internal/drill"
 )
 
+func b(l, u drill.Seconds) *drill.Bounds { return &drill.Bounds{Lower: l, Upper: u} }
+
 var update = flag.Bool("update", false, "write the golden files anew")
 
 func member(name, node string, role drill.Role) drill.Member {
@@ -26,7 +28,6 @@ func member(name, node string, role drill.Role) drill.Member {
 
 // passed is a run in which everything is known and all is well.
 func passed() drill.Report {
-	b := func(l, u drill.Seconds) *drill.Bounds { return &drill.Bounds{Lower: l, Upper: u} }
 	return drill.Report{
 		FormatVersion: drill.FormatVersion,
 		Run: drill.RunReport{
@@ -115,8 +116,11 @@ func reports() map[string]drill.Report {
 	failed.Recovery = &rec
 	failed.Faults = []drill.FaultReport{failed.Faults[0]}
 	failed.Faults[0].Reverted, failed.Faults[0].Residue = false, []string{"node worker-1 is cordoned"}
-	failed.Writes = &drill.WritesReport{Sent: 3000, Acked: 2380, Lost: new(25), LostSpan: new(drill.Seconds(0.513)), Failed: 617, IndeterminateAbsent: 3, Phantom: 1}
-	failed.Primaries = &drill.PrimariesReport{DualPrimary: 185, ZombieTail: 185.02, LeaderChanges: 1}
+	failed.Writes = &drill.WritesReport{Sent: 3000, Acked: 2380, Lost: new(25), LostSpan: new(drill.Seconds(0.513)), Failed: 617, IndeterminateAbsent: 3, Phantom: 1,
+		Stale: map[string]drill.StaleReport{"orders-1": {Writes: 3, P50: b(0, 0.1), P99: b(0.1, 0.2), Max: b(0.1, 0.2)},
+			"orders-2": {Writes: 612, P50: b(40.1, 40.3), P99: b(80.9, 81.1), Max: b(81, 81.1)}}}
+	failed.Primaries = &drill.PrimariesReport{DualPrimary: 185, ZombieTail: 185.02, LeaderChanges: 1, EpochRegressions: 1840,
+		Most: map[string]int{"label": 1, "service": 1, "member": 2}}
 	failed.Objectives = []drill.ObjectiveReport{
 		{Name: "recovery_time", LimitSeconds: new(drill.Seconds(30)), ValueSeconds: new(drill.Seconds(34.3)), JudgedBy: "upper_seconds"},
 		{Name: "redundancy_time", LimitSeconds: new(drill.Seconds(300)), ValueSeconds: new(drill.Never()), JudgedBy: "redundancy_seconds"},
@@ -130,7 +134,7 @@ func reports() map[string]drill.Report {
 	}
 	failed.Probes = append(failed.Probes, drill.ProbeReport{Name: "queue", Kind: "promql", Class: drill.ClassPooled, RateHz: 0.2, Slots: 24,
 		Failed: 24, FailuresBySignal: map[string]int{"bad_query": 24}, ValueName: "value"})
-	failed.Findings = []drill.Finding{{Severity: "warning", Code: "lag_metric_lies", Text: "The exporters' query said that orders-2 lags 0 s; by the writes it did not show it lagged 81.02 s."},
+	failed.Findings = []drill.Finding{{Severity: "warning", Code: "lag_metric_lies", Text: "orders-2 was 81.02 s behind, by the writes that it did not show; your dashboard's query said 0 s."},
 		{Severity: "info", Code: "note", Text: "A note with \x1b[31man escape\x1b[0m and\na line break."}}
 
 	neverBack := passed()

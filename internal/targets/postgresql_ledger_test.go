@@ -20,7 +20,7 @@ import (
 // grow puts rows from..to into the ledger as if the pooled probe had written them; every skip-th is missing.
 func (l *lab) grow(target *postgreSQL, from, to, skip int) {
 	l.t.Helper()
-	const atOnce = 500_000
+	const atOnce = 100_000
 	for ; from <= to; from += atOnce {
 		l.pair.First.Query(postgres.Database, fmt.Sprintf(`INSERT INTO failoverdrill.ledger (run, stream, seq)
 			SELECT '%s', 'orders', n FROM generate_series(%d, %d) n WHERE n %% %d <> 0`, target.tables.run, from, min(to, from+atOnce-1), skip))
