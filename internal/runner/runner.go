@@ -46,7 +46,7 @@ type Config struct {
 const (
 	revertTimeout   = 2 * time.Minute
 	revertPause     = time.Second
-	readBackTimeout = time.Minute
+	readBackTimeout = 3 * time.Minute // ten million rows take about one
 	closeTimeout    = 15 * time.Second
 	// redundancyTimeout is how long a recovered target may take to get every member back.
 	redundancyTimeout = 5 * time.Minute
