@@ -33,7 +33,18 @@ func classify(t *testing.T, length time.Duration) {
 
 	r := record(t, target)
 	time.Sleep(length)
-	l.cancelWaits(length / 2)
+	every := func(count func(postgres.Write) string, n int) func() bool {
+		return func() bool {
+			met := map[string]bool{}
+			for _, w := range proxy.Writes() {
+				met[count(w)] = true
+			}
+			return len(met) >= n
+		}
+	}
+	// A busy machine takes longer to meet everything once.
+	require.Eventually(t, every(func(w postgres.Write) string { return string(w.Fate) }, 6), 30*time.Second, 100*time.Millisecond)
+	l.cancelWaits(length/2, every(func(w postgres.Write) string { return strconv.FormatBool(w.Warned && w.Answered) }, 2))
 	time.Sleep(length / 4)
 	r.stop()
 	back, err := target.ReadBack(t.Context())
@@ -54,10 +65,6 @@ func classify(t *testing.T, length time.Duration) {
 		present, absent = present+p, absent+a
 	}
 	t.Logf("fates and outcomes: %v", met)
-	for _, fate := range []postgres.Fate{postgres.Pass, postgres.DropRequest, postgres.CutRequest, postgres.DropReply, postgres.CutReply, postgres.HoldReply} {
-		assert.NotZero(t, met[string(fate)], "%s never happened", fate)
-	}
-	assert.NotZero(t, met["warned"], "no wait was cancelled")
 	w := rep.Writes
 	pooled, fresh := w.ByClass[drill.ClassPooled], w.ByClass[drill.ClassFresh] // those that went through the proxy
 	assert.Equal(t, present, pooled.IndeterminatePresent+fresh.IndeterminatePresent)
@@ -81,11 +88,13 @@ func (l *lab) behind(target *postgreSQL, dsn string) {
 }
 
 // cancelWaits lets commits wait for a replica that is not there, and cancels them long before drill would.
-func (l *lab) cancelWaits(length time.Duration) {
+func (l *lab) cancelWaits(length time.Duration, enough func() bool) {
 	l.t.Helper()
 	l.pair.First.Exec("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
 	l.pair.First.Exec("SELECT pg_reload_conf()")
-	for end := time.Now().Add(length); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	began := time.Now()
+	for ; time.Since(began) < length || !enough(); time.Sleep(20 * time.Millisecond) {
+		require.Less(l.t, time.Since(began), 30*time.Second, "no wait was cancelled")
 		l.pair.First.Query("postgres", `SELECT pg_cancel_backend(pid) FROM pg_stat_activity
 			WHERE wait_event = 'SyncRep' AND now() - query_start > interval '100 ms'`)
 	}

@@ -35,6 +35,9 @@ func TestRoleOfItsOwn(t *testing.T) {
 			for _, sql := range statements {
 				l.pair.First.Query(postgres.Database, sql)
 			}
+			require.Eventually(t, func() bool {
+				return len(l.pair.Second.Query("postgres", "SELECT FROM pg_roles WHERE rolname = 'drill'")) == 1
+			}, 10*time.Second, 20*time.Millisecond, "the replica has heard of the role")
 			dsn := strings.Replace(l.pair.DSN(), postgres.User+":"+postgres.Password, "drill:a-password", 1)
 			target := l.target(fresh10, func(s *postgresqlSpec) { s.DSN = drill.Sensitive(dsn) })
 			l.open(target)

@@ -1,6 +1,7 @@
 package targets
 
 import (
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -56,4 +57,15 @@ func TestTightestLimit(t *testing.T) {
 		assert.Equal(t, tc.free, free, tc.name)
 		assert.Equal(t, tc.by, by)
 	}
+}
+
+// TestNoSessionWithoutAServer: what could not be opened is no session, not one that breaks whoever puts it back.
+func TestNoSessionWithoutAServer(t *testing.T) {
+	d, err := newDialer("postgres://app@127.0.0.1:1/orders?sslmode=disable")
+	require.NoError(t, err)
+	s, err := d.service(t.Context())
+	require.Error(t, err)
+	assert.Nil(t, s)
+	p := &place{dial: d.service, ids: new(atomic.Int64), most: 2}
+	require.Error(t, p.warm(t.Context(), 2))
 }

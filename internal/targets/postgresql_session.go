@@ -132,8 +132,10 @@ func (d *dialer) open(ctx context.Context, host string, port uint16) (*session, 
 		s.warned = s.warned || n.SeverityUnlocalized == "WARNING" || n.Severity == "WARNING"
 	}
 	var err error
-	s.conn, err = pgconn.ConnectConfig(ctx, config)
-	return s, err
+	if s.conn, err = pgconn.ConnectConfig(ctx, config); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // row runs a statement that returns one row, in one round trip. A nil value is NULL.

@@ -58,8 +58,7 @@ func (p *Pair) Proxy(random *rand.Rand, share float64) (proxy *Proxy, dsn string
 	p.t.Helper()
 	var mu sync.Mutex
 	fates := []Fate{DropRequest, DropRequest, CutRequest, CutRequest, DropReply, DropReply, CutReply, CutReply, HoldReply}
-	proxy = newProxy(p.t, p.address(proxyAddr), p.First.Address())
-	proxy.fate = func() Fate {
+	fate := func() Fate {
 		mu.Lock()
 		defer mu.Unlock()
 		if random.Float64() >= share {
@@ -67,21 +66,22 @@ func (p *Pair) Proxy(random *rand.Rand, share float64) (proxy *Proxy, dsn string
 		}
 		return fates[random.IntN(len(fates))]
 	}
-	proxy.refuse = func() bool {
+	refuse := func() bool {
 		mu.Lock()
 		defer mu.Unlock()
 		return random.Float64() < share/4
 	}
+	proxy = newProxy(p.t, p.address(proxyAddr), &Proxy{target: p.First.Address(), fate: fate, refuse: refuse, conns: map[net.Conn]struct{}{}})
 	return proxy, strings.Replace(p.DSN(), p.Service.Addr(), proxy.listener.Addr().String(), 1)
 }
 
-func newProxy(t testing.TB, address, target string) *Proxy {
+func newProxy(t testing.TB, address string, p *Proxy) *Proxy {
 	t.Helper()
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{listener: listener, target: target, conns: map[net.Conn]struct{}{}}
+	p.listener = listener
 	p.wg.Go(func() {
 		for {
 			client, err := listener.Accept()
