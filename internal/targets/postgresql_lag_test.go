@@ -17,7 +17,8 @@ import (
 	"github.com/failoverdrill/drill/test/postgres"
 )
 
-func TestBlackHoledReplication(t *testing.T) { blackHole(t, 3*time.Second, 10) }
+// TestBlackHoledReplication writes slowly, because other tests use the machine too. TestTruthBlackHoledReplication is exact.
+func TestBlackHoledReplication(t *testing.T) { blackHole(t, 3*time.Second, 5) }
 
 // blackHole lets nothing of the stream pass for a while in which an application and drill go on writing. The exporters'
 // query says 0 all the time; drill must say how long it was, and refuse a fault meanwhile.
@@ -76,9 +77,13 @@ func blackHole(t *testing.T, length time.Duration, rate int) {
 	require.NotEmpty(t, rep.Findings)
 	t.Logf("black-holed for %v to %v: the exporters' query said %s, drill %v to %v s; %q; %q; stale writes %+v",
 		least, atMost, standard[0][0], lag.Peak.Lower, lag.Peak.Upper, why, rep.Findings[0].Text, rep.Writes.Stale["orders-1"])
-	assert.GreaterOrEqual(t, float64(lag.Peak.Lower), least.Seconds()-0.2)
-	assert.LessOrEqual(t, float64(lag.Peak.Upper), atMost.Seconds()+0.2)
-	assert.InDelta(t, least.Seconds(), float64(*lag.EngineDisagreement), 0.2)
+	within := 0.2
+	if rate < 50 {
+		within += 1 / float64(rate) // the oldest write that is not shown may be a slot younger than the black hole
+	}
+	assert.GreaterOrEqual(t, float64(lag.Peak.Lower), least.Seconds()-within)
+	assert.LessOrEqual(t, float64(lag.Peak.Upper), atMost.Seconds()+within)
+	assert.InDelta(t, least.Seconds(), float64(*lag.EngineDisagreement), within)
 	assert.Equal(t, "lag_metric_lies", rep.Findings[0].Code)
 
 	// Every write of that time was late on the replica, the first one by all of it.
