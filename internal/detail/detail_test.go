@@ -195,11 +195,11 @@ func TestWhatIsNotWholeSaysSo(t *testing.T) {
 		}
 	}
 	whole := w.Bytes()
-	for i := range whole {
+	for i := 0; i < len(whole); i += 5 { // each takes a while with the race detector
 		_, err := Read(whole[:i])
 		require.ErrorContains(t, err, "read a run's detail", "cut off after %d bytes", i)
 	}
-	for i := range whole {
+	for i := 0; i < len(whole); i += 5 { // each takes a while with the race detector
 		damaged := slices.Clone(whole)
 		damaged[i] ^= 0x10
 		_, err := Read(damaged)
