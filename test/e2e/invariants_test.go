@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -43,6 +44,13 @@ func TestInvariants(t *testing.T) {
 	}
 
 	recomputed(t, rep)
+	for _, kind := range []string{"register", "bank", "set"} {
+		export := start(t, "export", rep.Run.ID, "--history", kind)
+		require.NoError(t, export.Wait(), export.stderr.String())
+		history := export.stdout.String()
+		require.Greater(t, strings.Count(history, ":type :invoke"), 100, kind)
+		require.Greater(t, strings.Count(history, ":type :ok"), 100, kind)
+	}
 	ownRole(t, c)
 	nothingLeft(t, c)
 }
