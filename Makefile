@@ -46,7 +46,9 @@ demo-schedule: ## A drill that runs by itself every 2 minutes, and what Promethe
 test: ## Unit tests, and a real PostgreSQL pair on loopback
 	test/postgres/install.sh
 	test/netns/install.sh
-	go test -race -timeout 9m $$(go list ./... | grep -vE '/internal/(agent|faults)$$')
+	go test -timeout 9m ./internal/measure # pure: nothing in it runs side by side, and its histories are many
+	go test -race -timeout 9m $$(go list ./... | grep -vE '/internal/(measure|targets|agent|faults)$$')
+	go test -race -timeout 9m ./internal/targets # alone: they time real servers
 	go test -race -timeout 9m -exec $(CURDIR)/test/netns/as-root.sh ./internal/agent ./internal/faults # need root
 
 truth: ## The truth tests that take minutes: what drill publishes, against what a kernel or a server wrote down itself
