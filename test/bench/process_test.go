@@ -131,7 +131,7 @@ func processor(t *testing.T, pid int) time.Duration {
 
 // stretch is how long one measurement takes, and rounds how many there are of each side, in turn.
 const (
-	stretch = 8 * time.Second
+	stretch = 6 * time.Second
 	rounds  = 3
 	settle  = time.Second // from the first operations to the measured stretch
 )
