@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -210,6 +211,16 @@ func (l *Live) Steady(target string, now drill.Offset) (ok bool, why string) {
 		return false, "writes are failing"
 	}
 	return true, ""
+}
+
+// Baselined reports whether the target's clients were answered often enough, since the steady state was first asked for, to
+// say how quick is up: a run with fewer answers is invalid, so there is no use in breaking anything. Else it says what is missing.
+func (l *Live) Baselined(target string) (ok bool, why string) {
+	p := l.headline(target)
+	if p == nil || len(p.latency) >= leastAnswers {
+		return true, ""
+	}
+	return false, fmt.Sprintf("the probe %s was answered %s, and %d answers are needed to say how quick is up", p.Name, plural(len(p.latency), "time"), leastAnswers)
 }
 
 // Lag is a replica's replication lag, when it is known.

@@ -46,10 +46,13 @@ func (s service) WatchMembers(ctx context.Context, changed func(drill.Readiness)
 }
 
 // client is answered while there is a pod.
-type client struct{ w *world }
+type client struct {
+	w     *world
+	every time.Duration
+}
 
-func (client) Info() drill.ProbeInfo {
-	return drill.ProbeInfo{Name: "client", Kind: "http", Class: drill.ClassFresh, Interval: 50 * time.Millisecond, Deadline: 500 * time.Millisecond, Sessions: 10}
+func (c client) Info() drill.ProbeInfo {
+	return drill.ProbeInfo{Name: "client", Kind: "http", Class: drill.ClassFresh, Interval: c.every, Deadline: 500 * time.Millisecond, Sessions: 10}
 }
 
 func (c client) Sample(_ context.Context, s *drill.Sample) {
@@ -61,7 +64,7 @@ func (c client) Sample(_ context.Context, s *drill.Sample) {
 
 func (w *world) serviceConfig() Config {
 	c := w.config()
-	c.Target, c.Settings.NoLedger, c.Probes = service{w}, true, []drill.Probe{client{w}}
+	c.Target, c.Settings.NoLedger, c.Probes = service{w}, true, []drill.Probe{client{w, 50 * time.Millisecond}}
 	c.Drill.Objectives = []drill.Objective{{Name: drill.ObjectiveRecoveryTime, Limit: 60}, {Name: drill.ObjectiveRedundancyTime, Limit: 60}}
 	return c
 }
@@ -135,4 +138,29 @@ func TestInjectCurtailed(t *testing.T) {
 		require.Contains(t, rep.Findings, drill.Finding{Severity: "warning", Code: "evictions_refused", Text: "One was kept."})
 		w.checkClean(t)
 	})
+}
+
+// TestASlowProbeGetsItsBaseline: a run with too few answers before the fault would be invalid, so the fault waits for them.
+func TestASlowProbeGetsItsBaseline(t *testing.T) {
+	for name, tc := range map[string]struct {
+		timeout time.Duration
+		want    drill.Verdict
+	}{
+		"in time":     {time.Minute, drill.VerdictPassed},
+		"not in time": {15 * time.Second, drill.VerdictRefused},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld()
+				c := w.serviceConfig()
+				c.Probes = []drill.Probe{client{w, time.Second}}
+				c.Drill.SteadyState = drill.SteadyState{Hold: 2 * time.Second, Timeout: tc.timeout}
+				rep := Run(t.Context(), c)
+				require.Equal(t, tc.want, rep.Run.Verdict, "%+v", rep.Run.Reasons)
+				if tc.want == drill.VerdictRefused {
+					require.Contains(t, rep.Run.Reasons[0].Text, "20 answers are needed to say how quick is up")
+				}
+			})
+		})
+	}
 }

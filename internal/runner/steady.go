@@ -17,7 +17,8 @@ type steadiness struct {
 	why   string // it does not
 }
 
-// lasted takes a look, and reports whether the steady state has held for as long as it must.
+// lasted takes a look, and reports whether the steady state has held for as long as it must, and for as long as it takes
+// to know how quick the target's answers are.
 func (s *steadiness) lasted(now drill.Offset) bool {
 	holds, why := s.r.steadyNow(now)
 	if holds && !s.holds {
@@ -25,7 +26,14 @@ func (s *steadiness) lasted(now drill.Offset) bool {
 		s.since = now
 	}
 	s.holds, s.why = holds, why
-	return holds && now.Sub(s.since) >= s.r.Drill.SteadyState.Hold
+	if !holds || now.Sub(s.since) < s.r.Drill.SteadyState.Hold {
+		return false
+	}
+	s.r.mu.Lock()
+	defer s.r.mu.Unlock()
+	enough, why := s.r.live.Baselined(s.r.Target.Name())
+	s.why = why
+	return enough
 }
 
 // hold waits until the steady state has held without a break, and refuses the run when it does not come.
