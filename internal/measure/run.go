@@ -202,7 +202,7 @@ func (r *run) fill(byName map[string]*probe, slots map[string]int, events iter.S
 		slices.SortFunc(p.slots, func(a, b slot) int {
 			return cmp.Or(cmp.Compare(a.Scheduled, b.Scheduled), cmp.Compare(a.Slot, b.Slot))
 		})
-		p.gauge = gaugeOf(p, r.baseline(p))
+		p.gauge = gaugeOf(p, r.baseline(p), late)
 		for i, s := range p.slots {
 			p.slots[i].state = p.gauge.state(s)
 			p.slots[i].state = late.excuse(p.slots[i], p)

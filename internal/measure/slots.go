@@ -104,12 +104,13 @@ func newGauge(delta, p99 time.Duration) gauge {
 	return gauge{delta: delta, within: max(2*delta, 5*p99)}
 }
 
-// gaugeOf measures the probe's latency in the baseline.
-func gaugeOf(p *probe, b span) gauge {
+// gaugeOf measures the target's latency in the baseline: what an answer lay unread while this process did not run is none of it,
+// and would stretch what counts as up.
+func gaugeOf(p *probe, b span, ours stalls) gauge {
 	var ls []time.Duration
 	for _, s := range p.slots {
 		if b.holds(s) {
-			ls = append(ls, latency(s))
+			ls = append(ls, latency(s)-ours.within(s.Scheduled, s.Done))
 		}
 	}
 	slices.Sort(ls)

@@ -84,7 +84,8 @@ func (st stalls) excuse(s slot, p *probe) state {
 		return s.state
 	}
 	ours := s.Outcome == drill.OutcomeOK || p.Deadline > 0 && latency(s) >= p.Deadline
-	if ours && latency(s)-st.within(s.Scheduled, s.Done) <= p.gauge.within {
+	// Up may allow more than the deadline: what was given up while we were awake is down all the same.
+	if stalled := st.within(s.Scheduled, s.Done); ours && stalled > 0 && latency(s)-stalled <= p.gauge.within {
 		return unknown
 	}
 	return down

@@ -64,3 +64,36 @@ func TestOwnStallIsNoOutage(t *testing.T) {
 		})
 	}
 }
+
+// TestUpMayAllowMoreThanTheDeadline: what was given up while we were awake is down, however slow the target is at its best.
+func TestUpMayAllowMoreThanTheDeadline(t *testing.T) {
+	ms := func(n int) drill.Offset { return drill.Offset(time.Duration(n) * time.Millisecond) }
+	p := &probe{ProbeInfo: drill.ProbeInfo{Deadline: 500 * time.Millisecond}, gauge: gauge{delta: 100 * time.Millisecond, within: 514 * time.Millisecond}}
+	s := slotOf(drill.Sample{Scheduled: ms(1000), Sent: ms(1000), Done: ms(1501), Outcome: drill.OutcomeFail, Signal: drill.SignalTimeout})
+	s.state = p.gauge.state(s)
+	require.Equal(t, down, stalls{}.excuse(s, p))
+	var stopped stalls
+	stopped.beat(drill.Stall{From: ms(1100), To: ms(1400)})
+	stopped.sort()
+	require.Equal(t, unknown, stopped.excuse(s, p))
+}
+
+// TestOurOwnStallsStretchNoBaseline: answers that lay unread while this process was stopped say nothing of how quick the target is.
+func TestOurOwnStallsStretchNoBaseline(t *testing.T) {
+	at := func(n int) drill.Offset { return drill.Offset(time.Duration(n) * time.Millisecond) }
+	p := &probe{ProbeInfo: drill.ProbeInfo{Interval: 100 * time.Millisecond}}
+	for k := range 20 {
+		due := at(100 * k)
+		s := drill.Sample{Scheduled: due, Sent: due, Done: due.Add(3 * time.Millisecond), Outcome: drill.OutcomeOK}
+		if k == 7 {
+			s.Done = due.Add(250 * time.Millisecond) // it was answered after 3 ms, and read after the stop
+		}
+		p.slots = append(p.slots, slotOf(s))
+	}
+	all := span{0, forever}
+	require.Equal(t, 1250*time.Millisecond, gaugeOf(p, all, stalls{}).within, "without a witness the target was that slow")
+	var stopped stalls
+	stopped.beat(drill.Stall{From: at(703), To: at(950)})
+	stopped.sort()
+	require.Equal(t, 200*time.Millisecond, gaugeOf(p, all, stopped).within)
+}
