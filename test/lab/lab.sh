@@ -8,6 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 KIND_VERSION=v0.32.0
 export KUBECONFIG=$LAB/kubeconfig # never the user's own
+NO_BOOT=$LAB/logs/no-boot.log
 RUN=/run/drill-lab
 [ "$(id -u)" = 0 ] || RUN=${XDG_RUNTIME_DIR:-/tmp}/drill-lab
 
@@ -67,7 +68,7 @@ build_programs() {
 
 # ---- cluster -------------------------------------------------------------------
 
-nodes() { docker ps -aq --filter "label=io.x-k8s.kind.cluster=$CLUSTER"; }
+nodes() { docker ps -a --filter "label=io.x-k8s.kind.cluster=$CLUSTER"; }
 
 # When each node was started. A cluster whose nodes were restarted (dockerd died,
 # the machine rebooted) has other addresses and stale mounts: it is made anew.
@@ -101,10 +102,26 @@ create_network() {
     docker network create -o com.docker.network.bridge.name=br-drill-lab kind
 }
 
+boot() { kind create cluster --config "$LAB/cluster.yaml" --image "$1" --kubeconfig "$KUBECONFIG" --retain --wait 120s; }
+
+consoles() {
+  local node
+  for node in $(docker ps -a --filter "label=io.x-k8s.kind.cluster=$CLUSTER" --format '{{.Names}}'); do
+    echo "--- console of $node"
+    docker logs "$node" 2>&1 | tail -25
+  done
+}
+
+# kind gives a node's systemd 30 s to say that it is up, and no flag changes that. When a node does not, the consoles of all are
+# kept, and all nodes are made once more; `up` says so.
 create_cluster() {
+  rm -f "$KUBECONFIG" "$RUN/nodes" "$NO_BOOT"
   kind delete cluster --name "$CLUSTER" --kubeconfig "$KUBECONFIG"
-  rm -f "$KUBECONFIG" "$RUN/nodes"
-  kind create cluster --config "$LAB/cluster.yaml" --image "$1" --kubeconfig "$KUBECONFIG" --wait 120s
+  if ! boot "$1"; then
+    consoles > "$NO_BOOT"
+    kind delete cluster --name "$CLUSTER" --kubeconfig "$KUBECONFIG"
+    boot "$1"
+  fi
   chmod 600 "$KUBECONFIG"
   kubectl_link
   started > "$RUN/nodes"
@@ -159,6 +176,8 @@ up() {
   step "seal" "$LAB/host/seal.sh"
   if ! why=$(healthy); then
     step "cluster $CLUSTER ($why)" create_cluster "$image"
+    [ ! -s "$NO_BOOT" ] || sed 's/^/    | /' "$NO_BOOT" >&2
+    [ ! -e "$NO_BOOT" ] || echo "  a node did not boot within kind's 30 s; that was the second attempt. The consoles of the first: $NO_BOOT" >&2
   fi
   step "every system pod Ready" system_ready
   sealed
