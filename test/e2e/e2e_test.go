@@ -276,7 +276,7 @@ func TestCLIKilledChangesNothing(t *testing.T) {
 	require.Contains(t, []drill.Verdict{drill.VerdictPassed, drill.VerdictFailed}, done.Status.Verdict, done.Status.Message)
 	rep, err := done.Report()
 	require.NoError(t, err)
-	agrees(t, *rep, writerAcks(t, c))
+	agrees(t, *rep, recording(t, c, r.Name), writerAcks(t, c))
 	nothingLeft(t, c)
 	leader, _, _ := cutPods(t, c)
 	want := drill.OutcomeFailedOver
