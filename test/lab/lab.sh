@@ -68,7 +68,7 @@ build_programs() {
 
 # ---- cluster -------------------------------------------------------------------
 
-nodes() { docker ps -a --filter "label=io.x-k8s.kind.cluster=$CLUSTER"; }
+nodes() { docker ps -aq --filter "label=io.x-k8s.kind.cluster=$CLUSTER"; }
 
 # When each node was started. A cluster whose nodes were restarted (dockerd died,
 # the machine rebooted) has other addresses and stale mounts: it is made anew.
