@@ -28,20 +28,22 @@ func TestHeartbeatTellsOfStalls(t *testing.T) {
 	before := clock.Now()
 	require.NoError(t, waker.Run())
 	after := clock.Now()
-	time.Sleep(20 * time.Millisecond)
-	cancel()
-	require.NoError(t, <-done, "the end of its context is no error")
-	close(stalls)
 
 	var longest drill.Stall
-	for s := range stalls {
-		require.Greater(t, s.To.Sub(s.From), beat+tardy)
-		require.False(t, s.Slept)
-		if s.To.Sub(s.From) > longest.To.Sub(longest.From) {
-			longest = s
+	for longest.To.Sub(longest.From) < 290*time.Millisecond {
+		select {
+		case s := <-stalls:
+			require.Greater(t, s.To.Sub(s.From), beat+tardy)
+			require.False(t, s.Slept)
+			if s.To.Sub(s.From) > longest.To.Sub(longest.From) {
+				longest = s
+			}
+		case <-time.After(5 * time.Second):
+			t.Fatalf("the longest stall that was told of is %v", longest)
 		}
 	}
-	require.GreaterOrEqual(t, longest.To.Sub(longest.From), 290*time.Millisecond)
+	cancel()
+	require.NoError(t, <-done, "the end of its context is no error")
 	require.Greater(t, longest.To, before)
 	require.Less(t, longest.From, after)
 }
