@@ -37,7 +37,7 @@ func admission(env *Env) func(kube.Spec) (server.Request, error) {
 
 // firstFault is the kind of the first fault of a requested run's drill, for the label of its metrics.
 func firstFault(spec kube.Spec) string {
-	file, diags := drillfile.Load(spec.File, []byte(spec.Source), fileKinds())
+	file, diags := drillfile.Load(spec.File, []byte(spec.Source), fileKinds(), drillfile.Inputs{})
 	if diags.HasErrors() {
 		return ""
 	}
@@ -52,7 +52,7 @@ func firstFault(spec kube.Spec) string {
 // drillReader reads a drill file for the server, and shows its problems in the log.
 func drillReader(env *Env) func(file, source string) ([]*drill.Drill, error) {
 	return func(path, source string) ([]*drill.Drill, error) {
-		file, diags := drillfile.Load(path, []byte(source), fileKinds())
+		file, diags := drillfile.Load(path, []byte(source), fileKinds(), drillfile.Inputs{})
 		if !diags.HasErrors() {
 			return file.Drills, nil
 		}

@@ -18,13 +18,14 @@ import (
 	"github.com/failoverdrill/drill/internal/faults"
 	"github.com/failoverdrill/drill/internal/probes"
 	"github.com/failoverdrill/drill/internal/runner"
+	"github.com/failoverdrill/drill/internal/schema"
 	"github.com/failoverdrill/drill/internal/targets"
 )
 
 // row is one kind of any of the three tables.
 type row struct {
 	block, name, page string
-	decode            func(hcl.Body, *hcl.EvalContext) (any, hcl.Diagnostics)
+	decode            func(hcl.Body, *hcl.EvalContext) (any, *schema.Decoded)
 }
 
 func rows() []row {
@@ -78,24 +79,24 @@ func TestEveryKindIsWhole(t *testing.T) {
 	}
 	values := content(t, "../../docs/probes/README.md")
 	for _, k := range probes.Kinds() {
-		for attribute := range k.Attributes {
+		for _, attribute := range schema.Names(k.Attributes) {
 			require.Contains(t, values, "`"+attribute+"`", "what conditions may use of %s", k.Name)
 		}
 	}
 	for _, k := range targets.Kinds() {
-		for attribute := range k.Attributes {
+		for _, attribute := range schema.Names(k.Attributes) {
 			require.Contains(t, content(t, "../../docs/targets/"+k.Name+".md"), "."+attribute, "what conditions may use of %s", k.Name)
 		}
 	}
 }
 
-// schema is a body that only learns which arguments are asked for.
-type schema struct {
+// asking is a body that only learns which arguments are asked for.
+type asking struct {
 	hcl.Body
 	asked []string
 }
 
-func (s *schema) Content(sc *hcl.BodySchema) (*hcl.BodyContent, hcl.Diagnostics) {
+func (s *asking) Content(sc *hcl.BodySchema) (*hcl.BodyContent, hcl.Diagnostics) {
 	for _, a := range sc.Attributes {
 		s.asked = append(s.asked, a.Name)
 	}
@@ -105,16 +106,16 @@ func (s *schema) Content(sc *hcl.BodySchema) (*hcl.BodyContent, hcl.Diagnostics)
 	return &hcl.BodyContent{}, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "that was all"}}
 }
 
-func (s *schema) PartialContent(sc *hcl.BodySchema) (*hcl.BodyContent, hcl.Body, hcl.Diagnostics) {
+func (s *asking) PartialContent(sc *hcl.BodySchema) (*hcl.BodyContent, hcl.Body, hcl.Diagnostics) {
 	c, diags := s.Content(sc)
 	return c, hcl.EmptyBody(), diags
 }
 
-func argumentsOf(t *testing.T, decode func(hcl.Body, *hcl.EvalContext) (any, hcl.Diagnostics)) []string {
+func argumentsOf(t *testing.T, decode func(hcl.Body, *hcl.EvalContext) (any, *schema.Decoded)) []string {
 	t.Helper()
-	s := &schema{Body: hcl.EmptyBody()}
-	_, diags := decode(s, nil)
-	require.True(t, diags.HasErrors())
+	s := &asking{Body: hcl.EmptyBody()}
+	_, d := decode(s, nil)
+	require.True(t, d.Diagnostics.HasErrors())
 	return s.asked
 }
 
@@ -134,7 +135,7 @@ func TestKindErrors(t *testing.T) {
 				}
 			}
 			require.NotEmpty(t, want)
-			_, diags := drillfile.Load(path, src, fileKinds())
+			_, diags := drillfile.Load(path, src, fileKinds(), drillfile.Inputs{})
 			for _, d := range diags {
 				n := d.Subject.Start.Line
 				got[n] = slices.Sorted(slices.Values(append(got[n], d.Summary)))
@@ -165,7 +166,7 @@ func shippedDrill(t *testing.T, file string) *drill.Drill {
 	t.Helper()
 	src, err := os.ReadFile("../../drills/" + file)
 	require.NoError(t, err)
-	f, diags := drillfile.Load(file, src, fileKinds())
+	f, diags := drillfile.Load(file, src, fileKinds(), drillfile.Inputs{})
 	require.False(t, diags.HasErrors(), diags)
 	return f.Drills[0]
 }

@@ -60,7 +60,7 @@ func oneDrill(env *Env, path, name string) (*drill.Drill, []byte, error) {
 }
 
 func pickDrill(env *Env, path string, src []byte, name string) (*drill.Drill, error) {
-	file, diags := drillfile.Load(path, src, fileKinds())
+	file, diags := drillfile.Load(path, src, fileKinds(), drillfile.Inputs{})
 	showDiagnostics(env, file.Files, diags)
 	if diags.HasErrors() {
 		return nil, silent{exitInvalidFile}

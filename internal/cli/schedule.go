@@ -116,7 +116,7 @@ func scheduledFiles(env *Env, paths []string) ([]scheduledFile, error) {
 		if err != nil {
 			return nil, withCode(exitUsage, "read %s: %w", path, cause(err))
 		}
-		file, diags := drillfile.Load(path, src, fileKinds())
+		file, diags := drillfile.Load(path, src, fileKinds(), drillfile.Inputs{})
 		showDiagnostics(env, file.Files, diags)
 		if diags.HasErrors() {
 			return nil, silent{exitInvalidFile}

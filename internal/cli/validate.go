@@ -48,7 +48,7 @@ func validate(env *Env, paths []string, output string) error {
 		if err != nil {
 			return withCode(exitUsage, "read %s: %w", name, cause(err))
 		}
-		file, found := drillfile.Load(name, src, fileKinds())
+		file, found := drillfile.Load(name, src, fileKinds(), drillfile.Inputs{Partial: true})
 		maps.Copy(files, file.Files)
 		diags = append(diags, found...)
 		drills = append(drills, file.Drills...)

@@ -5,20 +5,38 @@ import "time"
 
 // Drill is one definition from an HCL file, decoded. Only conditions are still expressions.
 type Drill struct {
-	Name        string
-	Description string
-	File        string        // the file's path as the user gave it
-	Timeout     time.Duration // of the whole run
-	Repeat      int           // how many trials there are in a series of runs; at least 1
-	Stagger     time.Duration // each run waits for a random part of it before it breaks anything
-	Targets     []TargetSpec
-	Probes      []ProbeSpec // beside those of the targets, in the order of the file
-	SteadyState SteadyState
-	Faults      []FaultSpec // in the order of injection
-	Aborts      []Rule
-	Objectives  []Objective
-	Asserts     []Rule    // further objectives, over the run's final values
-	Schedule    *Schedule // nil: it runs by hand only
+	Name          string
+	Description   string
+	File          string        // the file's path as the user gave it
+	Timeout       time.Duration // of the whole run
+	Repeat        int           // how many trials there are in a series of runs; at least 1
+	Stagger       time.Duration // each run waits for a random part of it before it breaks anything
+	Targets       []TargetSpec
+	Probes        []ProbeSpec // beside those of the targets, in the order of the file
+	Preconditions []Rule      // must hold before anything is touched; nothing waits for them
+	SteadyState   SteadyState
+	Guard         Guard
+	Faults        []FaultSpec // in the order of injection
+	Aborts        []Rule
+	Objectives    []Objective
+	Asserts       []Rule        // further objectives, over the run's final values
+	Schedule      *Schedule     // nil: it runs by hand only
+	Unavailable   []Unavailable // what the file asks for and this version cannot do: a run is refused
+}
+
+// Guard bounds what a drill may touch, whatever its targets and faults say. The zero value bounds nothing.
+type Guard struct {
+	Namespaces []string // in which alone anything may be touched; any when empty
+	MaxTargets int      // most members that all faults together may hurt; 0: any number
+	NoAlert    []string // names of alerts, none of which may be firing
+	Prometheus string   // URL of the server that knows of the alerts
+}
+
+// Unavailable is a part of the language that a file uses and this version of drill cannot do yet.
+type Unavailable struct {
+	Text string // a sentence
+	File string
+	Line int
 }
 
 // TargetSpec is a target block: a system under test of some kind.
@@ -37,9 +55,10 @@ type ProbeSpec struct {
 
 // FaultSpec is a fault block.
 type FaultSpec struct {
-	Kind string
-	Name string
-	Spec any // the kind's own arguments, decoded by it
+	Kind  string
+	Name  string
+	After time.Duration // how long after the fault before it was injected; after the steady state, for the first
+	Spec  any           // the kind's own arguments, decoded by it
 }
 
 // SteadyState is what must hold before the fault, without a break, for Hold; the run is refused when it does not
@@ -51,12 +70,23 @@ type SteadyState struct {
 }
 
 // Rule is a condition over live values. As an abort condition it ends the run once it has been true for For;
-// as an assertion of the steady state it must be true, and as an objective it must be true in the end.
+// as a precondition or an assertion of the steady state it must be true, and as an objective it must be true in the end.
 type Rule struct {
 	Name      string
 	For       time.Duration
+	Grace     time.Duration // of an abort condition: how long after the first injection it does not count yet
+	OnUnknown OnUnknown     // of an abort condition: what a value without a reading means
 	Condition Condition
 }
+
+// OnUnknown says what becomes of an abort condition of which a value has no reading.
+type OnUnknown string
+
+// What a value without a reading means to an abort condition.
+const (
+	UnknownPending OnUnknown = "pending" // the rule waits for a reading
+	UnknownBreach  OnUnknown = "breach"  // as if the condition were true: the rule's probe may be dead
+)
 
 // Condition is an expression over live values. It is implemented where the drill file is read.
 type Condition interface {

@@ -16,7 +16,7 @@ import (
 
 func condition(t testing.TB, expr, message string) *drillfile.Condition {
 	t.Helper()
-	file, diags := drillfile.Load("x.hcl", []byte(conditionFile(expr, message)), kinds())
+	file, diags := drillfile.Load("x.hcl", []byte(conditionFile(expr, message)), kinds(), drillfile.Inputs{})
 	require.Empty(t, diags, render(t, file, diags))
 	return file.Drills[0].Aborts[0].Condition.(*drillfile.Condition)
 }

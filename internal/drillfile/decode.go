@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/schema"
 )
 
 // What a drill file need not say.
@@ -229,7 +230,8 @@ func (l *loader) kindBlock(block string, b *kindBlock, kinds []Kind) (*Kind, any
 		if !mayCallSecret(block) {
 			ctx = l.static
 		}
-		spec, diags := kinds[i].Decode(b.Body, ctx)
+		spec, decoded := kinds[i].Decode(b.Body, ctx)
+		diags := decoded.Diagnostics
 		body, ok := b.Body.(*hclsyntax.Body)
 		for _, d := range diags {
 			if !ok || !l.excused(d, body) {
@@ -245,7 +247,7 @@ func (l *loader) kindBlock(block string, b *kindBlock, kinds []Kind) (*Kind, any
 	for _, k := range kinds {
 		known = append(known, k.Name)
 	}
-	l.report(b.KindRange, "Unknown kind of "+block, fmt.Sprintf("There is no kind of %s named %q.%s", block, b.Kind, didYouMean(b.Kind, known)))
+	l.report(b.KindRange, "Unknown kind of "+block, fmt.Sprintf("There is no kind of %s named %q.%s", block, b.Kind, schema.DidYouMean(b.Kind, known)))
 	return nil, nil
 }
 

@@ -20,7 +20,7 @@ func FuzzLoad(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {
-		file, diags := drillfile.Load("x.hcl", src, kinds())
+		file, diags := drillfile.Load("x.hcl", src, kinds(), drillfile.Inputs{})
 		if diags.HasErrors() == (len(file.Drills) > 0) {
 			t.Fatalf("%d drills with diagnostics %v", len(file.Drills), diags)
 		}
@@ -55,7 +55,7 @@ func FuzzCondition(f *testing.F) {
 		f.Add(expr, `target.orders.success_ratio`)
 	}
 	f.Fuzz(func(_ *testing.T, expr, message string) {
-		file, _ := drillfile.Load("x.hcl", []byte(conditionFile(expr, message)), kinds())
+		file, _ := drillfile.Load("x.hcl", []byte(conditionFile(expr, message)), kinds(), drillfile.Inputs{})
 		for _, d := range file.Drills {
 			for _, r := range d.Aborts {
 				evaluate(r.Condition.(*drillfile.Condition))

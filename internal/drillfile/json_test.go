@@ -17,7 +17,7 @@ func TestJSON(t *testing.T) {
 	assert.JSONEq(t, `{"format_version": "1.0", "valid": true, "error_count": 0, "warning_count": 0, "diagnostics": []}`, string(out))
 
 	path := "testdata/errors/misspelt-attribute.hcl"
-	file, diags := drillfile.Load(path, read(t, path), kinds())
+	file, diags := drillfile.Load(path, read(t, path), kinds(), drillfile.Inputs{})
 	out, err = drillfile.JSON(file.Files, diags)
 	require.NoError(t, err)
 	assert.JSONEq(t, `{

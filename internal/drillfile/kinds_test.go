@@ -5,10 +5,10 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/gohcl"
-	"github.com/zclconf/go-cty/cty"
 
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/drillfile"
+	"github.com/failoverdrill/drill/internal/schema"
 )
 
 type postgresqlSpec struct {
@@ -67,19 +67,19 @@ type networkPartitionSpec struct {
 	Action    string         `hcl:"action,optional"`
 }
 
-func decode[Spec any](body hcl.Body, ctx *hcl.EvalContext) (any, hcl.Diagnostics) {
+func decode[Spec any](body hcl.Body, ctx *hcl.EvalContext) (any, *schema.Decoded) {
 	var spec Spec
 	diags := gohcl.DecodeBody(body, ctx, &spec)
-	return spec, diags
+	return spec, &schema.Decoded{Diagnostics: diags}
 }
 
 // decodePostgreSQL also complains, as a kind may, of a dsn that gohcl would have refused.
-func decodePostgreSQL(body hcl.Body, ctx *hcl.EvalContext) (any, hcl.Diagnostics) {
+func decodePostgreSQL(body hcl.Body, ctx *hcl.EvalContext) (any, *schema.Decoded) {
 	attributes, _ := body.JustAttributes()
 	if dsn, ok := attributes["dsn"]; ok {
 		if v, diags := dsn.Expr.Value(ctx); !diags.HasErrors() && !v.IsKnown() {
 			at := dsn.Expr.Range()
-			return postgresqlSpec{}, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "Invalid dsn", Detail: "dsn must be a string.", Subject: &at}}
+			return postgresqlSpec{}, &schema.Decoded{Diagnostics: hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "Invalid dsn", Detail: "dsn must be a string.", Subject: &at}}}
 		}
 	}
 	return decode[postgresqlSpec](body, ctx)
@@ -90,27 +90,27 @@ func kinds() drillfile.Kinds {
 	return drillfile.Kinds{
 		Targets: []drillfile.Kind{{
 			Name: "postgresql", Doc: "A PostgreSQL cluster.", Decode: decodePostgreSQL, Probed: true,
-			Attributes: map[string]cty.Type{
-				"outage_seconds": cty.Number, "lag_seconds": cty.Number, "success_ratio": cty.Number, "primaries": cty.Number,
-				"read_outage_seconds": cty.Number, "staleness_seconds": cty.Number, "sum_violations": cty.Number, "register_violations": cty.Number,
+			Attributes: []schema.Attribute{
+				schema.Seconds("outage_seconds", ""), schema.Seconds("lag_seconds", ""), schema.Ratio("success_ratio", ""), schema.Seconds("primaries", ""),
+				schema.Seconds("read_outage_seconds", ""), schema.Seconds("staleness_seconds", ""), schema.Seconds("sum_violations", ""), schema.Seconds("register_violations", ""),
 			},
 			Checks: []drill.Check{drill.CheckReads, drill.CheckOwn, drill.CheckSum, drill.CheckRegister},
 		}, {
 			Name: "deployment", Doc: "A stateless service.", Decode: decode[deploymentSpec], NoLedger: true,
-			Attributes: map[string]cty.Type{
-				"outage_seconds": cty.Number, "success_ratio": cty.Number, "ready": cty.Number, "desired": cty.Number,
+			Attributes: []schema.Attribute{
+				schema.Seconds("outage_seconds", ""), schema.Ratio("success_ratio", ""), schema.Seconds("ready", ""), schema.Seconds("desired", ""),
 			},
 		}},
 		Probes: []drillfile.Kind{{
 			Name: "http", Doc: "An HTTP server.", Decode: decode[httpSpec],
-			Attributes: map[string]cty.Type{
-				"outage_seconds": cty.Number, "success_ratio": cty.Number, "latency_seconds": cty.Number,
+			Attributes: []schema.Attribute{
+				schema.Seconds("outage_seconds", ""), schema.Ratio("success_ratio", ""), schema.Seconds("latency_seconds", ""),
 			},
 		}, {
-			Name: "tcp", Doc: "A TCP port.", Decode: decode[tcpSpec], Attributes: map[string]cty.Type{"outage_seconds": cty.Number},
+			Name: "tcp", Doc: "A TCP port.", Decode: decode[tcpSpec], Attributes: []schema.Attribute{schema.Seconds("outage_seconds", "")},
 		}, {
 			Name: "kubernetes", Doc: "A Service's endpoints.", Decode: decode[kubernetesSpec],
-			Attributes: map[string]cty.Type{"ready_endpoints": cty.Number},
+			Attributes: []schema.Attribute{schema.Seconds("ready_endpoints", "")},
 		}},
 		Faults: []drillfile.Kind{{
 			Name: "kill_primary", Doc: "The primary dies.", Decode: decode[killPrimarySpec],

@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/schema"
 )
 
 // checkLedger reports what cannot be measured in a drill whose target keeps no ledger: everything, when no probe stands
@@ -51,7 +52,7 @@ func hasClients(probes map[string]*Kind) bool {
 		if k == nil {
 			return true
 		}
-		if _, ok := k.Attributes["outage_seconds"]; ok {
+		if _, ok := schema.Find(k.Attributes, "outage_seconds"); ok {
 			return true
 		}
 	}

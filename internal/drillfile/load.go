@@ -12,6 +12,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/schema"
 )
 
 // Kind is one sort of target, probe or fault that a drill file may name.
@@ -20,12 +21,12 @@ type Kind struct {
 	Doc  string
 	// Decode reads the block's own arguments. Beside an error that is already reported it may meet unknown values;
 	// gohcl copes with them, and what it says of them is dropped.
-	Decode func(hcl.Body, *hcl.EvalContext) (any, hcl.Diagnostics)
+	Decode func(hcl.Body, *hcl.EvalContext) (any, *schema.Decoded)
 	// Check, when there is one, says what is wrong with the decoded block among the drill's targets: a sentence that
 	// is shown at the block's name, or "" when all is well. It is called only when every kind's block was decoded.
 	Check func(spec any, name string, targets []drill.TargetSpec) string
 	// Attributes are the live values of a target or a probe, numbers or bools, by name.
-	Attributes map[string]cty.Type
+	Attributes []schema.Attribute
 	// Probed says that a target of this kind is itself the name of a probe.
 	Probed bool
 	// NoLedger says that a target takes no writes of drill's, so nothing can be asked about them.
@@ -41,11 +42,13 @@ type Kinds struct{ Targets, Probes, Faults []Kind }
 type File struct {
 	Drills []*drill.Drill       // none when there are errors
 	Files  map[string]*hcl.File // the sources, for Render and JSON
+	// Open and Secret are what the file took from outside. What is in Open may be shown, what is in Secret may not.
+	Open, Secret drill.Inputs
 }
 
 // Load reads the drills in src. It reports every problem at once, in the order of the file, and never panics. Load
 // does not touch the file system; path is the name to show.
-func Load(path string, src []byte, kinds Kinds) (*File, hcl.Diagnostics) {
+func Load(path string, src []byte, kinds Kinds, in Inputs) (*File, hcl.Diagnostics) {
 	file := &File{Files: map[string]*hcl.File{}}
 	if diags := checkBytes(path, src); diags.HasErrors() {
 		return file, diags // and not the source, which may be no text
@@ -66,7 +69,7 @@ func Load(path string, src []byte, kinds Kinds) (*File, hcl.Diagnostics) {
 	if diags := checkLiterals(body); diags.HasErrors() {
 		return file, tidy(diags) // evaluating them might never end
 	}
-	l := &loader{path: path, src: src, kinds: kinds}
+	l := &loader{path: path, src: src, kinds: kinds, in: in}
 	drills := l.load(body)
 	diags = tidy(append(diags, l.diags...))
 	if !diags.HasErrors() {
@@ -80,6 +83,7 @@ type loader struct {
 	path   string
 	src    []byte
 	kinds  Kinds
+	in     Inputs
 	diags  hcl.Diagnostics
 	static *hcl.EvalContext     // of the arguments that drill itself reads
 	inKind *hcl.EvalContext     // of the bodies of kinds

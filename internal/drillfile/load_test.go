@@ -20,6 +20,7 @@ import (
 
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/drillfile"
+	"github.com/failoverdrill/drill/internal/schema"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -50,7 +51,7 @@ func TestValidFiles(t *testing.T) {
 	for _, path := range append(files(t, "testdata/valid/*.hcl"), files(t, "../../drills/*.hcl")...) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			src := read(t, path)
-			file, diags := drillfile.Load(path, src, kinds())
+			file, diags := drillfile.Load(path, src, kinds(), drillfile.Inputs{})
 			assert.Empty(t, diags, render(t, file, diags))
 			assert.NotEmpty(t, file.Drills)
 			assert.Equal(t, string(hclwrite.Format(src)), string(src), "not formatted: run drill fmt")
@@ -73,7 +74,7 @@ func TestErrorFiles(t *testing.T) {
 				}
 			}
 			require.NotEmpty(t, want)
-			file, diags := drillfile.Load(path, src, kinds())
+			file, diags := drillfile.Load(path, src, kinds(), drillfile.Inputs{})
 			for _, d := range diags {
 				require.NotNil(t, d.Subject, d.Error())
 				got[d.Subject.Start.Line] = append(got[d.Subject.Start.Line], d.Summary)
@@ -96,7 +97,7 @@ func TestRendered(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := "testdata/errors/" + name + ".hcl"
-			file, diags := drillfile.Load(path, read(t, path), kinds())
+			file, diags := drillfile.Load(path, read(t, path), kinds(), drillfile.Inputs{})
 			golden := "testdata/golden/" + name + ".txt"
 			if *update {
 				require.NoError(t, os.WriteFile(golden, []byte(render(t, file, diags)), 0o600))
@@ -107,7 +108,7 @@ func TestRendered(t *testing.T) {
 }
 
 func TestLoad(t *testing.T) {
-	file, diags := drillfile.Load("full.hcl", read(t, "testdata/valid/full.hcl"), kinds())
+	file, diags := drillfile.Load("full.hcl", read(t, "testdata/valid/full.hcl"), kinds(), drillfile.Inputs{})
 	require.Empty(t, diags)
 	want := &drill.Drill{
 		Name: "kill-primary", Description: "The primary dies. A replica takes over within 30 s.", File: "full.hcl",
@@ -137,7 +138,7 @@ func TestLoad(t *testing.T) {
 }
 
 func TestDefaults(t *testing.T) {
-	file, diags := drillfile.Load("x.hcl", read(t, "testdata/valid/minimal.hcl"), kinds())
+	file, diags := drillfile.Load("x.hcl", read(t, "testdata/valid/minimal.hcl"), kinds(), drillfile.Inputs{})
 	require.Empty(t, diags)
 	d := file.Drills[0]
 	assert.Equal(t, 10*time.Minute, d.Timeout)
@@ -147,7 +148,7 @@ func TestDefaults(t *testing.T) {
 	assert.Empty(t, d.Aborts)
 	assert.Empty(t, d.Objectives)
 	assert.Nil(t, d.Schedule)
-	file, diags = drillfile.Load("x.hcl", read(t, "testdata/valid/schedule-short.hcl"), kinds())
+	file, diags = drillfile.Load("x.hcl", read(t, "testdata/valid/schedule-short.hcl"), kinds(), drillfile.Inputs{})
 	require.Empty(t, diags)
 	assert.Equal(t, &drill.Schedule{Cron: "0 10 1 * *", Timezone: "UTC", Missed: drill.MissedSkip}, file.Drills[0].Schedule)
 }
@@ -170,7 +171,7 @@ func TestNoText(t *testing.T) {
 		"templates in quote": {"a = " + strings.Repeat(`"${`, 100_000), "Expression nested too deeply", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			file, diags := drillfile.Load("x.hcl", []byte(tc.src), kinds())
+			file, diags := drillfile.Load("x.hcl", []byte(tc.src), kinds(), drillfile.Inputs{})
 			require.Len(t, diags, 1)
 			assert.Equal(t, tc.summary, diags[0].Summary)
 			assert.Equal(t, tc.line, diags[0].Subject.Start.Line)
@@ -206,7 +207,7 @@ func TestHostile(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			start := time.Now()
-			file, diags := drillfile.Load("x.hcl", []byte(src), kinds())
+			file, diags := drillfile.Load("x.hcl", []byte(src), kinds(), drillfile.Inputs{})
 			assert.True(t, diags.HasErrors())
 			assert.LessOrEqual(t, len(diags), 51)
 			loaded := time.Since(start)
@@ -220,7 +221,7 @@ func TestHostile(t *testing.T) {
 }
 
 func TestSecretsStayReferences(t *testing.T) {
-	file, diags := drillfile.Load("full.hcl", read(t, "testdata/valid/full.hcl"), kinds())
+	file, diags := drillfile.Load("full.hcl", read(t, "testdata/valid/full.hcl"), kinds(), drillfile.Inputs{})
 	require.Empty(t, diags)
 	spec := file.Drills[0].Targets[0].Spec.(postgresqlSpec)
 	assert.Equal(t, []drill.SecretKey{{Name: "orders-app", Key: "uri"}}, spec.DSN.Refs())
@@ -239,7 +240,7 @@ func TestSecretInUntaggedSpec(t *testing.T) {
 	}
 	table := kinds()
 	as := func(convert func(postgresqlSpec) spec) {
-		table.Targets[0].Decode = func(body hcl.Body, ctx *hcl.EvalContext) (any, hcl.Diagnostics) {
+		table.Targets[0].Decode = func(body hcl.Body, ctx *hcl.EvalContext) (any, *schema.Decoded) {
 			decoded, diags := decode[postgresqlSpec](body, ctx)
 			s := convert(decoded.(postgresqlSpec))
 			s.loop = &loop{}
@@ -258,7 +259,7 @@ func TestSecretInUntaggedSpec(t *testing.T) {
 }
 `)
 	lines := func() (at []int) {
-		_, diags := drillfile.Load("x.hcl", src, table)
+		_, diags := drillfile.Load("x.hcl", src, table, drillfile.Inputs{})
 		for _, d := range diags {
 			assert.Equal(t, "Misplaced secret", d.Summary)
 			at = append(at, d.Subject.Start.Line)

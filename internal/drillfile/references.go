@@ -8,6 +8,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/failoverdrill/drill/internal/schema"
 )
 
 // reference is a live value that an expression reads: root.name.attribute.
@@ -128,15 +130,16 @@ func (l *loader) liveReference(t hcl.Traversal, scope scope) (reference, bool) {
 	r.name, r.attribute = name, attribute
 	kind, known := scope[r.root][name]
 	if !known {
-		l.report(t[1].SourceRange(), "Unknown "+r.root, fmt.Sprintf("This drill has no %s named %q.%s", r.root, name, didYouMean(name, keys(scope[r.root]))))
+		l.report(t[1].SourceRange(), "Unknown "+r.root, fmt.Sprintf("This drill has no %s named %q.%s", r.root, name, schema.DidYouMean(name, keys(scope[r.root]))))
 		return r, false
 	}
 	if kind == nil {
 		return r, true // the kind is unknown, which has been reported
 	}
-	if r.typ, known = kind.Attributes[attribute]; !known {
+	live, known := schema.Find(kind.Attributes, attribute)
+	if r.typ = live.Type; !known {
 		l.report(t[2].SourceRange(), "Unknown attribute",
-			fmt.Sprintf("A %s of kind %s has no attribute named %q.%s", r.root, kind.Name, attribute, didYouMean(attribute, keys(kind.Attributes))))
+			fmt.Sprintf("A %s of kind %s has no attribute named %q.%s", r.root, kind.Name, attribute, schema.DidYouMean(attribute, schema.Names(kind.Attributes))))
 		return r, false
 	}
 	l.checkMeasured(r)

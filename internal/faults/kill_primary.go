@@ -3,18 +3,16 @@ package faults
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
-	"github.com/hashicorp/hcl/v2"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/retry"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/schema"
 )
 
 // Methods of killing a primary. They have different recovery times, because a process that may say goodbye gives its
@@ -42,43 +40,25 @@ func killPrimary() Kind {
 				{Verb: "patch", Resource: "nodes"},
 			}
 		},
-	}, primaryKiller{}, (*killPrimarySpec).check)
+	}, primaryKiller{}, schema.Body[killPrimarySpec]{
+		Defaults: killPrimarySpec{Method: methodForceDelete},
+		Arguments: func(s *killPrimarySpec) []schema.Argument {
+			return []schema.Argument{
+				targetArgument(&s.Target, "The target whose primary dies."),
+				schema.String("method", &s.Method, "How it dies. `force_delete` is like a power cut: no time to hand over, and its lease runs out. "+
+					"`graceful` is like a drained node: it has its grace period, and gives its lease back.",
+					schema.OneOf(methodGraceful, methodForceDelete), schema.Later("sigkill", "freeze", "node_loss")),
+				schema.Duration("hold_down", &s.HoldDown, "How long its node is cordoned, so that the pod cannot come back and another member must take over.",
+					schema.Default("it may come back at once")),
+			}
+		},
+	})
 }
 
 type killPrimarySpec struct {
-	Target      string    `hcl:"target,optional"`
-	Method      string    `hcl:"method,optional"`
-	MethodRange hcl.Range `hcl:"method,attr_value_range"`
-	HoldDown    string    `hcl:"hold_down,optional"`
-	HoldRange   hcl.Range `hcl:"hold_down,attr_value_range"`
-
-	hold time.Duration
-}
-
-func (s *killPrimarySpec) check() hcl.Diagnostics {
-	var diags hcl.Diagnostics
-	if s.Method == "" {
-		s.Method = methodForceDelete
-	}
-	known := []string{methodGraceful, methodForceDelete}
-	switch {
-	case slices.Contains(known, s.Method):
-	case slices.Contains([]string{"sigkill", "freeze", "node_loss"}, s.Method):
-		diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Not available yet", Subject: &s.MethodRange,
-			Detail: fmt.Sprintf("The method %q is not available yet. Write one of: %s.", s.Method, strings.Join(known, ", "))})
-	default:
-		diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Unknown method", Subject: &s.MethodRange,
-			Detail: fmt.Sprintf("There is no method %q. Write one of: %s.", s.Method, strings.Join(known, ", "))})
-	}
-	if s.HoldDown != "" {
-		hold, err := drill.ParseDuration(s.HoldDown)
-		if err != nil {
-			diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Invalid duration", Subject: &s.HoldRange,
-				Detail: err.Error() + "."})
-		}
-		s.hold = hold
-	}
-	return diags
+	Target   string
+	Method   string
+	HoldDown time.Duration // 0: it may come back at once
 }
 
 // TargetName is the target whose primary is killed: the one named, else the one that the fault shares its name with.
@@ -130,21 +110,21 @@ func (primaryKiller) Plan(ctx context.Context, d Deps, name string, spec killPri
 		Sentence: fmt.Sprintf("%s %s (primary, uid %s) on node %s", verb, victim, victim.UID, victim.Node),
 		Undo:     "Its controller makes the pod again; nothing else puts back what a killed process had in hand.",
 	}
-	if spec.hold == 0 {
+	if spec.HoldDown == 0 {
 		return st, plan, nil
 	}
 	node, err := d.Kube.CoreV1().Nodes().Get(ctx, victim.Node, metav1.GetOptions{})
 	if err != nil {
 		return st, plan, fmt.Errorf("get node %s: %w", victim.Node, err)
 	}
-	plan.Hold = spec.hold
+	plan.Hold = spec.HoldDown
 	if node.Spec.Unschedulable {
 		plan.Undo += fmt.Sprintf(" Node %s is cordoned already, by somebody else, and stays so.", victim.Node)
 		return st, plan, nil
 	}
 	st.Cordon = true
-	plan.Sentence += fmt.Sprintf(", and cordon that node for %s so that the pod cannot come back", spec.hold)
-	plan.Undo += fmt.Sprintf(" Node %s is uncordoned after %s, or at once when the run ends early.", victim.Node, spec.hold)
+	plan.Sentence += fmt.Sprintf(", and cordon that node for %s so that the pod cannot come back", spec.HoldDown)
+	plan.Undo += fmt.Sprintf(" Node %s is uncordoned after %s, or at once when the run ends early.", victim.Node, spec.HoldDown)
 	return st, plan, nil
 }
 

@@ -52,7 +52,8 @@ func (l *lab) fault(t *testing.T, body string) *Fault {
 	require.False(t, diags.HasErrors(), diags)
 	kind, ok := Find("kill_primary")
 	require.True(t, ok)
-	spec, diags := kind.Decode(f.Body, nil)
+	spec, decoded := kind.Decode(f.Body, nil)
+	diags = decoded.Diagnostics
 	require.False(t, diags.HasErrors(), diags)
 	return kind.Bind(l.deps, "orders", spec)
 }
@@ -183,7 +184,8 @@ func TestKillPrimaryArguments(t *testing.T) {
 	} {
 		f, diags := hclparse.NewParser().ParseHCL([]byte(body), "x.hcl")
 		require.False(t, diags.HasErrors())
-		_, diags = kind.Decode(f.Body, nil)
+		_, decoded := kind.Decode(f.Body, nil)
+		diags = decoded.Diagnostics
 		require.Len(t, diags, 1, body)
 		require.Equal(t, summary, diags[0].Summary, body)
 		require.Equal(t, 1, diags[0].Subject.Start.Line, body)

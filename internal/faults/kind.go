@@ -8,11 +8,11 @@ import (
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/gohcl"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/schema"
 )
 
 // Target is what a fault may ask of the system under test.
@@ -93,8 +93,9 @@ func (d Deps) primary(ctx context.Context, name string) (drill.Member, error) {
 type Kind struct {
 	Name        string
 	Doc         string
+	Table       schema.Table // the arguments
 	Permissions func(namespace string) []drill.Permission
-	Decode      func(hcl.Body, *hcl.EvalContext) (any, hcl.Diagnostics)
+	Decode      func(hcl.Body, *hcl.EvalContext) (any, *schema.Decoded)
 	bind        func(d Deps, name string, spec any) *Fault
 	restore     func(d Deps) *Fault
 }
@@ -145,27 +146,15 @@ func (f *Fault) Held(ctx context.Context, state json.RawMessage) error { return 
 // Revert puts everything back; it may be called any number of times.
 func (f *Fault) Revert(ctx context.Context, state json.RawMessage) error { return f.revert(ctx, state) }
 
-// decoder decodes a kind's body with gohcl and lets the kind check what gohcl cannot.
-func decoder[Spec any](check func(*Spec) hcl.Diagnostics) func(hcl.Body, *hcl.EvalContext) (any, hcl.Diagnostics) {
-	return func(body hcl.Body, ctx *hcl.EvalContext) (any, hcl.Diagnostics) {
-		var spec Spec
-		diags := gohcl.DecodeBody(body, ctx, &spec)
-		if diags.HasErrors() {
-			return spec, diags
-		}
-		diags = append(diags, check(&spec)...) // before spec is copied: check fills in defaults
-		return spec, diags
-	}
-}
-
 // define erases an Impl's types.
-func define[Spec, State any](k Kind, impl Impl[Spec, State], check func(*Spec) hcl.Diagnostics) Kind {
-	return defineEach(k, func() Impl[Spec, State] { return impl }, check)
+func define[Spec, State any](k Kind, impl Impl[Spec, State], body schema.Body[Spec]) Kind {
+	return defineEach(k, func() Impl[Spec, State] { return impl }, body)
 }
 
 // defineEach is define for an Impl that remembers something, such as its connections: each fault has one of its own.
-func defineEach[Spec, State any](k Kind, make func() Impl[Spec, State], check func(*Spec) hcl.Diagnostics) Kind {
-	k.Decode = decoder(check)
+func defineEach[Spec, State any](k Kind, make func() Impl[Spec, State], body schema.Body[Spec]) Kind {
+	k.Table = body.Table()
+	k.Decode = func(b hcl.Body, ctx *hcl.EvalContext) (any, *schema.Decoded) { return body.Decode(b, ctx) }
 	k.bind = func(d Deps, name string, spec any) *Fault {
 		impl := make()
 		f := erase(d, impl)
@@ -224,4 +213,9 @@ func restoreState[State any](raw json.RawMessage) (State, error) {
 		return st, fmt.Errorf("read the fault's state: %w", err)
 	}
 	return st, nil
+}
+
+// targetArgument is the argument of every fault that has victims among a target's members.
+func targetArgument(to *string, doc string) schema.Argument {
+	return schema.String("target", to, doc, schema.Default("the target that has the fault's name"))
 }

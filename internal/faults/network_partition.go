@@ -1,7 +1,6 @@
 package faults
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/kube"
+	"github.com/failoverdrill/drill/internal/schema"
 )
 
 // Directions of a partition, as from sees them.
@@ -42,22 +42,30 @@ func networkPartition() Kind {
 				{Verb: "delete", Resource: "secrets", Namespace: kube.Namespace},
 			}
 		},
-	}, func() Impl[networkPartitionSpec, networkPartitionState] { return &partitioner{} }, (*networkPartitionSpec).check)
+	}, func() Impl[networkPartitionSpec, networkPartitionState] { return &partitioner{} }, schema.Body[networkPartitionSpec]{
+		Defaults: networkPartitionSpec{Direction: directionBoth, Action: "drop"},
+		Arguments: func(s *networkPartitionSpec) []schema.Argument {
+			return []schema.Argument{
+				targetArgument(&s.Target, "The target whose members the roles in from and to mean."),
+				schema.Duration("duration", &s.Duration, "How long the cut lasts.", schema.Required(), schema.Between(minCut, maxCut)),
+				schema.Value("from", "object", "The pods on whose network the rules are made: `{ role = \"primary\" }`, `\"replica\"` or `\"any\"`, or `{ selector = \"app=orders\" }`, "+
+					"with `namespace` where that is not the target's.", func(_ cty.Value, d *schema.Decoded) { s.from = decodeSide(d.Expr("from"), "from", d.Report) }, schema.Required()),
+				schema.Value("to", "object", "Whom they can no longer reach: as from, and `api_server = true` for the Kubernetes API.",
+					func(_ cty.Value, d *schema.Decoded) { s.to = decodeSide(d.Expr("to"), "to", d.Report) }, schema.Required()),
+				schema.String("direction", &s.Direction, "Which packets are dropped; `in` and `out` are as from sees them.", schema.OneOf(directionBoth, directionIn, directionOut)),
+				schema.String("action", &s.Action, "What becomes of a packet.", schema.OneOf("drop"), schema.Later("reject")),
+			}
+		},
+		Check: (*networkPartitionSpec).check,
+	})
 }
 
 type networkPartitionSpec struct {
-	Target         string         `hcl:"target,optional"`
-	Duration       string         `hcl:"duration"`
-	DurationRange  hcl.Range      `hcl:"duration,attr_value_range"`
-	FromExpr       hcl.Expression `hcl:"from"`
-	ToExpr         hcl.Expression `hcl:"to"`
-	Direction      string         `hcl:"direction,optional"`
-	DirectionRange hcl.Range      `hcl:"direction,attr_value_range"`
-	Action         string         `hcl:"action,optional"`
-	ActionRange    hcl.Range      `hcl:"action,attr_value_range"`
-
-	hold     time.Duration
-	from, to side
+	Target    string
+	Duration  time.Duration
+	Direction string
+	Action    string
+	from, to  side
 }
 
 // side is one of the two groups of pods.
@@ -71,38 +79,10 @@ type side struct {
 // pods reports whether the side has pods in it at all.
 func (s side) pods() bool { return s.role != "" || s.selector != nil }
 
-func (s *networkPartitionSpec) check() hcl.Diagnostics {
-	var diags hcl.Diagnostics
-	wrong := func(at hcl.Range, summary, detail string, args ...any) {
-		diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: fmt.Sprintf(detail, args...), Subject: &at})
-	}
-	hold, err := drill.ParseDuration(s.Duration)
-	switch {
-	case err != nil:
-		wrong(s.DurationRange, "Invalid duration", "%s.", err)
-	case hold < minCut || hold > maxCut:
-		wrong(s.DurationRange, "Duration out of range", "A partition of %q is too short to prove, or too long to be meant. Write a duration from %s to %s.", s.Duration, minCut, maxCut)
-	}
-	s.hold = hold
-	if s.Direction == "" {
-		s.Direction = directionBoth
-	}
-	if known := []string{directionBoth, directionIn, directionOut}; !slices.Contains(known, s.Direction) {
-		wrong(s.DirectionRange, "Unknown direction", "There is no direction %q. Write one of: %s; in and out are as from sees them.", s.Direction, strings.Join(known, ", "))
-	}
-	switch s.Action {
-	case "", "drop":
-	case "reject":
-		wrong(s.ActionRange, "Not available yet", "The action \"reject\" is not available yet. Write \"drop\", or leave it out.")
-	default:
-		wrong(s.ActionRange, "Unknown action", "There is no action %q. Write \"drop\", or leave it out.", s.Action)
-	}
-	s.from = decodeSide(s.FromExpr, "from", wrong)
-	s.to = decodeSide(s.ToExpr, "to", wrong)
+func (s *networkPartitionSpec) check(d *schema.Decoded) {
 	if s.from.apiServer {
-		wrong(s.FromExpr.Range(), "API server in from", "The API server can be in to alone: rules are made where from's pods are. Swap the two sides.")
+		d.Report(d.At("from"), "API server in from", "The API server can be in to alone: rules are made where from's pods are. Swap the two sides.")
 	}
-	return diags
 }
 
 // Bounds of a partition's length: Confirm alone takes more than a second, and nobody means an hour.

@@ -16,7 +16,7 @@ import (
 )
 
 func (p *partitioner) Plan(ctx context.Context, d Deps, name string, spec networkPartitionSpec) (networkPartitionState, drill.FaultPlan, error) {
-	st := networkPartitionState{Run: d.Run, Target: spec.TargetName(name), Direction: spec.Direction, Hold: spec.hold.Seconds(),
+	st := networkPartitionState{Run: d.Run, Target: spec.TargetName(name), Direction: spec.Direction, Hold: spec.Duration.Seconds(),
 		Agents: map[string]string{}, Secret: "agent-" + d.Run}
 	var err error
 	if st.From, err = p.members(ctx, d, &st, spec.from); err != nil {
@@ -43,9 +43,9 @@ func (p *partitioner) Plan(ctx context.Context, d Deps, name string, spec networ
 	for i, node := range nodes {
 		st.Agents[fmt.Sprintf("agent-%s-%d", d.Run, i)] = node
 	}
-	plan := drill.FaultPlan{Method: "drop", Hold: spec.hold, Nodes: nodes, Prepares: true, Sentence: sentence(st, nodes),
+	plan := drill.FaultPlan{Method: "drop", Hold: spec.Duration, Nodes: nodes, Prepares: true, Sentence: sentence(st, nodes),
 		Undo: fmt.Sprintf("The agents heal the cut after %s, or at once when the run ends early, and are deleted. Without a word from the runner for %s an agent heals by itself; "+
-			"when an agent dies the kernel removes its rules at once, and when it hangs within %s. The pods themselves are not changed.", spec.hold, agent.TTL, agent.TTL)}
+			"when an agent dies the kernel removes its rules at once, and when it hangs within %s. The pods themselves are not changed.", spec.Duration, agent.TTL, agent.TTL)}
 	for _, pod := range st.From {
 		plan.Victims = append(plan.Victims, pod.Member)
 	}

@@ -33,7 +33,8 @@ func (n *network) fault(t *testing.T, body string) *Fault {
 	require.False(t, diags.HasErrors(), diags)
 	kind, ok := Find("network_partition")
 	require.True(t, ok)
-	spec, diags := kind.Decode(f.Body, nil)
+	spec, decoded := kind.Decode(f.Body, nil)
+	diags = decoded.Diagnostics
 	require.False(t, diags.HasErrors(), diags)
 	return kind.Bind(n.deps, "cut", spec)
 }
@@ -269,7 +270,7 @@ func TestNetworkPartitionArguments(t *testing.T) {
 		{[]string{`from = { role = "leader" }`, to, length}, 1, 17, "Unknown role"},
 		{[]string{`from = { roll = "primary" }`, to, length}, 1, 10, "Unsupported argument"},
 		{[]string{`from = { role = 1 }`, to, length}, 1, 17, "Invalid side"},
-		{[]string{`from = { role = target.orders.role }`, to, length}, 1, 17, "Invalid side"},
+		{[]string{`from = { role = target.orders.role }`, to, length}, 1, 17, "Variables not allowed"},
 		{[]string{`from = "primary"`, to, length}, 1, 8, "Invalid side"},
 		{[]string{`from = {}`, to, length}, 1, 8, "Invalid side"},
 		{[]string{`from = { selector = "a in (" }`, to, length}, 1, 21, "Invalid selector"},
@@ -284,7 +285,8 @@ func TestNetworkPartitionArguments(t *testing.T) {
 		}
 		f, diags := hclparse.NewParser().ParseHCL([]byte(body), "x.hcl")
 		require.False(t, diags.HasErrors(), diags)
-		_, diags = kind.Decode(f.Body, nil)
+		_, decoded := kind.Decode(f.Body, nil)
+		diags = decoded.Diagnostics
 		var found []string
 		for _, d := range diags {
 			found = append(found, d.Summary)
@@ -300,7 +302,8 @@ func TestNetworkPartitionArguments(t *testing.T) {
 		}
 	}
 	f, _ := hclparse.NewParser().ParseHCL([]byte(from+"\n"+`to = { selector = "a=b", namespace = "other", api_server = true }`+"\n"+length), "x.hcl")
-	spec, diags := kind.Decode(f.Body, nil)
+	spec, decoded := kind.Decode(f.Body, nil)
+	diags := decoded.Diagnostics
 	require.False(t, diags.HasErrors(), diags)
 	require.Equal(t, []string{"other"}, spec.(networkPartitionSpec).Namespaces())
 	require.Equal(t, "cut", spec.(networkPartitionSpec).TargetName("cut"))

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/schema"
 )
 
 func podKill() Kind {
@@ -28,61 +29,60 @@ func podKill() Kind {
 				{Verb: "list", Group: "discovery.k8s.io", Resource: "endpointslices", Namespace: namespace},
 			}
 		},
-	}, podKiller{}, (*podKillSpec).check)
+	}, podKiller{}, schema.Body[podKillSpec]{
+		Defaults: podKillSpec{Method: methodGraceful},
+		Arguments: func(s *podKillSpec) []schema.Argument {
+			return []schema.Argument{
+				targetArgument(&s.Target, "The target whose pods go."),
+				schema.Number("count", &s.Count, "How many pods go; all of them when there are not so many.", schema.Default("1"), schema.Check(func(n int) (string, string) {
+					if n < 1 {
+						return "Count out of range", fmt.Sprintf("count is %d. Write how many pods are to go, 1 or more.", n)
+					}
+					return "", ""
+				})),
+				schema.Number("percent", &s.Percent, "What share of the pods goes, rounded up.", schema.Check(func(n int) (string, string) {
+					if n < 1 || n > 100 {
+						return "Percent out of range", fmt.Sprintf("percent is %d. Write a whole number from 1 to 100.", n)
+					}
+					return "", ""
+				})),
+				schema.Bool("all", &s.All, "Every pod goes.", schema.Default(""), schema.Check(func(all bool) (string, string) {
+					if !all {
+						return "all = false", "all can only be true. Leave it out, and write count or percent."
+					}
+					return "", ""
+				})),
+				schema.String("role", &s.Role, "Only members of this role may be taken.", schema.Default("any member may be taken"),
+					schema.OneOf(string(drill.RolePrimary), string(drill.RoleReplica))),
+				schema.String("method", &s.Method, "How they go: `graceful` and `force_delete` delete them with and without their grace period; `evict` asks first whether a "+
+					"PodDisruptionBudget allows it, as a node that is drained does.",
+					schema.OneOf(methodGraceful, methodForceDelete, methodEvict)),
+			}
+		},
+		Check: (*podKillSpec).check,
+	})
 }
 
 type podKillSpec struct {
-	Target       string    `hcl:"target,optional"`
-	Count        *int      `hcl:"count,optional"`
-	CountRange   hcl.Range `hcl:"count,attr_value_range"`
-	Percent      *int      `hcl:"percent,optional"`
-	PercentRange hcl.Range `hcl:"percent,attr_value_range"`
-	All          *bool     `hcl:"all,optional"`
-	AllRange     hcl.Range `hcl:"all,attr_value_range"`
-	Role         string    `hcl:"role,optional"`
-	RoleRange    hcl.Range `hcl:"role,attr_value_range"`
-	Method       string    `hcl:"method,optional"`
-	MethodRange  hcl.Range `hcl:"method,attr_value_range"`
+	Target  string
+	Count   int // 0: not given
+	Percent int // 0: not given
+	All     bool
+	Role    string // empty: any
+	Method  string
 }
 
-func (s *podKillSpec) check() hcl.Diagnostics {
-	var diags hcl.Diagnostics
-	wrong := func(at hcl.Range, summary, detail string, args ...any) {
-		diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: fmt.Sprintf(detail, args...), Subject: &at})
-	}
-	if s.Method == "" {
-		s.Method = methodGraceful
-	}
-	if known := []string{methodGraceful, methodForceDelete, methodEvict}; !slices.Contains(known, s.Method) {
-		wrong(s.MethodRange, "Unknown method", "There is no method %q. Write one of: %s.", s.Method, strings.Join(known, ", "))
-	}
-	if known := []string{"", string(drill.RolePrimary), string(drill.RoleReplica)}; !slices.Contains(known, s.Role) {
-		wrong(s.RoleRange, "Unknown role", "There is no role %q. Write \"primary\" or \"replica\", or leave role out: then any member may be taken.", s.Role)
-	}
+func (s *podKillSpec) check(d *schema.Decoded) {
 	var ways []hcl.Range
-	if s.Count != nil {
-		ways = append(ways, s.CountRange)
-		if *s.Count < 1 {
-			wrong(s.CountRange, "Count out of range", "count is %d. Write how many pods are to go, 1 or more.", *s.Count)
-		}
-	}
-	if s.Percent != nil {
-		ways = append(ways, s.PercentRange)
-		if *s.Percent < 1 || *s.Percent > 100 {
-			wrong(s.PercentRange, "Percent out of range", "percent is %d. Write a whole number from 1 to 100.", *s.Percent)
-		}
-	}
-	if s.All != nil {
-		ways = append(ways, s.AllRange)
-		if !*s.All {
-			wrong(s.AllRange, "all = false", "all can only be true. Leave it out, and write count or percent.")
+	for _, way := range []string{"count", "percent", "all"} {
+		if d.Given(way) {
+			ways = append(ways, d.At(way))
 		}
 	}
 	if len(ways) > 1 {
 		slices.SortFunc(ways, func(a, b hcl.Range) int { return a.Start.Byte - b.Start.Byte })
-		wrong(ways[1], "Two ways to say how many", "count, percent and all exclude each other. Keep one of them.")
+		d.Report(ways[1], "Two ways to say how many", "count, percent and all exclude each other. Keep one of them.")
 	}
-	return diags
 }
 
 // TargetName is the target whose pods are killed: the one named, else the one that the fault shares its name with.
@@ -99,12 +99,12 @@ func (s podKillSpec) NeedsRoles() bool { return s.Role != "" }
 // number is how many of n pods go: percent rounds up, and there are never more than there are.
 func (s podKillSpec) number(n int) int {
 	switch {
-	case s.All != nil:
+	case s.All:
 		return n
-	case s.Percent != nil:
-		return (n**s.Percent + 99) / 100
-	case s.Count != nil:
-		return min(*s.Count, n)
+	case s.Percent > 0:
+		return (n*s.Percent + 99) / 100
+	case s.Count > 0:
+		return min(s.Count, n)
 	}
 	return min(1, n)
 }

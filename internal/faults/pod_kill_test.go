@@ -80,7 +80,8 @@ func decodePodKill(t *testing.T, body string) (any, Kind) {
 	require.False(t, diags.HasErrors(), diags)
 	kind, ok := Find("pod_kill")
 	require.True(t, ok)
-	spec, diags := kind.Decode(f.Body, nil)
+	spec, decoded := kind.Decode(f.Body, nil)
+	diags = decoded.Diagnostics
 	require.False(t, diags.HasErrors(), diags)
 	return spec, kind
 }
@@ -155,7 +156,8 @@ func TestPodKillArguments(t *testing.T) {
 	} {
 		f, diags := hclparse.NewParser().ParseHCL([]byte(body), "x.hcl")
 		require.False(t, diags.HasErrors())
-		_, diags = kind.Decode(f.Body, nil)
+		_, decoded := kind.Decode(f.Body, nil)
+		diags = decoded.Diagnostics
 		require.Len(t, diags, 1, body)
 		require.Equal(t, want, diags[0].Summary, body)
 		if want == "Two ways to say how many" {

@@ -7,11 +7,11 @@ import (
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/zclconf/go-cty/cty"
 	"go.uber.org/zap"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/schema"
 )
 
 // Deps is what a probe works with.
@@ -24,8 +24,8 @@ type Deps struct {
 type Kind struct {
 	Name        string
 	Doc         string
-	Attributes  map[string]cty.Type // what conditions may ask of probe.<name>
-	Decode      func(hcl.Body, *hcl.EvalContext) (any, hcl.Diagnostics)
+	Attributes  []schema.Attribute // what conditions may ask of probe.<name>
+	Decode      func(hcl.Body, *hcl.EvalContext) (any, *schema.Decoded)
 	permissions func(spec any) []drill.Permission
 	bind        func(d Deps, name string, spec any) (drill.Probe, error)
 }
@@ -51,7 +51,10 @@ type impl[Spec any] struct {
 
 // define erases an impl's types.
 func define[Spec any](k Kind, i impl[Spec]) Kind {
-	k.Decode = func(b hcl.Body, ctx *hcl.EvalContext) (any, hcl.Diagnostics) { return i.decode(b, ctx) }
+	k.Decode = func(b hcl.Body, ctx *hcl.EvalContext) (any, *schema.Decoded) {
+		spec, diags := i.decode(b, ctx)
+		return spec, &schema.Decoded{Diagnostics: diags}
+	}
 	k.permissions = func(spec any) []drill.Permission {
 		if i.permissions == nil {
 			return nil
@@ -63,11 +66,11 @@ func define[Spec any](k Kind, i impl[Spec]) Kind {
 }
 
 // availability are the attributes of a probe that asks whether something answers.
-func availability() map[string]cty.Type {
-	return map[string]cty.Type{
-		"outage_seconds":  cty.Number,
-		"success_ratio":   cty.Number,
-		"latency_seconds": cty.Number,
+func availability() []schema.Attribute {
+	return []schema.Attribute{
+		schema.Seconds("outage_seconds", "How long it has not answered, counted from its last good answer; 0 while it answers."),
+		schema.Ratio("success_ratio", "The share of the slots of the last 10 s that were answered well and in time."),
+		schema.Seconds("latency_seconds", "How long the newest good answer took, from when it was due."),
 	}
 }
 

@@ -12,9 +12,9 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"github.com/zclconf/go-cty/cty"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/schema"
 )
 
 // decode reads the inside of a block of the kind.
@@ -24,7 +24,8 @@ func decode(t *testing.T, kind, body string) (any, hcl.Diagnostics) {
 	require.True(t, ok)
 	file, diags := hclsyntax.ParseConfig([]byte(body), "test.hcl", hcl.InitialPos)
 	require.Empty(t, diags)
-	return k.Decode(file.Body, &hcl.EvalContext{})
+	spec, d := k.Decode(file.Body, &hcl.EvalContext{})
+	return spec, d.Diagnostics
 }
 
 // bind makes a probe that nothing has to be said against.
@@ -125,11 +126,11 @@ func TestInfo(t *testing.T) {
 		assert.Empty(t, info.Target)
 		assert.NotEqual(t, drill.ClassPinned, info.Class)
 		assert.Greater(t, time.Duration(info.Sessions)*info.Interval, info.Deadline, kind)
-		want := availability()
+		want := schema.Names(availability())
 		if info.Numeric() {
-			want = map[string]cty.Type{info.Value: cty.Number}
+			want = []string{info.Value}
 		}
-		assert.Equal(t, want, k.Attributes, kind)
+		assert.Equal(t, want, schema.Names(k.Attributes), kind)
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/gohcl"
-	"github.com/zclconf/go-cty/cty"
+
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/schema"
 )
 
 // kubernetesSpec is a probe "kubernetes" block.
@@ -44,7 +45,7 @@ const (
 
 func kubernetesKind() Kind {
 	return define(Kind{
-		Name: "kubernetes", Doc: "How many ready endpoints a Service has.", Attributes: map[string]cty.Type{"ready_endpoints": cty.Number},
+		Name: "kubernetes", Doc: "How many ready endpoints a Service has.", Attributes: []schema.Attribute{schema.Count("ready_endpoints", "How many endpoints of the Service are ready.")},
 	}, impl[kubernetesSpec]{
 		decode: decodeKubernetes,
 		permissions: func(s kubernetesSpec) []drill.Permission {

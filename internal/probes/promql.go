@@ -15,10 +15,10 @@ import (
 	"github.com/prometheus/client_golang/api"
 	prometheus "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/model"
-	"github.com/zclconf/go-cty/cty"
 	"go.uber.org/zap"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/schema"
 )
 
 // promqlSpec is a probe "promql" block.
@@ -58,7 +58,7 @@ const (
 
 func promqlKind() Kind {
 	return define(Kind{
-		Name: "promql", Doc: "The value of a PromQL query.", Attributes: map[string]cty.Type{"value": cty.Number},
+		Name: "promql", Doc: "The value of a PromQL query.", Attributes: []schema.Attribute{schema.Any("value", "The newest value of the query.")},
 	}, impl[promqlSpec]{decode: decodePromQL, bind: bindPromQL})
 }
 

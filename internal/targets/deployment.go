@@ -8,7 +8,6 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/gohcl"
-	"github.com/zclconf/go-cty/cty"
 	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -16,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/schema"
 )
 
 // deploymentSpec is a target "deployment" block.
@@ -40,11 +40,11 @@ func deployment() Kind {
 		Name:     "deployment",
 		Doc:      "A stateless service whose members are pods behind a Service, all alike.",
 		NoLedger: true,
-		Attributes: map[string]cty.Type{
-			"ready":          cty.Number,
-			"desired":        cty.Number,
-			"outage_seconds": cty.Number,
-			"success_ratio":  cty.Number,
+		Attributes: []schema.Attribute{
+			schema.Count("ready", "How many endpoints of the Service are ready."),
+			schema.Count("desired", "How many there should be."),
+			schema.Seconds("outage_seconds", "How long the drill's first probe that stands for clients has had no good answer; 0 while it has."),
+			schema.Ratio("success_ratio", "The share of that probe's slots of the last 10 s that were answered in time."),
 		},
 	}, impl[deploymentSpec]{
 		decode:      decodeDeployment,

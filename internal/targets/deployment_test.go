@@ -118,7 +118,8 @@ func (s *shop) target(body string) Stateless {
 	f, diags := hclparse.NewParser().ParseHCL([]byte(body), "x.hcl")
 	require.False(s.t, diags.HasErrors(), diags)
 	kind, _ := Find("deployment")
-	spec, diags := kind.Decode(f.Body, nil)
+	spec, decoded := kind.Decode(f.Body, nil)
+	diags = decoded.Diagnostics
 	require.False(s.t, diags.HasErrors(), diags)
 	target, ok := kind.Bind(Deps{Run: "run-1", Kube: s.kube}, "checkout", spec).(Stateless)
 	require.True(s.t, ok)
@@ -346,7 +347,8 @@ func TestDeploymentArguments(t *testing.T) {
 	} {
 		f, diags := hclparse.NewParser().ParseHCL([]byte(body), "x.hcl")
 		require.False(t, diags.HasErrors())
-		_, diags = kind.Decode(f.Body, nil)
+		_, decoded := kind.Decode(f.Body, nil)
+		diags = decoded.Diagnostics
 		require.Len(t, diags, 1, body)
 		require.Equal(t, want, diags[0].Summary, body)
 	}

@@ -6,12 +6,12 @@ import (
 	"fmt"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/zclconf/go-cty/cty"
 	"go.uber.org/zap"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/schema"
 )
 
 // Target is one system under test. It is what the runner runs and what the faults ask.
@@ -71,11 +71,11 @@ type SecretRef struct {
 type Kind struct {
 	Name        string
 	Doc         string
-	Attributes  map[string]cty.Type // what conditions may ask of target.<name>
-	Probed      bool                // it has a probe of its own, which is called like the target
-	NoLedger    bool                // its targets are Stateless; else they are Replicated
-	Checks      []drill.Check       // the probes of invariants that its targets have, when a drill asks for them
-	Decode      func(hcl.Body, *hcl.EvalContext) (any, hcl.Diagnostics)
+	Attributes  []schema.Attribute // what conditions may ask of target.<name>
+	Probed      bool               // it has a probe of its own, which is called like the target
+	NoLedger    bool               // its targets are Stateless; else they are Replicated
+	Checks      []drill.Check      // the probes of invariants that its targets have, when a drill asks for them
+	Decode      func(hcl.Body, *hcl.EvalContext) (any, *schema.Decoded)
 	namespaces  func(spec any) []string
 	secrets     func(spec any) []SecretRef
 	permissions func(spec any) []drill.Permission
@@ -105,7 +105,10 @@ type impl[Spec any] struct {
 
 // define erases an impl's types.
 func define[Spec any](k Kind, i impl[Spec]) Kind {
-	k.Decode = func(b hcl.Body, ctx *hcl.EvalContext) (any, hcl.Diagnostics) { return i.decode(b, ctx) }
+	k.Decode = func(b hcl.Body, ctx *hcl.EvalContext) (any, *schema.Decoded) {
+		spec, diags := i.decode(b, ctx)
+		return spec, &schema.Decoded{Diagnostics: diags}
+	}
 	k.namespaces = func(spec any) []string { return i.namespaces(spec.(Spec)) }
 	k.secrets = func(spec any) []SecretRef { return i.secrets(spec.(Spec)) }
 	k.permissions = func(spec any) []drill.Permission { return i.permissions(spec.(Spec)) }

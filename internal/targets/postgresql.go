@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/schema"
 )
 
 // postgresqlSpec is a target "postgresql" block.
@@ -66,18 +67,17 @@ func postgresql() Kind {
 		Name:   "postgresql",
 		Doc:    "A replicated PostgreSQL whose members are pods.",
 		Probed: true,
-		Attributes: map[string]cty.Type{
-			"outage_seconds": cty.Number,
-			"lag_seconds":    cty.Number,
-			"success_ratio":  cty.Number,
-			"primaries":      cty.Number,
-
-			"read_outage_seconds":         cty.Number,
-			"staleness_seconds":           cty.Number,
-			"monotonic_read_violations":   cty.Number,
-			"read_your_writes_violations": cty.Number,
-			"sum_violations":              cty.Number,
-			"register_violations":         cty.Number,
+		Attributes: []schema.Attribute{
+			schema.Seconds("outage_seconds", "How long no write has been accepted through the Service; 0 while they are."),
+			schema.Seconds("lag_seconds", "How far the worst replica is behind; no reading while one of them is unknown."),
+			schema.Ratio("success_ratio", "The share of the writes of the last 10 s that were accepted in time."),
+			schema.Count("primaries", "How many members say that they are the primary."),
+			schema.Seconds("read_outage_seconds", "How long no read has been answered; needs the objective read_outage, staleness or monotonic_read_violations."),
+			schema.Seconds("staleness_seconds", "By how much the most stale read was behind; needs the same objectives."),
+			schema.Count("monotonic_read_violations", "Reads that showed less than an earlier one of their session; needs the same objectives."),
+			schema.Count("read_your_writes_violations", "Reads that did not show what their session had written; needs the objective of this name."),
+			schema.Count("sum_violations", "Reads of the accounts whose sum was wrong; needs the objective of this name."),
+			schema.Count("register_violations", "Registers whose history is not linearizable; needs the objective of this name."),
 		},
 		Checks: []drill.Check{drill.CheckReads, drill.CheckOwn, drill.CheckSum, drill.CheckRegister},
 	}, impl[postgresqlSpec]{

@@ -40,7 +40,8 @@ func decode(t *testing.T, body string) (postgresqlSpec, hcl.Diagnostics) {
 	})
 	kind, ok := Find("postgresql")
 	require.True(t, ok)
-	spec, diags := kind.Decode(f.Body, &hcl.EvalContext{Functions: map[string]function.Function{"secret": secret}})
+	spec, decoded := kind.Decode(f.Body, &hcl.EvalContext{Functions: map[string]function.Function{"secret": secret}})
+	diags = decoded.Diagnostics
 	if !diags.HasErrors() {
 		assert.Equal(t, []string{"shop"}, kind.Namespaces(spec))
 		assert.NotEmpty(t, kind.Permissions(spec))

@@ -1,4 +1,4 @@
-package drillfile
+package schema
 
 import (
 	"fmt"
@@ -8,9 +8,9 @@ import (
 	"github.com/agext/levenshtein"
 )
 
-// didYouMean is a sentence with the known name that is nearest to the given one, or with all of them when none is
+// DidYouMean is a sentence with the known name that is nearest to the given one, or with all of them when none is
 // near. It begins with a space, and is empty when there is nothing to say.
-func didYouMean(given string, known []string) string {
+func DidYouMean(given string, known []string) string {
 	known = slices.Clone(known)
 	slices.Sort(known)
 	best, bestAt := "", 1+len([]rune(given))/3

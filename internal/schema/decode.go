@@ -1,0 +1,276 @@
+package schema
+
+import (
+	"fmt"
+	"maps"
+	"math/big"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+
+	"github.com/failoverdrill/drill/internal/drill"
+)
+
+// Sensitive marks a value that must not be shown. Functions and operators carry it on to whatever they make of it.
+const Sensitive = mark("sensitive")
+
+type mark string
+
+// Body is how the bodies of one kind of block are read.
+type Body[Spec any] struct {
+	Defaults  Spec
+	Arguments func(*Spec) []Argument
+	Blocks    []Nested // whose bodies the caller reads, from Decoded
+	// Check looks at the arguments together. It is called when the value of each is known; those that were refused, which
+	// has been reported, have their defaults. It may be nil.
+	Check func(*Spec, *Decoded)
+}
+
+// Table is what a body may hold.
+func (b Body[Spec]) Table() Table {
+	spec := b.Defaults
+	return Table{Arguments: b.Arguments(&spec), Blocks: b.Blocks}
+}
+
+// Decode reads a body. Values that are not known yet (a variable without a value while a file is only validated, or one
+// whose own problem has been reported) are left at their defaults, and the body is not complete.
+func (b Body[Spec]) Decode(body hcl.Body, ctx *hcl.EvalContext) (Spec, *Decoded) {
+	spec := b.Defaults
+	d := decode(body, ctx, Table{Arguments: b.Arguments(&spec), Blocks: b.Blocks})
+	if b.Check != nil && !d.unknown {
+		b.Check(&spec, d)
+	}
+	return spec, d
+}
+
+// Decoded is a body that was read, with where its parts are.
+type Decoded struct {
+	Diagnostics hcl.Diagnostics
+	Blocks      hcl.Blocks // the nested ones, in the order of the file
+
+	attributes map[string]*hcl.Attribute // as given, also those that were null or unknown
+	missing    hcl.Range
+	unknown    bool
+}
+
+// Given reports whether the body has the argument.
+func (d *Decoded) Given(name string) bool { return d.attributes[name] != nil }
+
+// At is the place of an argument's value, or that of the block when it is not given.
+func (d *Decoded) At(name string) hcl.Range {
+	if a := d.attributes[name]; a != nil {
+		return a.Expr.Range()
+	}
+	return d.missing
+}
+
+// Expr is an argument's expression, for problems in a part of it; nil when it is not given.
+func (d *Decoded) Expr(name string) hcl.Expression {
+	if a := d.attributes[name]; a != nil {
+		return a.Expr
+	}
+	return nil
+}
+
+// Complete reports whether every value was known and nothing was wrong so far.
+func (d *Decoded) Complete() bool { return !d.unknown && !d.Diagnostics.HasErrors() }
+
+// Report adds a problem.
+func (d *Decoded) Report(at hcl.Range, summary, detail string, args ...any) {
+	d.Diagnostics = append(d.Diagnostics, &hcl.Diagnostic{
+		Severity: hcl.DiagError, Summary: summary, Detail: fmt.Sprintf(detail, args...), Subject: &at,
+	})
+}
+
+// NotYet is the summary of a warning: the file is right, and this version of drill cannot do what it asks for.
+const NotYet = "Not available yet"
+
+// NotYet adds a warning that makes a run of the drill refused.
+func (d *Decoded) NotYet(at hcl.Range, detail string, args ...any) {
+	d.Diagnostics = append(d.Diagnostics, &hcl.Diagnostic{
+		Severity: hcl.DiagWarning, Summary: NotYet, Detail: fmt.Sprintf(detail, args...), Subject: &at,
+	})
+}
+
+func decode(body hcl.Body, ctx *hcl.EvalContext, table Table) *Decoded {
+	d := &Decoded{missing: body.MissingItemRange(), attributes: map[string]*hcl.Attribute{}}
+	var want hcl.BodySchema
+	for _, a := range table.Arguments {
+		want.Attributes = append(want.Attributes, hcl.AttributeSchema{Name: a.Name, Required: a.Required})
+	}
+	for _, b := range table.Blocks {
+		want.Blocks = append(want.Blocks, hcl.BlockHeaderSchema{Type: b.Type, LabelNames: b.Labels})
+	}
+	content, diags := body.Content(&want)
+	d.Diagnostics = diags
+	d.Blocks = content.Blocks
+	maps.Copy(d.attributes, content.Attributes)
+	for i := range table.Arguments {
+		if a := &table.Arguments[i]; d.attributes[a.Name] != nil {
+			d.read(a, ctx)
+		}
+	}
+	for i, b := range table.Blocks {
+		d.count(&table.Blocks[i], b.Type)
+	}
+	return d
+}
+
+// read evaluates one argument and sets what it goes to.
+func (d *Decoded) read(a *Argument, ctx *hcl.EvalContext) {
+	if a.Live {
+		a.set(cty.NilVal, d)
+		return
+	}
+	expr := d.attributes[a.Name].Expr
+	v, diags := expr.Value(ctx)
+	d.Diagnostics = append(d.Diagnostics, diags...)
+	if diags.HasErrors() {
+		d.unknown = true
+		return
+	}
+	v, marks := v.UnmarkDeep()
+	if _, secret := marks[Sensitive]; secret && !a.Sensitive {
+		d.Report(secretIn(expr), "Misplaced secret",
+			"The argument %q is printed in plans, logs and reports, so it cannot hold a secret. Write its value in the open.", a.Name)
+		return
+	}
+	if v.IsKnown() && v.IsNull() {
+		d.null(a)
+		return
+	}
+	converted, err := convert.Convert(v, a.typ)
+	if err != nil {
+		d.Report(expr.Range(), "Unsuitable value type", "The argument %q is %s, and this is %s: %s.", a.Name, article(a.Type), article(v.Type().FriendlyName()), err)
+		return
+	}
+	if !converted.IsWhollyKnown() {
+		d.unknown = true
+		return
+	}
+	if d.word(a, converted) {
+		a.set(converted, d)
+	}
+}
+
+// null is as good as not given, as everywhere in HCL's family.
+func (d *Decoded) null(a *Argument) {
+	at := d.At(a.Name)
+	delete(d.attributes, a.Name)
+	if a.Required {
+		d.Report(at, "Missing required argument", "The argument %q is required, but its value is null.", a.Name)
+	}
+}
+
+// word holds an argument to the words that it may be.
+func (d *Decoded) word(a *Argument, v cty.Value) bool {
+	if len(a.Values) == 0 || v.Type() != cty.String || slices.Contains(a.Values, v.AsString()) {
+		return true
+	}
+	given := v.AsString()
+	if slices.Contains(a.Later, given) {
+		d.NotYet(d.At(a.Name), "%s = %q belongs to the drill language, but this version of drill cannot do it. Available are: %s.", a.Name, given, strings.Join(a.Values, ", "))
+		return true
+	}
+	d.Report(d.At(a.Name), "Unknown "+strings.ReplaceAll(a.Name, "_", " "), "There is no %s %q.%s", a.Name, given, DidYouMean(given, slices.Concat(a.Values, a.Later)))
+	return false
+}
+
+func (d *Decoded) whole(name string, v cty.Value) (int, bool) {
+	n, accuracy := v.AsBigFloat().Int64()
+	if accuracy != big.Exact || int64(int(n)) != n {
+		d.Report(d.At(name), "Unsuitable value type", "The argument %q is a whole number, and this is %s.", name, v.AsBigFloat().Text('g', 10))
+		return 0, false
+	}
+	return int(n), true
+}
+
+// count holds the body to blocks that must be there, or only once.
+func (d *Decoded) count(b *Nested, blockType string) {
+	var found []*hcl.Block
+	for _, x := range d.Blocks {
+		if x.Type == blockType {
+			found = append(found, x)
+		}
+	}
+	switch {
+	case b.Required && len(found) == 0 && !d.Diagnostics.HasErrors():
+		d.Report(d.missing, "Missing "+blockType+" block", "A block %q is needed here: %s", blockType, b.Doc)
+	case !b.Many && len(found) > 1:
+		for _, x := range found[1:] {
+			d.Report(x.DefRange, "Duplicate "+blockType+" block", "Only one %q block is allowed; the first is on line %d of %s.", blockType, found[0].DefRange.Start.Line, found[0].DefRange.Filename)
+		}
+	}
+}
+
+// secretIn is the smallest part of an expression that brings the secret in: a call, or the whole when it comes by a name.
+func secretIn(expr hcl.Expression) hcl.Range {
+	at := expr.Range()
+	node, ok := expr.(hclsyntax.Node)
+	if !ok {
+		return at
+	}
+	_ = hclsyntax.VisitAll(node, func(n hclsyntax.Node) hcl.Diagnostics {
+		if call, ok := n.(*hclsyntax.FunctionCallExpr); ok && slices.Contains(SecretFunctions, call.Name) {
+			at = call.Range()
+		}
+		return nil
+	})
+	return at
+}
+
+// SecretFunctions are those whose results are sensitive.
+var SecretFunctions = []string{"secret", "env", "file"}
+
+func goValue(a *Argument, v cty.Value) any {
+	switch a.Type {
+	case TypeNumber:
+		n, _ := v.AsBigFloat().Int64()
+		return int(n)
+	case TypeBool:
+		return v.True()
+	case TypeDuration:
+		d, _ := drill.ParseDuration(v.AsString())
+		return d
+	case TypeStrings:
+		return texts(v)
+	case TypeStringMap:
+		return textMap(v)
+	default:
+		return v.AsString()
+	}
+}
+
+func texts(v cty.Value) []string {
+	list := []string{}
+	for _, e := range v.AsValueSlice() {
+		if !e.IsNull() {
+			list = append(list, e.AsString())
+		}
+	}
+	return list
+}
+
+func textMap(v cty.Value) map[string]string {
+	all := map[string]string{}
+	for k, e := range v.AsValueMap() {
+		if !e.IsNull() {
+			all[k] = e.AsString()
+		}
+	}
+	return all
+}
+
+func article(what string) string {
+	if what == "bool" {
+		return "true or false"
+	}
+	if strings.ContainsRune("aeiou", rune(what[0])) {
+		return "an " + what
+	}
+	return "a " + what
+}
