@@ -99,9 +99,9 @@ func (d database) open(ctx context.Context) ([]targets.Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	spec, diags := kind.Decode(body, nil)
-	if diags.HasErrors() {
-		return nil, diags
+	spec, decoded := kind.Decode(body, nil)
+	if decoded.Diagnostics.HasErrors() {
+		return nil, decoded.Diagnostics
 	}
 	var all []targets.Target
 	for i := range d.Targets {

@@ -111,9 +111,9 @@ func takeHTTP(config []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	spec, diags := kind.Decode(body, nil)
-	if diags.HasErrors() {
-		return nil, diags
+	spec, decoded := kind.Decode(body, nil)
+	if decoded.Diagnostics.HasErrors() {
+		return nil, decoded.Diagnostics
 	}
 	var all []drill.Probe
 	for i := range c.Probes {

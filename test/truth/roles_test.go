@@ -123,9 +123,9 @@ func probe() error {
 			return diags
 		}
 		kind, _ := probes.Find("http")
-		spec, diags := kind.Decode(file.Body, nil)
-		if diags.HasErrors() {
-			return diags
+		spec, decoded := kind.Decode(file.Body, nil)
+		if decoded.Diagnostics.HasErrors() {
+			return decoded.Diagnostics
 		}
 		one, err := kind.Bind(probes.Deps{}, p.Names[i], spec)
 		if err != nil {
