@@ -17,9 +17,18 @@ import (
 // call runs a command in memory.
 func call(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
+	return callWith(t, args)
+}
+
+// callWith is call in another environment.
+func callWith(t *testing.T, args []string, change ...func(*Env)) (code int, stdout, stderr string) {
+	t.Helper()
 	var out, errs bytes.Buffer
 	env := &Env{Args: args, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs,
 		Getenv: func(string) string { return "" }, Notify: func(chan<- os.Signal) {}, Exit: func(int) { t.Fatal("exit") }}
+	for _, c := range change {
+		c(env)
+	}
 	code = Main(env)
 	return code, out.String(), errs.String()
 }

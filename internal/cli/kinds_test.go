@@ -3,7 +3,6 @@ package cli
 import (
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -66,7 +65,7 @@ func TestEveryKindIsWhole(t *testing.T) {
 			for _, a := range arguments {
 				require.Contains(t, page, "`"+a+"`", "%s must explain every argument", k.page)
 			}
-			fixtures := content(t, "testdata/errors/"+k.block+"-"+k.name+"*.hcl")
+			fixtures := content(t, fixtures+"/errors/"+k.block+"-"+k.name+"*.hcl")
 			require.Contains(t, fixtures, k.block+` "`+k.name+`"`, "write testdata/errors/%s-%s.hcl with a mistake, marked # ERROR: summary", k.block, k.name)
 			if k.block != "probe" {
 				require.Contains(t, shipped, k.block+` "`+k.name+`"`, "ship a drill that uses it")
@@ -117,33 +116,6 @@ func argumentsOf(t *testing.T, decode func(hcl.Body, *hcl.EvalContext) (any, *sc
 	_, d := decode(s, nil)
 	require.True(t, d.Diagnostics.HasErrors())
 	return s.asked
-}
-
-// TestKindErrors holds every file in testdata/errors to its marks, with the real kinds.
-func TestKindErrors(t *testing.T) {
-	mark := regexp.MustCompile(`# ERROR: (.*)$`)
-	files, err := filepath.Glob("testdata/errors/*.hcl")
-	require.NoError(t, err)
-	for _, path := range files {
-		t.Run(filepath.Base(path), func(t *testing.T) {
-			src, err := os.ReadFile(path)
-			require.NoError(t, err)
-			want, got := map[int][]string{}, map[int][]string{}
-			for i, line := range strings.Split(string(src), "\n") {
-				if m := mark.FindStringSubmatch(line); m != nil {
-					want[i+1] = slices.Sorted(slices.Values(strings.Split(m[1], ", ")))
-				}
-			}
-			require.NotEmpty(t, want)
-			_, diags := drillfile.Load(path, src, fileKinds(), drillfile.Inputs{})
-			for _, d := range diags {
-				n := d.Subject.Start.Line
-				got[n] = slices.Sorted(slices.Values(append(got[n], d.Summary)))
-				require.NotEmpty(t, d.Detail)
-			}
-			require.Equal(t, want, got)
-		})
-	}
 }
 
 // TestKindOfTargetAndLedger: what a kind declares is what its targets can do.

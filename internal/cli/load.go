@@ -1,12 +1,7 @@
 package cli
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
-	"sort"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -15,39 +10,6 @@ import (
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/drillfile"
 )
-
-// drillFiles lists the drill files that the paths name; a directory stands for the *.hcl files in it.
-func drillFiles(paths []string) ([]string, error) {
-	var files []string
-	for _, p := range paths {
-		info, err := os.Stat(p)
-		if err != nil {
-			return nil, withCode(exitUsage, "read %s: %w", p, cause(err))
-		}
-		if !info.IsDir() {
-			files = append(files, p)
-			continue
-		}
-		found, err := filepath.Glob(filepath.Join(p, "*.hcl"))
-		if err != nil {
-			return nil, fmt.Errorf("list %s: %w", p, err)
-		}
-		if len(found) == 0 {
-			return nil, withCode(exitUsage, "directory %s holds no drill file (*.hcl)", p)
-		}
-		sort.Strings(found)
-		files = append(files, found...)
-	}
-	return files, nil
-}
-
-// cause drops the operation and path that an fs.PathError repeats.
-func cause(err error) error {
-	if path, ok := errors.AsType[*fs.PathError](err); ok {
-		return path.Err
-	}
-	return err
-}
 
 // oneDrill loads the file and returns its only drill, or the one that is named. Problems are shown with line and caret.
 func oneDrill(env *Env, path, name string) (*drill.Drill, []byte, error) {

@@ -3,7 +3,7 @@ package cli
 import (
 	"fmt"
 	"maps"
-	"os"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -18,9 +18,22 @@ func validateCommand(env *Env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "validate [PATH...]",
 		Short: "Check drill files; every problem at once, without a cluster",
-		Long: `Check the drill files that are named, or those in the directories that are named (default: the current one).
-No cluster is asked. The exit code is 0 when all are valid, and 4 when one is not.`,
-		Example: "  drill validate drills\n  drill validate --output json drills/kill-primary.hcl",
+		Long: `Check the drill files that are named, or those in the directories that are named and below them (default: the
+current directory). Hidden files are left out, and files of variables (*.drillvars.hcl) are only checked for their syntax.
+A path of - is standard input. Drill names must be unique within a directory. No cluster is asked.
+
+The exit code is 0 when all are valid, also with warnings; 4 when one is not; and 2 when a path cannot be read. --output
+json prints the problems as terraform validate -json does, for what can read that.`,
+		Example: `  drill validate drills
+  drill validate --output json drills/kill-primary.hcl
+
+  # before each commit: .pre-commit-config.yaml
+  - repo: local
+    hooks: [{id: drill, name: drill, language: system, entry: drill validate, files: '\.hcl$'}]
+
+  # annotations in a GitHub workflow
+  drill validate -o json drills | jq -r '.diagnostics[] | select(.range) |
+    "::\(.severity) file=\(.range.filename),line=\(.range.start.line),title=\(.summary)::\(.detail)"'`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := checkOutput(output); err != nil {
 				return err
@@ -36,42 +49,120 @@ No cluster is asked. The exit code is 0 when all are valid, and 4 when one is no
 }
 
 func validate(env *Env, paths []string, output string) error {
-	names, err := drillFiles(paths)
-	if err != nil {
-		return err
+	v := validation{env: env, files: map[string]*hcl.File{}, places: map[drillName]hcl.Range{}, said: map[saying]bool{}}
+	sources, diags := findSources(paths)
+	for _, s := range sources {
+		v.check(s)
 	}
-	files := map[string]*hcl.File{}
-	var diags hcl.Diagnostics
-	var drills []*drill.Drill
-	for _, name := range names {
-		src, err := os.ReadFile(name)
-		if err != nil {
-			return withCode(exitUsage, "read %s: %w", name, cause(err))
-		}
-		file, found := drillfile.Load(name, src, fileKinds(), drillfile.Inputs{Partial: true})
-		maps.Copy(files, file.Files)
-		diags = append(diags, found...)
-		drills = append(drills, file.Drills...)
-	}
+	v.diags = append(v.diags, diags...)
 	if output == outputJSON {
-		raw, err := drillfile.JSON(files, diags)
+		raw, err := drillfile.JSON(v.files, v.diags)
 		if err != nil {
 			return fmt.Errorf("write the result: %w", err)
 		}
 		fmt.Fprintf(env.Stdout, "%s\n", raw)
 	} else {
-		showDiagnostics(env, files, diags)
+		showDiagnostics(env, v.files, v.diags)
+		v.summary()
 	}
-	if diags.HasErrors() {
+	switch {
+	case len(diags) > 0 || v.unread > 0:
+		return silent{exitUsage}
+	case v.diags.HasErrors():
 		return silent{exitInvalidFile}
+	default:
+		return nil
 	}
-	if output != outputJSON {
-		fmt.Fprintf(env.Stdout, "Valid: %s in %s.\n", count(len(drills), "drill"), count(len(names), "file"))
-		for _, d := range drills {
-			showTimes(env.Stdout, d, time.Now())
+}
+
+// validation gathers what is wrong with many files. Of a file in which nothing is wrong it keeps its drills alone.
+type validation struct {
+	env    *Env
+	diags  hcl.Diagnostics
+	files  map[string]*hcl.File // those with problems
+	drills []*drill.Drill
+	places map[drillName]hcl.Range // where each name is first
+	said   map[saying]bool
+	read   int // files
+	faulty int // files with problems
+	unread int // files that could not be read
+}
+
+// drillName is what there may be only once.
+type drillName struct{ set, name string }
+
+// saying is a problem at its place. A file of variables that belongs to several drill files has its problems once.
+type saying struct {
+	file            string
+	offset          int
+	summary, detail string
+}
+
+func (v *validation) check(s source) {
+	src, err := s.read(v.env)
+	if err != nil {
+		v.unread++
+		v.diags = append(v.diags, unreadable(s.name(), err))
+		return
+	}
+	v.read++
+	if s.vars() {
+		_, file, diags := drillfile.ParseVariables(s.name(), src)
+		v.add(diags, map[string]*hcl.File{s.name(): file})
+		return
+	}
+	file, diags := drillfile.Load(s.name(), src, fileKinds(), drillfile.Inputs{Partial: true})
+	v.drills = append(v.drills, file.Drills...)
+	for _, n := range file.Names {
+		first, ok := v.places[drillName{s.set, n.Name}]
+		switch {
+		case !ok:
+			v.places[drillName{s.set, n.Name}] = n.At
+		case first.Filename != n.At.Filename: // the others have been reported
+			diags = append(diags, drillfile.Duplicate("drill", n.Name, n.At, first))
 		}
 	}
-	return nil
+	v.add(diags, file.Files)
+}
+
+func (v *validation) add(diags hcl.Diagnostics, files map[string]*hcl.File) {
+	news := false
+	for _, d := range diags {
+		key := saying{summary: d.Summary, detail: d.Detail}
+		if d.Subject != nil {
+			key.file, key.offset = d.Subject.Filename, d.Subject.Start.Byte
+		}
+		if !v.said[key] {
+			v.said[key], news = true, true
+			v.diags = append(v.diags, d)
+		}
+	}
+	if news {
+		v.faulty++
+		maps.Copy(v.files, files)
+	}
+}
+
+// summary is the last line: what was found, or what there is.
+func (v *validation) summary() {
+	errors := len(slices.DeleteFunc(slices.Clone(v.diags), func(d *hcl.Diagnostic) bool { return d.Severity != hcl.DiagError }))
+	warnings := len(v.diags) - errors
+	if errors > 0 {
+		found := count(errors, "error")
+		if warnings > 0 {
+			found += " and " + count(warnings, "warning")
+		}
+		v.env.status("%s in %d of %s.", found, v.faulty+v.unread, count(v.read+v.unread, "file"))
+		return
+	}
+	with := ""
+	if warnings > 0 {
+		with = ", with " + count(warnings, "warning")
+	}
+	fmt.Fprintf(v.env.Stdout, "Valid: %s in %s%s.\n", count(len(v.drills), "drill"), count(v.read, "file"), with)
+	for _, d := range v.drills {
+		showTimes(v.env.Stdout, d, time.Now())
+	}
 }
 
 func count(n int, what string) string {

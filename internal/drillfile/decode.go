@@ -33,9 +33,7 @@ func (l *loader) checkName(block, given string, at hcl.Range, seen names) {
 		return
 	}
 	if first, ok := seen[given]; ok {
-		l.report(at, "Duplicate name",
-			fmt.Sprintf("Another %s named %q is on line %d of %s; this one is on line %d. Give one of them a different name.",
-				block, given, first.Start.Line, first.Filename, at.Start.Line))
+		l.diags = append(l.diags, Duplicate(block, given, at, first))
 		return
 	}
 	seen[given] = at

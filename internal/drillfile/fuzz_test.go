@@ -14,7 +14,7 @@ import (
 // FuzzLoad: whatever the file holds, loading it, telling what is wrong and evaluating its conditions neither panic nor
 // take for ever, and a file without errors has drills.
 func FuzzLoad(f *testing.F) {
-	for _, pattern := range []string{"testdata/valid/*.hcl", "testdata/errors/*.hcl", "../../drills/*.hcl"} {
+	for _, pattern := range []string{"testdata/valid/*.hcl", shared + "/valid/*.hcl", shared + "/errors/*.hcl", "../../drills/*.hcl"} {
 		for _, path := range files(f, pattern) {
 			f.Add(read(f, filepath.Clean(path)))
 		}

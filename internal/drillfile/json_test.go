@@ -16,7 +16,7 @@ func TestJSON(t *testing.T) {
 	require.NoError(t, err)
 	assert.JSONEq(t, `{"format_version": "1.0", "valid": true, "error_count": 0, "warning_count": 0, "diagnostics": []}`, string(out))
 
-	path := "testdata/errors/misspelt-attribute.hcl"
+	path := shared + "/errors/misspelt-attribute.hcl"
 	file, diags := drillfile.Load(path, read(t, path), kinds(), drillfile.Inputs{})
 	out, err = drillfile.JSON(file.Files, diags)
 	require.NoError(t, err)
@@ -26,11 +26,11 @@ func TestJSON(t *testing.T) {
 	    "severity": "error", "summary": "Unknown attribute",
 	    "detail": "A target of kind postgresql has no attribute named \"lag_secnds\". Did you mean \"lag_seconds\"?",
 	    "range": {
-	      "filename": "testdata/errors/misspelt-attribute.hcl",
-	      "start": {"line": 11, "column": 34, "byte": 254}, "end": {"line": 11, "column": 45, "byte": 265}
+	      "filename": "../../testdata/errors/misspelt-attribute.hcl",
+	      "start": {"line": 11, "column": 34, "byte": 260}, "end": {"line": 11, "column": 45, "byte": 271}
 	    },
 	    "snippet": {
-	      "context": "drill \"kill-primary\"",
+	      "context": "drill \"misspelt-attribute\"",
 	      "code": "    condition     = target.orders.lag_secnds > 5 # ERROR: Unknown attribute",
 	      "start_line": 11, "highlight_start_offset": 33, "highlight_end_offset": 44, "values": []
 	    }

@@ -41,6 +41,7 @@ type Kinds struct{ Targets, Probes, Faults []Kind }
 // File is what a drill file holds.
 type File struct {
 	Drills []*drill.Drill       // none when there are errors
+	Names  []Name               // of the drills, in the order of the file, also when there are errors
 	Files  map[string]*hcl.File // the sources, for Render and JSON
 	// Open and Secret are what the file took from outside. What is in Open may be shown, what is in Secret may not.
 	Open, Secret drill.Inputs
@@ -66,6 +67,7 @@ func Load(path string, src []byte, kinds Kinds, in Inputs) (*File, hcl.Diagnosti
 	if !ok {
 		return file, hcl.Diagnostics{problem(parsed.Body.MissingItemRange(), "Unsupported syntax", "Write drill files in HCL's native syntax.")}
 	}
+	file.Names = drillNames(body)
 	if diags := checkLiterals(body); diags.HasErrors() {
 		return file, tidy(diags) // evaluating them might never end
 	}

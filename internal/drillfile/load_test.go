@@ -2,10 +2,8 @@ package drillfile_test
 
 import (
 	"bytes"
-	"flag"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -23,7 +21,8 @@ import (
 	"github.com/failoverdrill/drill/internal/schema"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden files")
+// shared are the fixtures that are read with the real kinds, too: internal/cli holds each to its marks.
+const shared = "../../testdata"
 
 func files(t testing.TB, pattern string) []string {
 	t.Helper()
@@ -48,61 +47,13 @@ func render(t testing.TB, file *drillfile.File, diags hcl.Diagnostics) string {
 }
 
 func TestValidFiles(t *testing.T) {
-	for _, path := range append(files(t, "testdata/valid/*.hcl"), files(t, "../../drills/*.hcl")...) {
+	for _, path := range slices.Concat(files(t, "testdata/valid/*.hcl"), files(t, shared+"/valid/*.hcl"), files(t, "../../drills/*.hcl")) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			src := read(t, path)
 			file, diags := drillfile.Load(path, src, kinds(), drillfile.Inputs{})
 			assert.Empty(t, diags, render(t, file, diags))
 			assert.NotEmpty(t, file.Drills)
 			assert.Equal(t, string(hclwrite.Format(src)), string(src), "not formatted: run drill fmt")
-		})
-	}
-}
-
-var mark = regexp.MustCompile(`# ERROR: (.*)$`)
-
-// TestErrorFiles holds every file in testdata/errors to its marks: each marked line has that error, and no other
-// line has one. To add a case, add a file.
-func TestErrorFiles(t *testing.T) {
-	for _, path := range files(t, "testdata/errors/*.hcl") {
-		t.Run(filepath.Base(path), func(t *testing.T) {
-			src := read(t, path)
-			want, got := map[int][]string{}, map[int][]string{}
-			for i, line := range strings.Split(string(src), "\n") {
-				if m := mark.FindStringSubmatch(line); m != nil {
-					want[i+1] = append(want[i+1], m[1])
-				}
-			}
-			require.NotEmpty(t, want)
-			file, diags := drillfile.Load(path, src, kinds(), drillfile.Inputs{})
-			for _, d := range diags {
-				require.NotNil(t, d.Subject, d.Error())
-				got[d.Subject.Start.Line] = append(got[d.Subject.Start.Line], d.Summary)
-				assert.Equal(t, path, d.Subject.Filename)
-				assert.NotEmpty(t, d.Detail)
-			}
-			assert.Empty(t, cmp.Diff(want, got), render(t, file, diags))
-			assert.Empty(t, file.Drills)
-		})
-	}
-}
-
-// TestRendered shows what a person sees. Run with -update after a change of words.
-func TestRendered(t *testing.T) {
-	for _, name := range []string{
-		"misspelt-attribute", "unknown-target-kind", "duration-as-text", "duration-invalid", "duplicate-abort",
-		"not-yet-drill", "text-without-quotes", "secret-in-description", "kind-argument-misspelt",
-		"schedule-everything-wrong", "schedule-zone-in-cron", "schedule-outside-window",
-		"repeat-too-many", "timeout-shorter-than-stagger",
-	} {
-		t.Run(name, func(t *testing.T) {
-			path := "testdata/errors/" + name + ".hcl"
-			file, diags := drillfile.Load(path, read(t, path), kinds(), drillfile.Inputs{})
-			golden := "testdata/golden/" + name + ".txt"
-			if *update {
-				require.NoError(t, os.WriteFile(golden, []byte(render(t, file, diags)), 0o600))
-			}
-			assert.Equal(t, string(read(t, golden)), render(t, file, diags))
 		})
 	}
 }
@@ -138,7 +89,7 @@ func TestLoad(t *testing.T) {
 }
 
 func TestDefaults(t *testing.T) {
-	file, diags := drillfile.Load("x.hcl", read(t, "testdata/valid/minimal.hcl"), kinds(), drillfile.Inputs{})
+	file, diags := drillfile.Load("x.hcl", read(t, shared+"/valid/minimal.hcl"), kinds(), drillfile.Inputs{})
 	require.Empty(t, diags)
 	d := file.Drills[0]
 	assert.Equal(t, 10*time.Minute, d.Timeout)
@@ -148,7 +99,7 @@ func TestDefaults(t *testing.T) {
 	assert.Empty(t, d.Aborts)
 	assert.Empty(t, d.Objectives)
 	assert.Nil(t, d.Schedule)
-	file, diags = drillfile.Load("x.hcl", read(t, "testdata/valid/schedule-short.hcl"), kinds(), drillfile.Inputs{})
+	file, diags = drillfile.Load("x.hcl", read(t, shared+"/valid/schedule-short.hcl"), kinds(), drillfile.Inputs{})
 	require.Empty(t, diags)
 	assert.Equal(t, &drill.Schedule{Cron: "0 10 1 * *", Timezone: "UTC", Missed: drill.MissedSkip}, file.Drills[0].Schedule)
 }

@@ -1,2 +1,0 @@
-drill "kill-primary" { # ERROR: Unclosed configuration block
-  timeout = "10m"

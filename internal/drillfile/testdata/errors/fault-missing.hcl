@@ -1,7 +1,0 @@
-drill "kill-primary" { # ERROR: Missing fault block
-  target "postgresql" "orders" {
-    namespace = "shop"
-    selector  = "application=patroni"
-    dsn       = secret("orders-app", "uri")
-  }
-}

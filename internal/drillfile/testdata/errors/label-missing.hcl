@@ -1,6 +1,0 @@
-drill "kill-primary" {
-  target "postgresql" { # ERROR: Missing name for target
-  }
-
-  fault "kill_primary" "orders" {}
-}

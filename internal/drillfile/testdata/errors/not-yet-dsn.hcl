@@ -1,9 +1,0 @@
-drill "kill-primary" {
-  target "postgresql" "orders" {
-    namespace = "shop"
-    selector  = "application=patroni"
-    dsn       = var.dsn # ERROR: Not available yet
-  }
-
-  fault "kill_primary" "orders" {}
-}

@@ -1,8 +1,0 @@
-drill "pod-kill" {
-  target "deployment" "checkout" { # ERROR: Nothing to measure
-    namespace = "shop"
-    selector  = "app=checkout"
-  }
-
-  fault "pod_kill" "checkout" {}
-}

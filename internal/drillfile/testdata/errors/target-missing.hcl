@@ -1,3 +1,0 @@
-drill "kill-primary" { # ERROR: Missing target block
-  fault "kill_primary" "orders" {}
-}

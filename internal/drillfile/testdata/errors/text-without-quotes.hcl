@@ -1,9 +1,0 @@
-drill "kill-primary" {
-  target "postgresql" "orders" {
-    namespace = shop # ERROR: Unknown reference
-    selector  = "application=patroni"
-    dsn       = secret("orders-app", "uri")
-  }
-
-  fault "kill_primary" "orders" {}
-}

@@ -1,9 +1,0 @@
-drill "kill-primary" {
-  target "postgres" "orders" { # ERROR: Unknown kind of target
-    namespace = "shop"
-    selector  = "application=patroni"
-    dsn       = secret("orders-app", "uri")
-  }
-
-  fault "kill_primary" "orders" {}
-}

@@ -1,0 +1,2 @@
+drill "brace-not-closed" { # ERROR: Unclosed configuration block
+  timeout = "10m"

@@ -1,0 +1,19 @@
+drill "duplicate-abort" {
+  target "postgresql" "orders" {
+    namespace = "shop"
+    selector  = "application=patroni"
+    dsn       = secret("orders-app", "uri")
+  }
+
+  fault "kill_primary" "orders" {}
+
+  abort "outage" {
+    condition     = target.orders.lag_seconds > 5
+    error_message = "Writes fail."
+  }
+
+  abort "outage" { # ERROR: Duplicate name
+    condition     = target.orders.lag_seconds > 9
+    error_message = "Writes fail."
+  }
+}

@@ -1,0 +1,10 @@
+drill "fault-names-no-target" {
+  target "postgresql" "orders" {
+    namespace = "shop"
+    selector  = "application=patroni"
+    dsn       = secret("orders-app", "uri")
+  }
+
+  fault "kill_primary" "order" { # ERROR: Unsuitable fault
+  }
+}

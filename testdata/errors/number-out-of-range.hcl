@@ -1,0 +1,14 @@
+drill "number-out-of-range" {
+  target "postgresql" "orders" {
+    namespace = "shop"
+    selector  = "application=patroni"
+    dsn       = secret("orders-app", "uri")
+  }
+
+  fault "kill_primary" "orders" {}
+
+  abort "outage" {
+    condition     = target.orders.lag_seconds > 5
+    error_message = "${1e999999}" # ERROR: Number out of range
+  }
+}

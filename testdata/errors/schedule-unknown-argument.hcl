@@ -1,0 +1,15 @@
+drill "schedule-unknown-argument" {
+  target "postgresql" "orders" {
+    namespace = "shop"
+    selector  = "application=patroni"
+    dsn       = secret("orders-app", "uri")
+  }
+
+  fault "kill_primary" "orders" {}
+
+  schedule {
+    cron  = "@monthly"
+    zone  = "UTC" # ERROR: Unsupported argument
+    start = "now" # ERROR: Unsupported argument
+  }
+}

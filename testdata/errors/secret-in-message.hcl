@@ -1,0 +1,14 @@
+drill "secret-in-message" {
+  target "postgresql" "orders" {
+    namespace = "shop"
+    selector  = "application=patroni"
+    dsn       = secret("orders-app", "uri")
+  }
+
+  fault "kill_primary" "orders" {}
+
+  abort "outage" {
+    condition     = target.orders.lag_seconds > 5
+    error_message = secret("orders-app", "uri") # ERROR: Misplaced secret
+  }
+}

@@ -1,0 +1,14 @@
+drill "splat" {
+  target "postgresql" "orders" {
+    namespace = "shop"
+    selector  = "application=patroni"
+    dsn       = secret("orders-app", "uri")
+  }
+
+  fault "kill_primary" "orders" {}
+
+  abort "outage" {
+    condition     = target.*.lag_seconds == 5 # ERROR: Incomplete reference
+    error_message = "Writes fail."
+  }
+}

@@ -1,0 +1,3 @@
+drill "target-missing" { # ERROR: Missing target block
+  fault "kill_primary" "orders" {}
+}

@@ -1,0 +1,9 @@
+drill "text-without-quotes" {
+  target "postgresql" "orders" {
+    namespace = shop # ERROR: Unknown reference
+    selector  = "application=patroni"
+    dsn       = secret("orders-app", "uri")
+  }
+
+  fault "kill_primary" "orders" {}
+}

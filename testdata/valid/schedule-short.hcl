@@ -1,0 +1,13 @@
+drill "schedule-short" {
+  target "postgresql" "orders" {
+    namespace = "shop"
+    selector  = "application=patroni"
+    dsn       = secret("orders-app", "uri")
+  }
+
+  fault "kill_primary" "orders" {}
+
+  schedule {
+    cron = "0 10 1 * *"
+  }
+}

@@ -1,0 +1,20 @@
+# The shortest useful drill: what, which fault, and what good means.
+drill "two-drills" {
+  target "postgresql" "orders" {
+    namespace = "shop"
+    selector  = "application=patroni,cluster-name=orders"
+    dsn       = secret("orders-app", "uri")
+  }
+
+  fault "kill_primary" "orders" {}
+}
+
+drill "two-drills-again" {
+  target "postgresql" "orders" {
+    namespace = "shop"
+    selector  = "application=patroni,cluster-name=orders"
+    dsn       = secret("orders-app", "uri")
+  }
+
+  fault "kill_primary" "orders" {}
+}
