@@ -141,8 +141,12 @@ func (x execution) cluster(ctx context.Context) drill.ClusterReport {
 	return c
 }
 
-// preflight refuses a run that would lack a right half-way, or whose namespace does not exist.
+// preflight refuses a run that asks for what cannot be done, that would lack a right half-way, or whose namespace does
+// not exist.
 func (x execution) preflight(ctx context.Context, need needs) error {
+	if err := refuseUnavailable(x.drill); err != nil {
+		return err
+	}
 	for _, ns := range need.namespaces {
 		if _, err := x.client.CoreV1().Namespaces().Get(ctx, ns, metav1.GetOptions{}); apierrors.IsNotFound(err) {
 			return &drill.Refusal{Code: "no_namespace", Text: fmt.Sprintf(

@@ -93,6 +93,7 @@ func makePlan(ctx context.Context, client *kube.Client, d *drill.Drill) (*plan, 
 		}
 		return err
 	}
+	p.Refused = append(p.Refused, unavailable(d)...)
 	x := execution{client: client, drill: d, log: zap.NewNop()}
 	probes, err := x.probes()
 	if err != nil {
@@ -123,6 +124,11 @@ func makePlan(ctx context.Context, client *kube.Client, d *drill.Drill) (*plan, 
 			continue
 		}
 		p.Faults = append(p.Faults, fp)
+	}
+	for _, c := range checkGuards(ctx, d, p.Faults) {
+		if !c.Holds {
+			p.Refused = append(p.Refused, c.Why)
+		}
 	}
 	return p, p.rights(ctx, client, needsOf(d))
 }

@@ -68,6 +68,9 @@ func runDrill(ctx context.Context, env *Env, path string, o runOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := refuseUnavailable(d); err != nil {
+		return err
+	}
 	client, err := o.cluster.connect()
 	if err != nil {
 		return err

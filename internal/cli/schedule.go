@@ -128,6 +128,9 @@ func scheduledFiles(env *Env, paths []string) ([]scheduledFile, error) {
 			if d.Schedule == nil {
 				continue
 			}
+			if err := refuseUnavailable(d); err != nil {
+				return nil, err
+			}
 			if first, ok := taken[d.Name]; ok {
 				return nil, withCode(exitUsage, "drill %q is in %s and in %s. Give one of them another name", d.Name, first, path)
 			}

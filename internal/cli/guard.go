@@ -1,0 +1,207 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	promapi "github.com/prometheus/client_golang/api"
+	promv1 "github.com/prometheus/client_golang/api/prometheus/v1"
+	"github.com/prometheus/common/model"
+
+	"github.com/failoverdrill/drill/internal/drill"
+)
+
+// guardCheck is one guard of a drill, and whether it holds.
+type guardCheck struct {
+	What  string `json:"what"` // the argument of the guard block
+	Holds bool   `json:"holds"`
+	Why   string `json:"why"` // what was found, in a sentence
+	// Unasked says that whoever knows could not be asked from here. Such a guard does not hold, and a runner in the cluster
+	// may be able to ask.
+	Unasked bool `json:"unasked,omitempty"`
+}
+
+// Arguments of the guard block.
+const (
+	guardNamespaces = "namespaces"
+	guardMaxTargets = "max_targets"
+	guardNoAlert    = "no_alert"
+)
+
+// checkGuards judges every guard that the drill has, over what it would touch.
+func checkGuards(ctx context.Context, d *drill.Drill, plans []drill.FaultPlan) []guardCheck {
+	return append(checkBounds(d, plans), checkAlerts(ctx, d.Guard)...)
+}
+
+// checkBounds judges the guards that follow from the file and the plans alone.
+func checkBounds(d *drill.Drill, plans []drill.FaultPlan) []guardCheck {
+	var all []guardCheck
+	if allowed := d.Guard.Namespaces; len(allowed) > 0 {
+		c := guardCheck{What: guardNamespaces, Holds: true}
+		touched := touchedNamespaces(d, plans)
+		foreign := slices.DeleteFunc(slices.Clone(touched), func(ns string) bool { return slices.Contains(allowed, ns) })
+		c.Why = fmt.Sprintf("The drill stays in %s.", quoted(touched))
+		if len(foreign) > 0 {
+			c.Holds = false
+			c.Why = fmt.Sprintf("The drill would also look at or touch namespace %s, and the guard allows %s. Correct the drill, or add it to the guard's namespaces",
+				quoted(foreign), quoted(allowed))
+		}
+		all = append(all, c)
+	}
+	if most := d.Guard.MaxTargets; most > 0 {
+		c := guardCheck{What: guardMaxTargets}
+		// Each fault's victims count anew: a later fault may meet another member than the one that was planned.
+		var victims []string
+		for _, p := range plans {
+			for _, v := range p.Victims {
+				victims = append(victims, v.String())
+			}
+		}
+		c.Holds = len(victims) <= most
+		c.Why = fmt.Sprintf("The faults hurt %d of the %d members that the guard allows.", len(victims), most)
+		if !c.Holds {
+			c.Why = fmt.Sprintf("The faults would hurt %d members (%s), and the guard allows %d. Let them hurt fewer, or raise the guard's max_targets",
+				len(victims), strings.Join(victims, ", "), most)
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
+// touchedNamespaces are those in which a target, a probe, a fault or a victim is.
+func touchedNamespaces(d *drill.Drill, plans []drill.FaultPlan) []string {
+	need := needsOf(d)
+	all := slices.Clone(need.namespaces)
+	for _, s := range need.secrets {
+		all = append(all, s.Namespace)
+	}
+	for _, p := range need.reads {
+		if p.Namespace != "" {
+			all = append(all, p.Namespace)
+		}
+	}
+	for _, p := range plans {
+		for _, v := range p.Victims {
+			all = append(all, v.Namespace)
+		}
+	}
+	return slices.Compact(slices.Sorted(slices.Values(all)))
+}
+
+func quoted(names []string) string {
+	var all []string
+	for _, n := range names {
+		all = append(all, strconv.Quote(n))
+	}
+	return strings.Join(all, ", ")
+}
+
+// alertTimeout is how long Prometheus may take to say whether an alert fires.
+const alertTimeout = 10 * time.Second
+
+// checkAlerts asks Prometheus about each alert that must not fire. A server that cannot be asked lets no drill through:
+// nobody knows then whether something is wrong already.
+func checkAlerts(ctx context.Context, g drill.Guard) []guardCheck {
+	var all []guardCheck
+	for _, name := range g.NoAlert {
+		c := guardCheck{What: guardNoAlert}
+		switch firing, err := firingAlerts(ctx, g.Prometheus, name); {
+		case err != nil:
+			c.Unasked = true
+			c.Why = fmt.Sprintf("Whether the alert %s fires is not known, because Prometheus at %s could not be asked: %v. Check prometheus in the guard block",
+				name, redacted(g.Prometheus), err)
+		case len(firing) > 0:
+			c.Why = fmt.Sprintf("The alert %s fires: %s. See to it first", name, strings.Join(firing, "; "))
+		default:
+			c.Holds, c.Why = true, fmt.Sprintf("The alert %s does not fire.", name)
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
+// redacted is a URL without its password.
+func redacted(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "the address given"
+	}
+	return u.Redacted()
+}
+
+// firingAlerts are the alerts of this name that fire now, each with its labels.
+func firingAlerts(ctx context.Context, server, name string) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, alertTimeout)
+	defer cancel()
+	client, err := promapi.NewClient(promapi.Config{Address: server})
+	if err != nil {
+		return nil, err
+	}
+	query := fmt.Sprintf(`ALERTS{alertname=%q,alertstate="firing"}`, name)
+	value, warnings, _, err := promv1.NewAPI(client).Query(ctx, query, time.Time{})
+	if err != nil {
+		return nil, err
+	}
+	if len(warnings) > 0 {
+		return nil, fmt.Errorf("its answer may be incomplete: %s", strings.Join(warnings, "; "))
+	}
+	found, ok := value.(model.Vector)
+	if !ok {
+		return nil, fmt.Errorf("it answered with a %s instead of a vector", value.Type())
+	}
+	var firing []string
+	for _, s := range found {
+		delete(s.Metric, model.MetricNameLabel)
+		delete(s.Metric, "alertname")
+		delete(s.Metric, "alertstate")
+		firing = append(firing, s.Metric.String())
+	}
+	slices.Sort(firing)
+	return firing, nil
+}
+
+// guard bounds one run. It implements runner.Guard.
+type guard struct{ drill *drill.Drill }
+
+// Allows refuses plans that touch more than the guard allows.
+func (g guard) Allows(plans []drill.FaultPlan) error { return refuse(checkBounds(g.drill, plans)) }
+
+// Quiet refuses while an alert fires that must not, and while nobody can say.
+func (g guard) Quiet(ctx context.Context) error { return refuse(checkAlerts(ctx, g.drill.Guard)) }
+
+// refuse is the refusal by every guard that does not hold.
+func refuse(checks []guardCheck) error {
+	var why []string
+	for _, c := range checks {
+		if !c.Holds {
+			why = append(why, c.Why)
+		}
+	}
+	if len(why) == 0 {
+		return nil
+	}
+	return &drill.Refusal{Code: "guard", Text: strings.Join(why, ". ")}
+}
+
+// refuseUnavailable refuses a drill that asks for what this version cannot do, with every place where it does.
+func refuseUnavailable(d *drill.Drill) error {
+	if len(d.Unavailable) == 0 {
+		return nil
+	}
+	return &drill.Refusal{Code: "not_available", Text: fmt.Sprintf("Drill %q asks for what this version of drill cannot do yet:\n  %s",
+		d.Name, strings.Join(unavailable(d), "\n  "))}
+}
+
+// unavailable is what the drill asks for and this version cannot do, each with its place.
+func unavailable(d *drill.Drill) []string {
+	var all []string
+	for _, u := range d.Unavailable {
+		all = append(all, fmt.Sprintf("%s:%d: %s", u.File, u.Line, u.Text))
+	}
+	return all
+}
