@@ -90,11 +90,19 @@ func Between[T int | time.Duration](least, most T) Option {
 		}
 		Check(func(v T) (string, string) {
 			if v < least || v > most {
-				return what + " out of range", fmt.Sprintf("%s is %v. Write a %s from %v to %v.", a.Name, v, strings.ToLower(what), least, most)
+				return what + " out of range", fmt.Sprintf("%s is %s. Write a %s from %s to %s.", a.Name, plain(v), strings.ToLower(what), plain(least), plain(most))
 			}
 			return "", ""
 		})(a)
 	}
+}
+
+// plain writes a number or a duration as people do.
+func plain(v any) string {
+	if d, ok := v.(time.Duration); ok {
+		return short(d)
+	}
+	return fmt.Sprint(v)
 }
 
 // The types of arguments, for people.
