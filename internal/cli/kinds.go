@@ -8,6 +8,7 @@ import (
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/drillfile"
 	"github.com/failoverdrill/drill/internal/faults"
+	"github.com/failoverdrill/drill/internal/kube"
 	"github.com/failoverdrill/drill/internal/probes"
 	"github.com/failoverdrill/drill/internal/targets"
 )
@@ -114,4 +115,26 @@ func needsOf(d *drill.Drill) needs {
 		}
 	}
 	return n
+}
+
+// rights are what the requester must be allowed for the drill to do it: the server asks for the same.
+func (n needs) rights() []kube.Right {
+	var all []kube.Right
+	add := func(r kube.Right) {
+		if !slices.Contains(all, r) {
+			all = append(all, r)
+		}
+	}
+	for _, ns := range n.namespaces {
+		for _, f := range n.faults {
+			add(kube.MayInject(f, ns))
+		}
+	}
+	for _, s := range n.secrets {
+		add(kube.MayReadSecret(s.Namespace, s.Name))
+	}
+	for _, p := range n.reads {
+		add(kube.Right{Permission: p})
+	}
+	return all
 }

@@ -214,13 +214,13 @@ func takenUp(ctx context.Context, store *kube.Schedules, f scheduledFile) map[st
 
 // warnOfRights says now why a run would be refused, and not only when it is due.
 func warnOfRights(ctx context.Context, env *Env, client *kube.Client, d *drill.Drill) {
-	p := &plan{}
-	if err := p.rights(ctx, client, needsOf(d)); err != nil {
+	denied, err := client.Denied(ctx, needsOf(d).rights())
+	if err != nil {
 		env.status("Whether you may do what it does could not be asked: %v", err)
 		return
 	}
-	for _, text := range p.Refused {
-		env.status("Its runs will be refused as long as %s.", text)
+	for _, right := range denied {
+		env.status("Its runs will be refused as long as you may not %s.", right)
 	}
 }
 

@@ -40,6 +40,14 @@ func killPrimary() Kind {
 				{Verb: "patch", Resource: "nodes"},
 			}
 		},
+		Healing: func(p drill.FaultPlan) Healing {
+			if p.Hold > 0 {
+				return Healing{RunnerLost: "the server, within about 10 s of the pod's end", APIServerLost: "the runner or the server, once the API is back",
+					NodeLost: "nothing to heal while the node is gone"}
+			}
+			return Healing{RunnerLost: "its controller makes the pod again", APIServerLost: "its controller, once the API is back",
+				NodeLost: "its controller, as far as the pod's volume lets it move"}
+		},
 	}, primaryKiller{}, schema.Body[killPrimarySpec]{
 		Defaults: killPrimarySpec{Method: methodForceDelete},
 		Arguments: func(s *killPrimarySpec) []schema.Argument {

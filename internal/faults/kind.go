@@ -89,12 +89,23 @@ func (d Deps) primary(ctx context.Context, name string) (drill.Member, error) {
 	return led.Primary(ctx)
 }
 
+// Healing says who ends a fault, or makes good what it did, when what should have ended it is gone. docs/faults has the
+// whole table, and which test proves each of its cells.
+type Healing struct {
+	AgentKilled   string `json:"agent_killed,omitempty"` // empty for faults without agents, as the next
+	AgentHung     string `json:"agent_hung,omitempty"`
+	RunnerLost    string `json:"runner_lost"`
+	APIServerLost string `json:"api_server_lost"`
+	NodeLost      string `json:"node_lost"`
+}
+
 // Kind is one row of the table of faults.
 type Kind struct {
 	Name        string
 	Doc         string
 	Table       schema.Table // the arguments
 	Permissions func(namespace string) []drill.Permission
+	Healing     func(drill.FaultPlan) Healing
 	Decode      func(hcl.Body, *hcl.EvalContext) (any, *schema.Decoded)
 	bind        func(d Deps, name string, spec any) *Fault
 	restore     func(d Deps) *Fault

@@ -42,6 +42,12 @@ func networkPartition() Kind {
 				{Verb: "delete", Resource: "secrets", Namespace: kube.Namespace},
 			}
 		},
+		Healing: func(drill.FaultPlan) Healing {
+			return Healing{AgentKilled: "the kernel, at once", AgentHung: "the kernel, within the TTL (5 s) of the runner's last word",
+				RunnerLost:    "the agents, and the kernel at the same moment, within the TTL",
+				APIServerLost: "the runner, through its own connections to the agents, at the planned time",
+				NodeLost:      "the rules die with the node's kernel"}
+		},
 	}, func() Impl[networkPartitionSpec, networkPartitionState] { return &partitioner{} }, schema.Body[networkPartitionSpec]{
 		Defaults: networkPartitionSpec{Direction: directionBoth, Action: "drop"},
 		Arguments: func(s *networkPartitionSpec) []schema.Argument {

@@ -29,6 +29,10 @@ func podKill() Kind {
 				{Verb: "list", Group: "discovery.k8s.io", Resource: "endpointslices", Namespace: namespace},
 			}
 		},
+		Healing: func(drill.FaultPlan) Healing {
+			return Healing{RunnerLost: "their controller makes the pods again; a pod without one stays away", APIServerLost: "their controller, once the API is back",
+				NodeLost: "their controller, on another node"}
+		},
 	}, podKiller{}, schema.Body[podKillSpec]{
 		Defaults: podKillSpec{Method: methodGraceful},
 		Arguments: func(s *podKillSpec) []schema.Argument {

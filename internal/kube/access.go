@@ -47,6 +47,12 @@ func MayReadSecret(namespace, name string) Right {
 	return Right{Name: name, Permission: drill.Permission{Verb: "get", Resource: "secrets", Namespace: namespace}}
 }
 
+// RunnerAccount is whose rights a runner pod has.
+func RunnerAccount() Requester {
+	return Requester{User: "system:serviceaccount:" + Namespace + ":drill-runner",
+		Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + Namespace, "system:authenticated"}}
+}
+
 func (r Right) attributes() *authorizationv1.ResourceAttributes {
 	resource, sub, _ := strings.Cut(r.Resource, "/")
 	return &authorizationv1.ResourceAttributes{Verb: r.Verb, Group: r.Group, Resource: resource, Subresource: sub,

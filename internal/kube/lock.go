@@ -53,6 +53,28 @@ func NewLock(client kubernetes.Interface, runs *Runs, run string) *Lock {
 	}
 }
 
+// Holders returns who holds the scopes now: runs by scope, without those that are over. It only reads.
+func Holders(ctx context.Context, client kubernetes.Interface, runs *Runs, scopes []string) (map[string]string, error) {
+	held := map[string]string{}
+	for _, scope := range scopes {
+		lease, err := client.CoordinationV1().Leases(runs.namespace).Get(ctx, leaseName(scope), metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the lock of %s: %w", scope, err)
+		}
+		over, err := runs.over(ctx, holder(lease))
+		if err != nil {
+			return nil, fmt.Errorf("read who holds the lock of %s: %w", scope, err)
+		}
+		if !over {
+			held[scope] = holder(lease)
+		}
+	}
+	return held, nil
+}
+
 // over reports whether a run is finished, or nothing is known of it any more: records of live runs cannot be deleted.
 func (s *Runs) over(ctx context.Context, name string) (bool, error) {
 	run, err := s.Get(ctx, name)

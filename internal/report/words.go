@@ -13,3 +13,6 @@ func Bounds(b *drill.Bounds) string { return bounds(b) }
 
 // Clean takes out what a terminal would obey.
 func Clean(text string) string { return clean(text) }
+
+// Wrap breaks a text into lines of at most n columns, and takes out what a terminal would obey.
+func Wrap(text string, n int) []string { return wrap(text, n) }

@@ -57,6 +57,9 @@ func (t *stateless) readiness() drill.Readiness {
 	return r
 }
 
+// Serving is who could serve when the target was looked at last; for plans.
+func (t *stateless) Serving() drill.Readiness { return t.readiness() }
+
 // led is the member that an endpoint leads to; its address stands for one that is no pod's.
 func (t *stateless) led(e discoveryv1.Endpoint) drill.Member {
 	m := drill.Member{Namespace: t.spec.Namespace, Name: strings.Join(e.Addresses, ","), Role: drill.RoleUnknown}
