@@ -53,12 +53,12 @@ type plan struct {
 	File        string `json:"file"`
 	Cluster     string `json:"cluster"`
 
-	Targets []plannedTarget   `json:"targets"`
-	Probes  []drill.ProbeInfo `json:"probes"` // the drill's own
-	Faults  []plannedFault    `json:"faults"` // in the order of their injection
-	Nodes   []plannedNode     `json:"nodes"`  // that a fault is on
-	Makes   []string          `json:"makes"`  // of drill's own, for the run
-	Timing  timing            `json:"timing"`
+	Targets []plannedTarget `json:"targets"`
+	Probes  []plannedProbe  `json:"probes"` // the drill's own
+	Faults  []plannedFault  `json:"faults"` // in the order of their injection
+	Nodes   []plannedNode   `json:"nodes"`  // that a fault is on
+	Makes   []string        `json:"makes"`  // of drill's own, for the run
+	Timing  timing          `json:"timing"`
 
 	Preconditions []plannedRule `json:"preconditions"`
 	SteadyState   []plannedRule `json:"steady_state"`
@@ -77,6 +77,13 @@ type plannedTarget struct {
 	Members []drill.Member   `json:"members"`
 	Views   *drill.Views     `json:"views,omitempty"`   // who is primary, by label and by Service
 	Serving *drill.Readiness `json:"serving,omitempty"` // of a target without roles
+}
+
+// plannedProbe is a probe of the drill's own.
+type plannedProbe struct {
+	Kind  string        `json:"kind"`
+	Name  string        `json:"name"`
+	Every drill.Seconds `json:"interval_seconds"`
 }
 
 // plannedFault is a fault with its victims of now.
@@ -128,11 +135,12 @@ func (p *plan) unknown(format string, args ...any) {
 
 func (p *plan) show(env *Env, output string) error {
 	if output == outputJSON {
-		raw, err := json.MarshalIndent(p, "", "  ")
-		if err != nil {
+		w := json.NewEncoder(env.Stdout)
+		w.SetEscapeHTML(false) // conditions have < and >
+		w.SetIndent("", "  ")
+		if err := w.Encode(p); err != nil {
 			return fmt.Errorf("write the plan: %w", err)
 		}
-		fmt.Fprintf(env.Stdout, "%s\n", raw)
 	} else {
 		fmt.Fprint(env.Stdout, p.text())
 	}

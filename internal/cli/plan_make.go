@@ -50,7 +50,7 @@ func (labelled) Answers(context.Context, drill.Member) bool { return false }
 
 func makePlan(ctx context.Context, client *kube.Client, d *drill.Drill) (*plan, error) {
 	p := &plan{Drill: d.Name, Description: d.Description, File: d.File, Cluster: client.Context,
-		Targets: []plannedTarget{}, Probes: []drill.ProbeInfo{}, Faults: []plannedFault{}, Nodes: []plannedNode{},
+		Targets: []plannedTarget{}, Probes: []plannedProbe{}, Faults: []plannedFault{}, Nodes: []plannedNode{},
 		Preconditions: []plannedRule{}, SteadyState: []plannedRule{}, Aborts: []plannedRule{},
 		Refused: []refused{}, Unknown: []string{}}
 	for _, u := range d.Unavailable {
@@ -91,6 +91,10 @@ func (m *planner) targets(ctx context.Context) error {
 		members, views, err := target.Look(ctx)
 		if members != nil {
 			t.Members, t.Views = members, views
+			if views != nil {
+				views.Label, views.Service = slices.Concat([]string{}, views.Label), slices.Concat([]string{}, views.Service)
+				views.Member = []string{} // nobody was asked
+			}
 		}
 		if s, ok := target.(interface{ Serving() drill.Readiness }); ok && err == nil {
 			now := s.Serving()
@@ -207,7 +211,7 @@ func (m *planner) probes(ctx context.Context) error {
 	}
 	for _, probe := range all {
 		info := probe.Info()
-		m.plan.Probes = append(m.plan.Probes, info)
+		m.plan.Probes = append(m.plan.Probes, plannedProbe{info.Kind, info.Name, inSeconds(info.Interval)})
 		if info.Kind != "kubernetes" {
 			continue
 		}

@@ -83,7 +83,7 @@ func (p *plan) targetsText(s *sheet) {
 		s.title("Probes beside the targets' own; each must work before the fault")
 	}
 	for _, i := range p.Probes {
-		s.item("  ", "%-10s %s, every %s", i.Kind, i.Name, i.Interval)
+		s.item("  ", "%s %q, every %s", i.Kind, i.Name, span(i.Every))
 	}
 }
 
@@ -91,7 +91,7 @@ func (p *plan) targetsText(s *sheet) {
 type planRow struct{ who, node, zone, uid string }
 
 func memberRow(m drill.Member) planRow {
-	who := fmt.Sprintf("pod %s/%s", m.Namespace, m.Name)
+	who := m.Namespace + "/" + m.Name
 	if m.Role != drill.RoleUnknown && m.Role != "" {
 		who += fmt.Sprintf(" (%s)", m.Role)
 	}
@@ -100,7 +100,7 @@ func memberRow(m drill.Member) planRow {
 
 // table writes rows in columns, or each on two lines where their names are too long for that.
 func (s *sheet) table(rows []planRow) {
-	rows = append([]planRow{{"", "node", "zone", "uid"}}, rows...)
+	rows = append([]planRow{{"pod", "node", "zone", "uid"}}, rows...)
 	var w [4]int
 	for _, r := range rows {
 		for i, text := range []string{r.who, r.node, r.zone, r.uid} {
