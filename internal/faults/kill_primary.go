@@ -32,6 +32,11 @@ func killPrimary() Kind {
 	return define(Kind{
 		Name: "kill_primary",
 		Doc:  "Kill the member that is primary, and optionally keep it from coming back for a while.",
+		Example: `fault "kill_primary" "orders" {
+  method    = "force_delete"
+  hold_down = "45s"
+}
+`,
 		Permissions: func(namespace string) []drill.Permission {
 			return []drill.Permission{
 				{Verb: "get", Resource: "pods", Namespace: namespace},

@@ -103,7 +103,8 @@ type Healing struct {
 type Kind struct {
 	Name        string
 	Doc         string
-	Table       schema.Table // the arguments
+	Example     string       // a block of the kind
+	Table       schema.Table // its arguments
 	Permissions func(namespace string) []drill.Permission
 	Healing     func(drill.FaultPlan) Healing
 	Decode      func(hcl.Body, *hcl.EvalContext) (any, *schema.Decoded)

@@ -3,11 +3,8 @@ package faults
 import (
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/hashicorp/hcl/v2"
-	"github.com/zclconf/go-cty/cty"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/failoverdrill/drill/internal/drill"
@@ -28,6 +25,14 @@ func networkPartition() Kind {
 	return defineEach(Kind{
 		Name: "network_partition",
 		Doc:  "Cut the network between two groups of pods, or between pods and the API server, for a while.",
+		Example: `fault "network_partition" "cut" {
+  target    = "orders"
+  duration  = "60s"
+  from      = { role = "primary" }
+  to        = { role = "replica", api_server = true }
+  direction = "both"
+}
+`,
 		Permissions: func(namespace string) []drill.Permission {
 			discovery := "discovery.k8s.io"
 			return []drill.Permission{
@@ -54,15 +59,14 @@ func networkPartition() Kind {
 			return []schema.Argument{
 				targetArgument(&s.Target, "The target whose members the roles in from and to mean."),
 				schema.Duration("duration", &s.Duration, "How long the cut lasts.", schema.Required(), schema.Between(minCut, maxCut)),
-				schema.Value("from", "object", "The pods on whose network the rules are made: `{ role = \"primary\" }`, `\"replica\"` or `\"any\"`, or `{ selector = \"app=orders\" }`, "+
-					"with `namespace` where that is not the target's.", func(_ cty.Value, d *schema.Decoded) { s.from = decodeSide(d.Expr("from"), "from", d.Report) }, schema.Required()),
-				schema.Value("to", "object", "Whom they can no longer reach: as from, and `api_server = true` for the Kubernetes API.",
-					func(_ cty.Value, d *schema.Decoded) { s.to = decodeSide(d.Expr("to"), "to", d.Report) }, schema.Required()),
+				schema.Object("from", sideArguments(&s.from), s.from.check("from"), "The pods on whose network the rules are made: by their role, or by their labels.",
+					schema.Required(), schema.Hint(sideShape)),
+				schema.Object("to", sideArguments(&s.to), s.to.check("to"), "Whom they can no longer reach: pods, the API server, or both.",
+					schema.Required(), schema.Hint(sideShape)),
 				schema.String("direction", &s.Direction, "Which packets are dropped; `in` and `out` are as from sees them.", schema.OneOf(directionBoth, directionIn, directionOut)),
 				schema.String("action", &s.Action, "What becomes of a packet.", schema.OneOf("drop"), schema.Later("reject")),
 			}
 		},
-		Check: (*networkPartitionSpec).check,
 	})
 }
 
@@ -85,9 +89,30 @@ type side struct {
 // pods reports whether the side has pods in it at all.
 func (s side) pods() bool { return s.role != "" || s.selector != nil }
 
-func (s *networkPartitionSpec) check(d *schema.Decoded) {
-	if s.from.apiServer {
-		d.Report(d.At("from"), "API server in from", "The API server can be in to alone: rules are made where from's pods are. Swap the two sides.")
+const sideShape = "Write it as { role = \"primary\" }, { role = \"replica\" }, { role = \"any\" } or { selector = \"app=orders\" }."
+
+func sideArguments(s *side) []schema.Argument {
+	return []schema.Argument{
+		schema.String("role", &s.role, "The members of the target that have this role.", schema.OneOf(string(drill.RolePrimary), string(drill.RoleReplica), roleAny)),
+		schema.Parsed("selector", &s.selector, kube.Selector, "The pods with these labels, as for `kubectl get pods -l`."),
+		schema.String("namespace", &s.namespace, "Where `selector` looks for pods.", schema.Default("the target's"), schema.Check(kube.CheckNamespace)),
+		schema.Bool("api_server", &s.apiServer, "The Kubernetes API: the Service `default/kubernetes` and the addresses and ports behind it. In `to` alone."),
+	}
+}
+
+// check looks at the fields of a side together.
+func (s *side) check(name string) func(*schema.Decoded) {
+	return func(d *schema.Decoded) {
+		switch {
+		case d.Given("role") && d.Given("selector"):
+			d.Report(d.Whole(), "Two ways to choose pods", "role and selector exclude each other. Remove one of them from %s.", name)
+		case s.apiServer && name == "from":
+			d.Report(d.Whole(), "API server in from", "The API server can be in to alone: rules are made where from's pods are. Swap the two sides.")
+		case d.Given("namespace") && !d.Given("selector"):
+			d.Report(d.At("namespace"), "Namespace without selector", "namespace is where selector looks for pods, and there is none. Members of the target are found by their role.")
+		case !d.Given("role") && !d.Given("selector") && !s.apiServer && !d.Diagnostics.HasErrors():
+			d.Report(d.Whole(), "Invalid side", "%s chooses no pods. %s", name, sideShape)
+		}
 	}
 }
 
@@ -96,74 +121,6 @@ const (
 	minCut = 5 * time.Second
 	maxCut = 30 * time.Minute
 )
-
-// decodeSide reads a side, with each complaint at the part that it is about.
-func decodeSide(expr hcl.Expression, name string, wrong func(hcl.Range, string, string, ...any)) side {
-	var s side
-	const shape = "Write it as { role = \"primary\" }, { role = \"replica\" }, { role = \"any\" } or { selector = \"app=orders\" }"
-	pairs, diags := hcl.ExprMap(expr)
-	if diags.HasErrors() {
-		wrong(expr.Range(), "Invalid side", "%s must say which pods are on this side of the cut. %s.", name, shape)
-		return s
-	}
-	var namespaceAt hcl.Range
-	told := false
-	complain := wrong
-	wrong = func(at hcl.Range, summary, detail string, args ...any) {
-		told = true
-		complain(at, summary, detail, args...)
-	}
-	for _, pair := range pairs {
-		key, _ := pair.Key.Value(nil)
-		at := pair.Value.Range()
-		value, diags := pair.Value.Value(nil)
-		if diags.HasErrors() || value.IsNull() || !value.IsKnown() || value.IsMarked() {
-			wrong(at, "Invalid side", "Write a plain value here, without a reference.")
-			continue
-		}
-		field := ""
-		if key.Type() == cty.String && key.IsKnown() && !key.IsNull() {
-			field = key.AsString()
-		}
-		want := cty.String
-		if field == "api_server" {
-			want = cty.Bool
-		}
-		if slices.Contains([]string{"role", "selector", "namespace", "api_server"}, field) && !value.Type().Equals(want) {
-			wrong(at, "Invalid side", "%s must be a %s.", field, want.FriendlyName())
-			continue
-		}
-		switch field {
-		case "role":
-			s.role = value.AsString()
-			if known := []string{string(drill.RolePrimary), string(drill.RoleReplica), roleAny}; !slices.Contains(known, s.role) {
-				wrong(at, "Unknown role", "There is no role %q. Write one of: %s.", s.role, strings.Join(known, ", "))
-			}
-		case "selector":
-			selector, err := labels.Parse(value.AsString())
-			if err != nil || selector.Empty() {
-				wrong(at, "Invalid selector", "%q selects no pods by their labels. Write it as for kubectl get pods -l, such as \"app=orders\".", value.AsString())
-				selector = labels.Nothing()
-			}
-			s.selector = selector
-		case "namespace":
-			s.namespace, namespaceAt = value.AsString(), at
-		case "api_server":
-			s.apiServer = value.True()
-		default:
-			wrong(pair.Key.Range(), "Unsupported argument", "A side has no argument %q. It may have role, selector, namespace and, in to, api_server.", field)
-		}
-	}
-	switch {
-	case s.role != "" && s.selector != nil:
-		wrong(expr.Range(), "Two ways to choose pods", "role and selector exclude each other. Remove one of them from %s.", name)
-	case !s.pods() && !s.apiServer && !told:
-		wrong(expr.Range(), "Invalid side", "%s chooses no pods. %s.", name, shape)
-	case s.namespace != "" && s.selector == nil:
-		wrong(namespaceAt, "Namespace without selector", "namespace is where selector looks for pods, and there is none. Members of the target are found by their role.")
-	}
-	return s
-}
 
 // TargetName is the target whose members the roles mean: the one named, else the one that the fault shares its name with.
 func (s networkPartitionSpec) TargetName(fault string) string {

@@ -8,8 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclparse"
 	"github.com/stretchr/testify/require"
+	"github.com/zclconf/go-cty/cty"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -18,6 +20,7 @@ import (
 
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/kube"
+	"github.com/failoverdrill/drill/internal/schema"
 )
 
 func k8sUID(uid string) types.UID { return types.UID(uid) }
@@ -269,12 +272,15 @@ func TestNetworkPartitionArguments(t *testing.T) {
 		{[]string{from, to, length, `action = "lose"`}, 4, 10, "Unknown action"},
 		{[]string{`from = { role = "leader" }`, to, length}, 1, 17, "Unknown role"},
 		{[]string{`from = { roll = "primary" }`, to, length}, 1, 10, "Unsupported argument"},
-		{[]string{`from = { role = 1 }`, to, length}, 1, 17, "Invalid side"},
+		{[]string{`from = { role = 1 }`, to, length}, 1, 17, "Unknown role"},
+		{[]string{`from = { role = [] }`, to, length}, 1, 17, "Unsuitable value type"},
+		{[]string{`from = { role = "any", role = "primary" }`, to, length}, 1, 24, "Duplicate field"},
+		{[]string{`from = { selector = "a=b", namespace = "a b" }`, to, length}, 1, 40, "Invalid namespace"},
 		{[]string{`from = { role = target.orders.role }`, to, length}, 1, 17, "Variables not allowed"},
-		{[]string{`from = "primary"`, to, length}, 1, 8, "Invalid side"},
+		{[]string{`from = "primary"`, to, length}, 1, 8, "Unsuitable value type"},
 		{[]string{`from = {}`, to, length}, 1, 8, "Invalid side"},
 		{[]string{`from = { selector = "a in (" }`, to, length}, 1, 21, "Invalid selector"},
-		{[]string{`from = { selector = "" }`, to, length}, 1, 21, "Invalid selector"},
+		{[]string{`from = { selector = "" }`, to, length}, 1, 21, "Empty selector"},
 		{[]string{`from = { role = "any", selector = "a=b" }`, to, length}, 1, 8, "Two ways to choose pods"},
 		{[]string{`from = { role = "any", namespace = "b" }`, to, length}, 1, 36, "Namespace without selector"},
 		{[]string{`from = { role = "any", api_server = true }`, to, length}, 1, 8, "API server in from"},
@@ -307,4 +313,36 @@ func TestNetworkPartitionArguments(t *testing.T) {
 	require.False(t, diags.HasErrors(), diags)
 	require.Equal(t, []string{"other"}, spec.(networkPartitionSpec).Namespaces())
 	require.Equal(t, "cut", spec.(networkPartitionSpec).TargetName("cut"))
+}
+
+// TestSidesFromElsewhere: a side, and a field of one, may come from a variable or a local value.
+func TestSidesFromElsewhere(t *testing.T) {
+	kind, _ := Find("network_partition")
+	decode := func(from string) (networkPartitionSpec, *schema.Decoded) {
+		f, diags := hclparse.NewParser().ParseHCL([]byte("from = "+from+"\nto = { api_server = true }\nduration = \"60s\""), "x.hcl")
+		require.False(t, diags.HasErrors(), diags)
+		spec, decoded := kind.Decode(f.Body, &hcl.EvalContext{Variables: map[string]cty.Value{"var": cty.ObjectVal(map[string]cty.Value{
+			"role":  cty.StringVal("replica"),
+			"later": cty.UnknownVal(cty.String),
+			"side":  cty.ObjectVal(map[string]cty.Value{"selector": cty.StringVal("app=orders"), "namespace": cty.NullVal(cty.String)}),
+			"sides": cty.MapVal(map[string]cty.Value{"rolle": cty.StringVal("any")}),
+			"word":  cty.StringVal("app=orders").Mark(schema.Sensitive),
+		})}})
+		return spec.(networkPartitionSpec), decoded
+	}
+	spec, decoded := decode(`{ role = var.role }`)
+	require.True(t, decoded.Complete(), decoded.Diagnostics)
+	require.Equal(t, "replica", spec.from.role)
+	spec, decoded = decode(`var.side`)
+	require.True(t, decoded.Complete(), decoded.Diagnostics)
+	require.Equal(t, "app=orders", spec.from.selector.String())
+	require.Empty(t, spec.Namespaces(), "null is as good as not given")
+
+	_, decoded = decode(`{ role = var.later }`)
+	require.Empty(t, decoded.Diagnostics, "nothing can be said before the value is known")
+	require.False(t, decoded.Complete())
+	for from, summary := range map[string]string{`var.sides`: "Unsupported argument", `{ selector = var.word }`: "Misplaced secret", `var.role`: "Unsuitable value type"} {
+		_, decoded = decode(from)
+		require.Equal(t, summary, decoded.Diagnostics[0].Summary, from)
+	}
 }

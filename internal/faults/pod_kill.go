@@ -21,6 +21,11 @@ func podKill() Kind {
 	return define(Kind{
 		Name: "pod_kill",
 		Doc:  "Remove one, some or all of the members' pods.",
+		Example: `fault "pod_kill" "checkout" {
+  count  = 2
+  method = "force_delete"
+}
+`,
 		Permissions: func(namespace string) []drill.Permission {
 			return []drill.Permission{
 				{Verb: "get", Resource: "pods", Namespace: namespace},
@@ -38,18 +43,8 @@ func podKill() Kind {
 		Arguments: func(s *podKillSpec) []schema.Argument {
 			return []schema.Argument{
 				targetArgument(&s.Target, "The target whose pods go."),
-				schema.Number("count", &s.Count, "How many pods go; all of them when there are not so many.", schema.Default("1"), schema.Check(func(n int) (string, string) {
-					if n < 1 {
-						return "Count out of range", fmt.Sprintf("count is %d. Write how many pods are to go, 1 or more.", n)
-					}
-					return "", ""
-				})),
-				schema.Number("percent", &s.Percent, "What share of the pods goes, rounded up.", schema.Check(func(n int) (string, string) {
-					if n < 1 || n > 100 {
-						return "Percent out of range", fmt.Sprintf("percent is %d. Write a whole number from 1 to 100.", n)
-					}
-					return "", ""
-				})),
+				schema.Number("count", &s.Count, "How many pods go; all of them when there are not so many.", schema.Default("1"), schema.AtLeast(1)),
+				schema.Number("percent", &s.Percent, "What share of the pods goes, rounded up.", schema.Between(1, 100)),
 				schema.Bool("all", &s.All, "Every pod goes.", schema.Default(""), schema.Check(func(all bool) (string, string) {
 					if !all {
 						return "all = false", "all can only be true. Leave it out, and write count or percent."

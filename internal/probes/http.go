@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"maps"
-	"math"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -12,12 +11,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/gohcl"
-	"github.com/zclconf/go-cty/cty"
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/schema"
 )
 
 // httpSpec is a probe "http" block.
@@ -31,28 +28,6 @@ type httpSpec struct {
 	pace
 }
 
-// httpBlock is the block as it is written.
-type httpBlock struct {
-	URL          string             `hcl:"url"`
-	URLRange     hcl.Range          `hcl:"url,attr_value_range"`
-	Method       *string            `hcl:"method,optional"`
-	MethodRange  hcl.Range          `hcl:"method,attr_value_range"`
-	Headers      *map[string]string `hcl:"headers,optional"`
-	HeadersRange hcl.Range          `hcl:"headers,attr_value_range"`
-	Status       hcl.Expression     `hcl:"expect_status,optional"`
-	Body         *string            `hcl:"expect_body,optional"`
-	BodyRange    hcl.Range          `hcl:"expect_body,attr_value_range"`
-	Regex        *string            `hcl:"expect_body_regex,optional"`
-	RegexRange   hcl.Range          `hcl:"expect_body_regex,attr_value_range"`
-	JSON         hcl.Expression     `hcl:"expect_json,optional"`
-	Class        *string            `hcl:"class,optional"`
-	ClassRange   hcl.Range          `hcl:"class,attr_value_range"`
-	Rate         *int               `hcl:"rate,optional"`
-	RateRange    hcl.Range          `hcl:"rate,attr_value_range"`
-	Timeout      *string            `hcl:"timeout,optional"`
-	TimeoutRange hcl.Range          `hcl:"timeout,attr_value_range"`
-}
-
 const (
 	// maxBody is how much of an answer is read.
 	maxBody = 1 << 20
@@ -64,70 +39,55 @@ const (
 func httpKind() Kind {
 	return define(Kind{
 		Name: "http", Doc: "Whether an HTTP server answers as it should.", Attributes: availability(),
-	}, impl[httpSpec]{decode: decodeHTTP, bind: bindHTTP})
+		Example: `probe "http" "checkout" {
+  url           = "http://checkout.shop/healthz"
+  expect_status = [200, 204]
+  expect_json   = { "status" = "ok", "stock.lag" = 0 }
+  rate          = 20
+}
+`,
+	}, impl[httpSpec]{
+		body: schema.Body[httpSpec]{
+			Defaults:  httpSpec{Method: http.MethodGet, Class: drill.ClassFresh, pace: defaultPace()},
+			Arguments: httpArguments,
+			Check:     (*httpSpec).check,
+		},
+		bind: bindHTTP,
+	})
 }
 
-func decodeHTTP(body hcl.Body, ctx *hcl.EvalContext) (httpSpec, hcl.Diagnostics) {
-	var b httpBlock
-	diags := gohcl.DecodeBody(body, ctx, &b)
-	if diags.HasErrors() {
-		return httpSpec{}, diags
+func httpArguments(s *httpSpec) []schema.Argument {
+	all := []schema.Argument{
+		schema.String("url", &s.URL, "Of `http` or `https`, without a user and password.", schema.Required(), checkURL("http://checkout.shop/healthz")),
+		schema.String("method", &s.Method, "How it is asked for.", schema.OneOf(http.MethodGet, http.MethodHead), schema.Hint("A probe only reads.")),
+		schema.StringMap("headers", &s.Headers, "Sent with each request; `Host` sets the host that is asked for."),
+		schema.Numbers("expect_status", &s.Status, "The statuses that are good. Redirects are not followed: they are answers.", schema.Default("200 to 299")),
 	}
-	p := &problems{diags}
-	spec := httpSpec{
-		URL: b.URL, Method: http.MethodGet, Class: drill.ClassFresh, pace: p.pace(b.Rate, b.RateRange, b.Timeout, b.TimeoutRange),
-	}
-	spec.Status = p.status(b.Status, ctx)
-	p.url(b.URL, b.URLRange, "http://checkout.shop/healthz")
-	if b.Method != nil {
-		if spec.Method = *b.Method; spec.Method != http.MethodGet && spec.Method != http.MethodHead {
-			p.wrong(b.MethodRange, "Unsuitable method", "A probe only reads: method is \"GET\" or \"HEAD\", not %q.", spec.Method)
-		}
-	}
-	if b.Headers != nil {
-		spec.Headers = *b.Headers
-		for _, name := range slices.Sorted(maps.Keys(spec.Headers)) {
-			if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(spec.Headers[name]) {
-				p.wrong(b.HeadersRange, "Invalid header", "%q is not a header that can be sent.", name)
-			}
-		}
-	}
-	spec.Content = p.content(&b, spec.Method, ctx)
-	if b.Class != nil {
-		if spec.Class = drill.Class(*b.Class); spec.Class != drill.ClassFresh && spec.Class != drill.ClassPooled {
-			p.wrong(b.ClassRange, "Unknown class", "class is \"fresh\", a new connection in every slot, or \"pooled\", kept connections; not %q.", *b.Class)
-		}
-	}
-	return spec, p.Diagnostics
+	all = append(all, s.Content.arguments()...)
+	all = append(all, schema.String("class", &s.Class, "`fresh`: a new connection with DNS and TLS in each slot. `pooled`: five kept connections, used in turn.",
+		schema.OneOf(string(drill.ClassFresh), string(drill.ClassPooled)), schema.Hint("\"fresh\" makes a new connection in every slot, \"pooled\" keeps connections.")))
+	return append(all, s.paceArguments()...)
 }
 
-// status reads expect_status, a number or a list of numbers.
-func (p *problems) status(expr hcl.Expression, ctx *hcl.EvalContext) []int {
-	v, diags := expr.Value(ctx)
-	p.Diagnostics = append(p.Diagnostics, diags...)
-	if diags.HasErrors() || v.IsKnown() && v.IsNull() {
-		return nil
-	}
-	list := []cty.Value{v}
-	if v.IsWhollyKnown() && (v.Type().IsTupleType() || v.Type().IsListType()) {
-		list = v.AsValueSlice()
-	}
-	var codes []int
-	for _, c := range list {
-		code := 0.0
-		if c.IsWhollyKnown() && !c.IsNull() && c.Type() == cty.Number {
-			code, _ = c.AsBigFloat().Float64()
+func (s *httpSpec) check(d *schema.Decoded) {
+	for _, name := range slices.Sorted(maps.Keys(s.Headers)) {
+		if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(s.Headers[name]) {
+			d.Report(d.AtKey("headers", name), "Invalid header", "%q is not a header that can be sent.", name)
 		}
-		if code < 100 || code > 599 || code != math.Trunc(code) {
-			p.wrong(expr.Range(), "Invalid expect_status", "expect_status is an HTTP status, such as 200, or a list of them, such as [200, 204].")
-			return nil
+	}
+	for i, code := range s.Status {
+		if code < 100 || code > 599 {
+			d.Report(d.AtElement("expect_status", i), "Invalid expect_status", "%d is not an HTTP status. Write one from 100 to 599, or a list of them, such as [200, 204].", code)
 		}
-		codes = append(codes, int(code))
 	}
-	if len(codes) == 0 {
-		p.wrong(expr.Range(), "Invalid expect_status", "An empty list expects nothing. Remove expect_status to expect any status from 200 to 299.")
+	if s.Status != nil && len(s.Status) == 0 {
+		d.Report(d.At("expect_status"), "Invalid expect_status", "An empty list expects nothing. Remove expect_status to expect any status from 200 to 299.")
 	}
-	return codes
+	for _, name := range []string{"expect_body", "expect_body_regex", "expect_json"} {
+		if s.Method == http.MethodHead && d.Given(name) {
+			d.Report(d.At(name), "Body of a HEAD request", "The answer to HEAD has no body. Remove what is expected of it, or use method \"GET\".")
+		}
+	}
 }
 
 // httpProbe sends one request a slot.

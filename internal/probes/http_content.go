@@ -2,13 +2,14 @@ package probes
 
 import (
 	"bytes"
+	"fmt"
 	"math/big"
-	"net/http"
 	"regexp"
 
-	"github.com/hashicorp/hcl/v2"
 	"github.com/tidwall/gjson"
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/failoverdrill/drill/internal/schema"
 )
 
 // content is what the body of a good answer holds: all of what is given. A right status over wrong content is not up.
@@ -24,55 +25,48 @@ type field struct {
 	want cty.Value // a text, a number, a bool, or null
 }
 
-// content reads expect_body, expect_body_regex and expect_json.
-func (p *problems) content(b *httpBlock, method string, ctx *hcl.EvalContext) content {
-	var a content
-	var at hcl.Range
-	if b.Body != nil {
-		a.text, at = *b.Body, b.BodyRange
+func (a *content) arguments() []schema.Argument {
+	return []schema.Argument{
+		schema.String("expect_body", &a.text, "A text that the answer must hold."),
+		schema.Parsed("expect_body_regex", &a.regex, parseRegex,
+			"A regular expression (RE2) that must match somewhere in the answer; `(?i)` ignores case, `^…$` with `(?s)` holds all of it."),
+		schema.Value("expect_json", "map", "What the answer's JSON must have at each path, exactly: a text, a number, `true`, `false` or `null`. "+
+			"Paths are [gjson's](https://github.com/tidwall/gjson/blob/master/SYNTAX.md), as in k6: `\"checks.0.up\"`, `\"items.#\"` (how many), `\"items.#(name==\\\"db\\\").up\"`.",
+			func(v cty.Value, d *schema.Decoded) { a.json = fields(v, d) }),
 	}
-	if b.Regex != nil {
-		var err error
-		if a.regex, err = regexp.Compile(*b.Regex); err != nil {
-			p.wrong(b.RegexRange, "Invalid expect_body_regex", "%v. The syntax is RE2's, as in Prometheus.", err)
-		}
-		at = b.RegexRange
+}
+
+func parseRegex(text string) (of *regexp.Regexp, summary, detail string) {
+	of, err := regexp.Compile(text)
+	if err != nil {
+		return nil, "Invalid expect_body_regex", fmt.Sprintf("%v. The syntax is RE2's, as in Prometheus.", err)
 	}
-	if a.json = p.fields(b.JSON, ctx); len(a.json) > 0 {
-		at = b.JSON.Range()
-	}
-	if method == http.MethodHead && (a.text != "" || a.regex != nil || len(a.json) > 0) {
-		p.wrong(at, "Body of a HEAD request", "The answer to HEAD has no body. Remove what is expected of it, or use method \"GET\".")
-	}
-	return a
+	return of, "", ""
 }
 
 // fields reads expect_json, a map from paths to values.
-func (p *problems) fields(expr hcl.Expression, ctx *hcl.EvalContext) []field {
-	v, diags := expr.Value(ctx)
-	p.Diagnostics = append(p.Diagnostics, diags...)
-	if diags.HasErrors() || v.IsKnown() && v.IsNull() {
-		return nil
-	}
+func fields(v cty.Value, d *schema.Decoded) []field {
+	const name, summary = "expect_json", "Invalid expect_json"
 	const shape = "expect_json is a map from paths in the answer to what must be there, such as { \"status\" = \"ok\", \"checks.0.up\" = true }."
-	if !v.IsWhollyKnown() || !v.Type().IsObjectType() && !v.Type().IsMapType() {
-		p.wrong(expr.Range(), "Invalid expect_json", shape)
+	if !v.Type().IsObjectType() && !v.Type().IsMapType() {
+		d.Report(d.At(name), summary, shape)
 		return nil
 	}
 	if v.LengthInt() == 0 {
-		p.wrong(expr.Range(), "Invalid expect_json", "An empty map expects nothing. Remove expect_json, or name what must be there.")
+		d.Report(d.At(name), summary, "An empty map expects nothing. Remove expect_json, or name what must be there.")
 	}
 	var all []field
 	for it := v.ElementIterator(); it.Next(); { // in the order of the paths
-		path, want := it.Element()
+		key, want := it.Element()
+		path := key.AsString()
 		switch t := want.Type(); {
-		case path.AsString() == "":
-			p.wrong(expr.Range(), "Invalid expect_json", "A path is empty. "+shape)
+		case path == "":
+			d.Report(d.AtKey(name, path), summary, "A path is empty. "+shape)
 		case !want.IsNull() && t != cty.String && t != cty.Number && t != cty.Bool:
-			p.wrong(expr.Range(), "Invalid expect_json", "What is expected at %q must be a text, a number, true, false or null. Name what is in it by paths of their own, such as %q.",
-				path.AsString(), path.AsString()+".name")
+			d.Report(d.AtKey(name, path), summary, "What is expected at %q must be a text, a number, true, false or null. Name what is in it by paths of their own, such as %q.",
+				path, path+".name")
 		default:
-			all = append(all, field{path.AsString(), want})
+			all = append(all, field{path, want})
 		}
 	}
 	return all

@@ -24,6 +24,8 @@ type Deps struct {
 type Kind struct {
 	Name        string
 	Doc         string
+	Example     string             // a block of the kind
+	Table       schema.Table       // its arguments
 	Attributes  []schema.Attribute // what conditions may ask of probe.<name>
 	Decode      func(hcl.Body, *hcl.EvalContext) (any, *schema.Decoded)
 	permissions func(spec any) []drill.Permission
@@ -44,17 +46,15 @@ func (k Kind) Permissions(spec any) []drill.Permission { return k.permissions(sp
 
 // impl is what the author of a kind writes, with a typed spec.
 type impl[Spec any] struct {
-	decode      func(hcl.Body, *hcl.EvalContext) (Spec, hcl.Diagnostics)
+	body        schema.Body[Spec]
 	permissions func(Spec) []drill.Permission
 	bind        func(Deps, string, Spec) (drill.Probe, error)
 }
 
 // define erases an impl's types.
 func define[Spec any](k Kind, i impl[Spec]) Kind {
-	k.Decode = func(b hcl.Body, ctx *hcl.EvalContext) (any, *schema.Decoded) {
-		spec, diags := i.decode(b, ctx)
-		return spec, &schema.Decoded{Diagnostics: diags}
-	}
+	k.Table = i.body.Table()
+	k.Decode = func(b hcl.Body, ctx *hcl.EvalContext) (any, *schema.Decoded) { return i.body.Decode(b, ctx) }
 	k.permissions = func(spec any) []drill.Permission {
 		if i.permissions == nil {
 			return nil
@@ -89,52 +89,26 @@ type pace struct {
 	timeout time.Duration
 }
 
-// problems gathers what is wrong with a block.
-type problems struct{ hcl.Diagnostics }
+func defaultPace() pace { return pace{rate: defaultRate, timeout: defaultTimeout} }
 
-func (p *problems) wrong(at hcl.Range, summary, detail string, args ...any) {
-	p.Diagnostics = append(p.Diagnostics, &hcl.Diagnostic{
-		Severity: hcl.DiagError, Summary: summary, Detail: fmt.Sprintf(detail, args...), Subject: &at,
-	})
+func (p *pace) paceArguments() []schema.Argument {
+	return []schema.Argument{
+		schema.Number("rate", &p.rate, "Slots a second.", schema.Between(1, maxRate)),
+		schema.Duration("timeout", &p.timeout, "How long a slot waits for its answer.", schema.Between(minTimeout, maxTimeout)),
+	}
 }
 
-// pace reads rate and timeout, or their defaults.
-func (p *problems) pace(rate *int, rateAt hcl.Range, timeout *string, timeoutAt hcl.Range) pace {
-	out := pace{rate: defaultRate}
-	if rate != nil {
-		out.rate = *rate
-		if out.rate < 1 || out.rate > maxRate {
-			p.wrong(rateAt, "Rate out of range", "rate is %d. Write a whole number of slots a second from 1 to %d.", out.rate, maxRate)
+// checkURL holds an address, which will be printed, to what can be asked. The example is a good one.
+func checkURL(example string) schema.Option {
+	return schema.Check(func(text string) (summary, detail string) {
+		switch u, err := url.Parse(text); {
+		case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
+			return "Invalid url", fmt.Sprintf("%q is not a URL of http or https. Write it as %q.", text, example)
+		case u.User != nil:
+			return "Password in url", "A probe's URL is printed, so it cannot hold a user or a password. Name one that needs none."
 		}
-	}
-	out.timeout = p.duration("timeout", timeout, timeoutAt, defaultTimeout, minTimeout, maxTimeout)
-	return out
-}
-
-// duration reads an argument that must lie between two bounds, or its default.
-func (p *problems) duration(name string, text *string, at hcl.Range, otherwise, least, most time.Duration) time.Duration {
-	if text == nil {
-		return otherwise
-	}
-	d, err := drill.ParseDuration(*text)
-	switch {
-	case err != nil:
-		p.wrong(at, "Invalid duration", "%s.", err)
-		return otherwise
-	case d < least || d > most:
-		p.wrong(at, "Duration out of range", "%s is %s. Write a duration from %s to %s.", name, d, least, most)
-	}
-	return d
-}
-
-// url checks an address that will be printed.
-func (p *problems) url(text string, at hcl.Range, example string) {
-	switch u, err := url.Parse(text); {
-	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
-		p.wrong(at, "Invalid url", "%q is not a URL of http or https. Write it as %q.", text, example)
-	case u.User != nil:
-		p.wrong(at, "Password in url", "A probe's URL is printed, so it cannot hold a user or a password. Name one that needs none.")
-	}
+		return "", ""
+	})
 }
 
 // info describes a probe that asks whether something answers.

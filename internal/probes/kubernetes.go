@@ -5,16 +5,13 @@ import (
 	"errors"
 	"time"
 
-	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/gohcl"
-
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/kube"
 	"github.com/failoverdrill/drill/internal/schema"
 )
 
@@ -23,16 +20,6 @@ type kubernetesSpec struct {
 	Namespace string
 	Service   string
 	Rate      int // Hz
-}
-
-// kubernetesBlock is the block as it is written.
-type kubernetesBlock struct {
-	Namespace      string    `hcl:"namespace"`
-	NamespaceRange hcl.Range `hcl:"namespace,attr_value_range"`
-	Service        string    `hcl:"service"`
-	ServiceRange   hcl.Range `hcl:"service,attr_value_range"`
-	Rate           *int      `hcl:"rate,optional"`
-	RateRange      hcl.Range `hcl:"rate,attr_value_range"`
 }
 
 // Each slot is a request to the API server, which is asked and not watched: a watch that is cut off would go on showing
@@ -45,9 +32,24 @@ const (
 
 func kubernetesKind() Kind {
 	return define(Kind{
-		Name: "kubernetes", Doc: "How many ready endpoints a Service has.", Attributes: []schema.Attribute{schema.Count("ready_endpoints", "How many endpoints of the Service are ready.")},
+		Name: "kubernetes", Doc: "How many ready endpoints a Service has.",
+		Attributes: []schema.Attribute{schema.Count("ready_endpoints", "How many endpoints of the Service are ready.")},
+		Example: `probe "kubernetes" "checkout-endpoints" {
+  namespace = "shop"
+  service   = "checkout"
+}
+`,
 	}, impl[kubernetesSpec]{
-		decode: decodeKubernetes,
+		body: schema.Body[kubernetesSpec]{
+			Defaults: kubernetesSpec{Rate: defaultListRate},
+			Arguments: func(s *kubernetesSpec) []schema.Argument {
+				return []schema.Argument{
+					schema.String("namespace", &s.Namespace, "Where the Service is.", schema.Required(), schema.Check(kube.CheckNamespace)),
+					schema.String("service", &s.Service, "The Service, by its name alone.", schema.Required(), schema.Check(kube.CheckService)),
+					schema.Number("rate", &s.Rate, "Requests a second; a dip that is shorter than 1/rate may go unseen.", schema.Between(1, maxListRate)),
+				}
+			},
+		},
 		permissions: func(s kubernetesSpec) []drill.Permission {
 			return []drill.Permission{{Verb: "list", Group: discoveryv1.GroupName, Resource: "endpointslices", Namespace: s.Namespace}}
 		},
@@ -55,28 +57,6 @@ func kubernetesKind() Kind {
 			return &kubernetesProbe{name: name, spec: spec, kube: d.Kube}, nil
 		},
 	})
-}
-
-func decodeKubernetes(body hcl.Body, ctx *hcl.EvalContext) (kubernetesSpec, hcl.Diagnostics) {
-	var b kubernetesBlock
-	diags := gohcl.DecodeBody(body, ctx, &b)
-	if diags.HasErrors() {
-		return kubernetesSpec{}, diags
-	}
-	p := &problems{diags}
-	spec := kubernetesSpec{Namespace: b.Namespace, Service: b.Service, Rate: defaultListRate}
-	if len(validation.IsDNS1123Label(b.Namespace)) > 0 {
-		p.wrong(b.NamespaceRange, "Invalid namespace", "%q is not the name of a namespace. Name the one that the Service is in.", b.Namespace)
-	}
-	if len(validation.IsDNS1123Label(b.Service)) > 0 {
-		p.wrong(b.ServiceRange, "Invalid service", "%q is not the name of a Service. Write its name alone, without the namespace.", b.Service)
-	}
-	if b.Rate != nil {
-		if spec.Rate = *b.Rate; spec.Rate < 1 || spec.Rate > maxListRate {
-			p.wrong(b.RateRange, "Rate out of range", "rate is %d. Write a whole number of slots a second from 1 to %d.", spec.Rate, maxListRate)
-		}
-	}
-	return spec, p.Diagnostics
 }
 
 // kubernetesProbe asks the API server for a Service's endpoints.

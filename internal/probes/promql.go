@@ -10,8 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/gohcl"
 	"github.com/prometheus/client_golang/api"
 	prometheus "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/model"
@@ -27,18 +25,6 @@ type promqlSpec struct {
 	Query    string
 	Interval time.Duration
 	Timeout  time.Duration
-}
-
-// promqlBlock is the block as it is written.
-type promqlBlock struct {
-	URL           string    `hcl:"url"`
-	URLRange      hcl.Range `hcl:"url,attr_value_range"`
-	Query         string    `hcl:"query"`
-	QueryRange    hcl.Range `hcl:"query,attr_value_range"`
-	Interval      *string   `hcl:"interval,optional"`
-	IntervalRange hcl.Range `hcl:"interval,attr_value_range"`
-	Timeout       *string   `hcl:"timeout,optional"`
-	TimeoutRange  hcl.Range `hcl:"timeout,attr_value_range"`
 }
 
 // A query costs its server much more than a slot of any other probe, and its answer changes no faster than it scrapes.
@@ -59,25 +45,30 @@ const (
 func promqlKind() Kind {
 	return define(Kind{
 		Name: "promql", Doc: "The value of a PromQL query.", Attributes: []schema.Attribute{schema.Any("value", "The newest value of the query.")},
-	}, impl[promqlSpec]{decode: decodePromQL, bind: bindPromQL})
+		Example: `probe "promql" "queue" {
+  url   = "http://prometheus.monitoring:9090"
+  query = "max(queue_depth{queue=\"orders\"})"
 }
-
-func decodePromQL(body hcl.Body, ctx *hcl.EvalContext) (promqlSpec, hcl.Diagnostics) {
-	var b promqlBlock
-	diags := gohcl.DecodeBody(body, ctx, &b)
-	if diags.HasErrors() {
-		return promqlSpec{}, diags
-	}
-	p := &problems{diags}
-	spec := promqlSpec{URL: b.URL, Query: b.Query,
-		Interval: p.duration("interval", b.Interval, b.IntervalRange, defaultQueryInterval, minQueryInterval, maxQueryInterval),
-		Timeout:  p.duration("timeout", b.Timeout, b.TimeoutRange, defaultQueryTimeout, minTimeout, maxQueryTimeout),
-	}
-	p.url(b.URL, b.URLRange, "http://prometheus.monitoring:9090")
-	if b.Query == "" {
-		p.wrong(b.QueryRange, "Empty query", "Write a PromQL query whose result is one number, such as \"sum(up{job=\\\"checkout\\\"})\".")
-	}
-	return spec, p.Diagnostics
+`,
+	}, impl[promqlSpec]{
+		body: schema.Body[promqlSpec]{
+			Defaults: promqlSpec{Interval: defaultQueryInterval, Timeout: defaultQueryTimeout},
+			Arguments: func(s *promqlSpec) []schema.Argument {
+				return []schema.Argument{
+					schema.String("url", &s.URL, "Of a Prometheus, or what speaks its HTTP API; without a user and password.", schema.Required(), checkURL("http://prometheus.monitoring:9090")),
+					schema.String("query", &s.Query, "PromQL whose result is a scalar, or a vector with at most one element.", schema.Required(), schema.Check(func(query string) (string, string) {
+						if query == "" {
+							return "Empty query", "Write a PromQL query whose result is one number, such as \"sum(up{job=\\\"checkout\\\"})\"."
+						}
+						return "", ""
+					})),
+					schema.Duration("interval", &s.Interval, "Between two queries.", schema.Between(minQueryInterval, maxQueryInterval)),
+					schema.Duration("timeout", &s.Timeout, "How long a query may take.", schema.Between(minTimeout, maxQueryTimeout)),
+				}
+			},
+		},
+		bind: bindPromQL,
+	})
 }
 
 // promqlProbe asks a Prometheus for one number.

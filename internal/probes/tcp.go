@@ -2,13 +2,12 @@ package probes
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"strconv"
 
-	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/gohcl"
-
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/schema"
 )
 
 // tcpSpec is a probe "tcp" block.
@@ -17,41 +16,35 @@ type tcpSpec struct {
 	pace
 }
 
-// tcpBlock is the block as it is written.
-type tcpBlock struct {
-	Address      string    `hcl:"address"`
-	AddressRange hcl.Range `hcl:"address,attr_value_range"`
-	Rate         *int      `hcl:"rate,optional"`
-	RateRange    hcl.Range `hcl:"rate,attr_value_range"`
-	Timeout      *string   `hcl:"timeout,optional"`
-	TimeoutRange hcl.Range `hcl:"timeout,attr_value_range"`
-}
-
 func tcpKind() Kind {
 	return define(Kind{
 		Name: "tcp", Doc: "Whether a TCP connection is accepted.", Attributes: availability(),
+		Example: `probe "tcp" "mail" {
+  address = "mail.shop:25"
+}
+`,
 	}, impl[tcpSpec]{
-		decode: decodeTCP,
+		body: schema.Body[tcpSpec]{
+			Defaults: tcpSpec{pace: defaultPace()},
+			Arguments: func(s *tcpSpec) []schema.Argument {
+				return append([]schema.Argument{
+					schema.String("address", &s.Address, "Host and port.", schema.Required(), schema.Check(checkAddress)),
+				}, s.paceArguments()...)
+			},
+		},
 		bind: func(_ Deps, name string, spec tcpSpec) (drill.Probe, error) {
 			return &tcpProbe{name: name, spec: spec}, nil
 		},
 	})
 }
 
-func decodeTCP(body hcl.Body, ctx *hcl.EvalContext) (tcpSpec, hcl.Diagnostics) {
-	var b tcpBlock
-	diags := gohcl.DecodeBody(body, ctx, &b)
-	if diags.HasErrors() {
-		return tcpSpec{}, diags
-	}
-	p := &problems{diags}
-	spec := tcpSpec{Address: b.Address, pace: p.pace(b.Rate, b.RateRange, b.Timeout, b.TimeoutRange)}
-	host, port, err := net.SplitHostPort(b.Address)
+func checkAddress(address string) (summary, detail string) {
+	host, port, err := net.SplitHostPort(address)
 	number, bad := strconv.Atoi(port)
 	if err != nil || bad != nil || host == "" || number < 1 || number > 65535 {
-		p.wrong(b.AddressRange, "Invalid address", "%q is not an address. Write a host and a port, such as \"orders.shop:5432\".", b.Address)
+		return "Invalid address", fmt.Sprintf("%q is not an address. Write a host and a port, such as \"orders.shop:5432\".", address)
 	}
-	return spec, p.Diagnostics
+	return "", ""
 }
 
 // tcpProbe connects anew in every slot.

@@ -68,6 +68,9 @@ func (d *Decoded) At(name string) hcl.Range {
 	return d.missing
 }
 
+// Whole is the place of the object whose fields these are, or where a block's missing arguments would be.
+func (d *Decoded) Whole() hcl.Range { return d.missing }
+
 // Expr is an argument's expression, for problems in a part of it; nil when it is not given.
 func (d *Decoded) Expr(name string) hcl.Expression {
 	if a := d.attributes[name]; a != nil {
@@ -126,6 +129,10 @@ func (d *Decoded) read(a *Argument, ctx *hcl.EvalContext) {
 		a.set(cty.NilVal, d)
 		return
 	}
+	if a.Fields != nil {
+		d.object(a, ctx)
+		return
+	}
 	expr := d.attributes[a.Name].Expr
 	v, diags := expr.Value(ctx)
 	d.Diagnostics = append(d.Diagnostics, diags...)
@@ -135,8 +142,7 @@ func (d *Decoded) read(a *Argument, ctx *hcl.EvalContext) {
 	}
 	v, marks := v.UnmarkDeep()
 	if _, secret := marks[Sensitive]; secret && !a.Sensitive {
-		d.Report(secretIn(expr), "Misplaced secret",
-			"The argument %q is printed in plans, logs and reports, so it cannot hold a secret. Write its value in the open.", a.Name)
+		d.misplaced(a, expr)
 		return
 	}
 	if v.IsKnown() && v.IsNull() {
@@ -145,7 +151,7 @@ func (d *Decoded) read(a *Argument, ctx *hcl.EvalContext) {
 	}
 	converted, err := convert.Convert(v, a.typ)
 	if err != nil {
-		d.Report(expr.Range(), "Unsuitable value type", "The argument %q is %s, and this is %s: %s.", a.Name, article(a.Type), article(v.Type().FriendlyName()), err)
+		d.unsuitable(a, v, expr.Range(), ": "+err.Error())
 		return
 	}
 	if !converted.IsWhollyKnown() {
@@ -155,6 +161,16 @@ func (d *Decoded) read(a *Argument, ctx *hcl.EvalContext) {
 	if d.word(a, converted) {
 		a.set(converted, d)
 	}
+}
+
+func (d *Decoded) misplaced(a *Argument, expr hcl.Expression) {
+	d.Report(secretIn(expr), "Misplaced secret",
+		"The argument %q is printed in plans, logs and reports, so it cannot hold a secret. Write its value in the open.", a.Name)
+}
+
+func (d *Decoded) unsuitable(a *Argument, v cty.Value, at hcl.Range, why string) {
+	d.Report(at, "Unsuitable value type", "%s", sentences(
+		fmt.Sprintf("The argument %q is %s, and this is %s%s.", a.Name, article(a.Type), article(v.Type().FriendlyName()), why), a.Hint))
 }
 
 // null is as good as not given, as everywhere in HCL's family.
@@ -176,7 +192,8 @@ func (d *Decoded) word(a *Argument, v cty.Value) bool {
 		d.NotYet(d.At(a.Name), "%s = %q belongs to the drill language, but this version of drill cannot do it. Available are: %s.", a.Name, given, strings.Join(a.Values, ", "))
 		return true
 	}
-	d.Report(d.At(a.Name), "Unknown "+strings.ReplaceAll(a.Name, "_", " "), "There is no %s %q.%s", a.Name, given, DidYouMean(given, slices.Concat(a.Values, a.Later)))
+	d.Report(d.At(a.Name), "Unknown "+strings.ReplaceAll(a.Name, "_", " "), "%s", sentences(
+		fmt.Sprintf("There is no %s %q.%s", a.Name, given, DidYouMean(given, slices.Concat(a.Values, a.Later))), a.Hint))
 	return false
 }
 
@@ -187,6 +204,21 @@ func (d *Decoded) whole(name string, v cty.Value) (int, bool) {
 		return 0, false
 	}
 	return int(n), true
+}
+
+// number is an element that must be a whole number.
+func (d *Decoded) number(a *Argument, v cty.Value, at hcl.Range) (int, bool) {
+	n, err := convert.Convert(v, cty.Number)
+	if err != nil || n.IsNull() {
+		d.unsuitable(a, v, at, "")
+		return 0, false
+	}
+	i, accuracy := n.AsBigFloat().Int64()
+	if accuracy != big.Exact || int64(int(i)) != i {
+		d.Report(at, "Unsuitable value type", "The numbers of %q are whole, and this is %s.", a.Name, n.AsBigFloat().Text('g', 10))
+		return 0, false
+	}
+	return int(i), true
 }
 
 // count holds the body to blocks that must be there, or only once.

@@ -4,6 +4,7 @@ package schema
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,9 +26,14 @@ type Argument struct {
 	Live      bool     // stays an expression, which is evaluated on every sample
 	Values    []string // the words that it may be, if only some
 	Later     []string // words of the language that this version cannot do yet
+	Least     string   // what a number or a duration may be, as it would be written; "" where there is no bound
+	Most      string
+	Hint      string     // a sentence for who has written something that does not fit
+	Fields    []Argument // of an object
 
-	typ cty.Type                      // what the value is converted to; cty.DynamicPseudoType leaves it
-	set func(v cty.Value, d *Decoded) // of a known value of that type
+	typ   cty.Type                      // what the value is converted to; cty.DynamicPseudoType leaves it
+	set   func(v cty.Value, d *Decoded) // of a known value of that type
+	check func(d *Decoded)              // of an object's fields together
 }
 
 // Nested is a block within a block.
@@ -81,28 +87,55 @@ func Check[T any](rule func(T) (summary, detail string)) Option {
 	}
 }
 
+// Hint is a sentence that helps who has written what the argument cannot be.
+func Hint(sentence string) Option { return func(a *Argument) { a.Hint = sentence } }
+
 // Between bounds a number or a duration, both ends included.
 func Between[T int | time.Duration](least, most T) Option {
 	return func(a *Argument) {
-		what := "Number"
-		if a.Type == TypeDuration {
-			what = "Duration"
-		}
-		Check(func(v T) (string, string) {
-			if v < least || v > most {
-				return what + " out of range", fmt.Sprintf("%s is %s. Write a %s from %s to %s.", a.Name, plain(v), strings.ToLower(what), plain(least), plain(most))
-			}
-			return "", ""
-		})(a)
+		a.Least, a.Most = written(least), written(most)
+		bound(a, func(v T) bool { return v >= least && v <= most }, "from "+a.Least+" to "+a.Most)
 	}
 }
 
-// plain writes a number or a duration as people do.
-func plain(v any) string {
-	if d, ok := v.(time.Duration); ok {
+// AtLeast bounds a number or a duration from below.
+func AtLeast[T int | time.Duration](least T) Option {
+	return func(a *Argument) {
+		a.Least = written(least)
+		bound(a, func(v T) bool { return v >= least }, "of "+a.Least+" or more")
+	}
+}
+
+func bound[T int | time.Duration](a *Argument, within func(T) bool, words string) {
+	summary, what := title(a.Name)+" out of range", "whole number"
+	if a.Type == TypeDuration {
+		summary, what = "Duration out of range", "duration"
+	}
+	Check(func(v T) (string, string) {
+		if within(v) {
+			return "", ""
+		}
+		return summary, sentences(fmt.Sprintf("%s is %s. Write a %s %s.", a.Name, written(v), what, words), a.Hint)
+	})(a)
+}
+
+// written is a number or a duration as one writes it in a drill file, but for the quotes.
+func written[T int | time.Duration](v T) string {
+	if d, ok := any(v).(time.Duration); ok {
 		return short(d)
 	}
 	return fmt.Sprint(v)
+}
+
+// title is an argument's name as the beginning of a sentence.
+func title(name string) string {
+	words := strings.ReplaceAll(name, "_", " ")
+	return strings.ToUpper(words[:1]) + words[1:]
+}
+
+// sentences joins those that there are.
+func sentences(all ...string) string {
+	return strings.Join(slices.DeleteFunc(all, func(s string) bool { return s == "" }), " ")
 }
 
 // The types of arguments, for people.
@@ -112,15 +145,31 @@ const (
 	TypeBool       = "bool"
 	TypeDuration   = "duration"
 	TypeStrings    = "list of string"
+	TypeNumbers    = "number or list of number"
 	TypeStringMap  = "map of string"
+	TypeObject     = "object"
 	TypeExpression = "expression"
 )
 
 // String is a text. What *to holds already is the default.
-func String(name string, to *string, doc string, options ...Option) Argument {
-	a := Argument{Name: name, Type: TypeString, Doc: doc, typ: cty.String, set: func(v cty.Value, _ *Decoded) { *to = v.AsString() }}
+func String[T ~string](name string, to *T, doc string, options ...Option) Argument {
+	a := Argument{Name: name, Type: TypeString, Doc: doc, typ: cty.String, set: func(v cty.Value, _ *Decoded) { *to = T(v.AsString()) }}
 	if *to != "" {
-		a.Default = strconv.Quote(*to)
+		a.Default = strconv.Quote(string(*to))
+	}
+	return a.with(options)
+}
+
+// Parsed is a text that stands for something else. What parse says of one that does not is reported at its place.
+func Parsed[T any](name string, to *T, parse func(string) (of T, summary, detail string), doc string, options ...Option) Argument {
+	a := Argument{Name: name, Type: TypeString, Doc: doc, typ: cty.String}
+	a.set = func(v cty.Value, d *Decoded) {
+		of, summary, detail := parse(v.AsString())
+		if summary != "" {
+			d.Report(d.At(name), summary, "%s", detail)
+			return
+		}
+		*to = of
 	}
 	return a.with(options)
 }
@@ -173,6 +222,28 @@ func Duration(name string, to *time.Duration, doc string, options ...Option) Arg
 // Strings is a list of texts.
 func Strings(name string, to *[]string, doc string, options ...Option) Argument {
 	a := Argument{Name: name, Type: TypeStrings, Doc: doc, typ: cty.List(cty.String), set: func(v cty.Value, _ *Decoded) { *to = texts(v) }}
+	return a.with(options)
+}
+
+// Numbers are whole numbers in a list, or one alone.
+func Numbers(name string, to *[]int, doc string, options ...Option) Argument {
+	a := Argument{Name: name, Type: TypeNumbers, Doc: doc, typ: cty.DynamicPseudoType}
+	a.set = func(v cty.Value, d *Decoded) {
+		at := func(i int) hcl.Range { return d.AtElement(name, i) }
+		list := []cty.Value{v}
+		if v.CanIterateElements() && !v.Type().IsMapType() && !v.Type().IsObjectType() {
+			list = v.AsValueSlice()
+		}
+		all := []int{}
+		for i, e := range list {
+			n, ok := d.number(&a, e, at(i))
+			if !ok {
+				return
+			}
+			all = append(all, n)
+		}
+		*to = all
+	}
 	return a.with(options)
 }
 

@@ -137,7 +137,7 @@ func TestProblems(t *testing.T) {
 		"list for a text":     {"name = [\"x\"]", "1:8", "Unsuitable value type", `"name" is a string, and this is a tuple`},
 		"fraction":            {"name = \"x\"\nrate = 1.5", "2:8", "Unsuitable value type", "whole number, and this is 1.5"},
 		"too large for int":   {"name = \"x\"\npercent = 1e30", "2:11", "Unsuitable value type", "whole number"},
-		"too often":           {"name = \"x\"\nrate = 101", "2:8", "Number out of range", "rate is 101. Write a number from 1 to 100."},
+		"too often":           {"name = \"x\"\nrate = 101", "2:8", "Rate out of range", "rate is 101. Write a whole number from 1 to 100."},
 		"no duration":         {"name = \"x\"\nhold = 90", "2:8", "Invalid duration", `"90" is not a duration`},
 		"too long":            {"name = \"x\"\nhold = \"2h\"", "2:8", "Duration out of range", "hold is 2h. Write a duration from 1s to 1h."},
 		"no such word":        {"name = \"x\"\nmethod = \"slwo\"", "2:10", "Unknown method", `Did you mean "slow"?`},
@@ -180,7 +180,7 @@ func TestEverythingAtOnce(t *testing.T) {
 		summaries = append(summaries, x.Summary)
 	}
 	slices.Sort(summaries)
-	assert.Equal(t, []string{"Invalid duration", "Missing required argument", "Number out of range", "Unknown method", "Unsupported argument"}, summaries)
+	assert.Equal(t, []string{"Invalid duration", "Missing required argument", "Rate out of range", "Unknown method", "Unsupported argument"}, summaries)
 	assert.Equal(t, 1, checked)
 }
 

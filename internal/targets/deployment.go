@@ -1,13 +1,10 @@
 package targets
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
 
-	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/gohcl"
 	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -15,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/kube"
 	"github.com/failoverdrill/drill/internal/schema"
 )
 
@@ -25,20 +23,15 @@ type deploymentSpec struct {
 	Service   string // empty: the one that selects the members
 }
 
-// deploymentBlock is the block as it is written.
-type deploymentBlock struct {
-	Namespace      string    `hcl:"namespace"`
-	NamespaceRange hcl.Range `hcl:"namespace,attr_value_range"`
-	Selector       string    `hcl:"selector"`
-	SelectorRange  hcl.Range `hcl:"selector,attr_value_range"`
-	Service        *string   `hcl:"service,optional"`
-	ServiceRange   hcl.Range `hcl:"service,attr_value_range"`
-}
-
 func deployment() Kind {
 	return define(Kind{
-		Name:     "deployment",
-		Doc:      "A stateless service whose members are pods behind a Service, all alike.",
+		Name: "deployment",
+		Doc:  "A stateless service whose members are pods behind a Service, all alike.",
+		Example: `target "deployment" "checkout" {
+  namespace = "shop"
+  selector  = "app=checkout"
+}
+`,
 		NoLedger: true,
 		Attributes: []schema.Attribute{
 			schema.Count("ready", "How many endpoints of the Service are ready."),
@@ -47,7 +40,13 @@ func deployment() Kind {
 			schema.Ratio("success_ratio", "The share of that probe's slots of the last 10 s that were answered in time."),
 		},
 	}, impl[deploymentSpec]{
-		decode:      decodeDeployment,
+		body: schema.Body[deploymentSpec]{
+			Defaults: deploymentSpec{Selector: labels.Nothing()},
+			Arguments: func(s *deploymentSpec) []schema.Argument {
+				return append(membersArguments(&s.Namespace, &s.Selector),
+					schema.String("service", &s.Service, "The Service whose ready endpoints count.", schema.Default("the one that selects the members"), schema.Check(kube.CheckService)))
+			},
+		},
 		namespaces:  func(s deploymentSpec) []string { return []string{s.Namespace} },
 		secrets:     func(deploymentSpec) []SecretRef { return nil },
 		permissions: deploymentPermissions,
@@ -70,31 +69,6 @@ func deploymentPermissions(s deploymentSpec) []drill.Permission {
 		add("apps", controller, "get")
 	}
 	return ps
-}
-
-func decodeDeployment(body hcl.Body, ctx *hcl.EvalContext) (deploymentSpec, hcl.Diagnostics) {
-	var b deploymentBlock
-	diags := gohcl.DecodeBody(body, ctx, &b)
-	if diags.HasErrors() {
-		return deploymentSpec{}, diags
-	}
-	wrong := func(at hcl.Range, summary, detail string, args ...any) {
-		diags = append(diags, &hcl.Diagnostic{
-			Severity: hcl.DiagError, Summary: summary, Detail: fmt.Sprintf(detail, args...), Subject: &at,
-		})
-	}
-	spec := deploymentSpec{Namespace: b.Namespace}
-	if b.Namespace == "" {
-		wrong(b.NamespaceRange, "Empty namespace", "Name the namespace that the members' pods are in.")
-	}
-	spec.Selector = decodeSelector(b.Selector, b.SelectorRange, wrong)
-	if b.Service != nil {
-		spec.Service = *b.Service
-		if spec.Service == "" {
-			wrong(b.ServiceRange, "Empty service", "Name the Service that clients use, or leave service out: then it is the one that selects the members.")
-		}
-	}
-	return spec, diags
 }
 
 // Pods are the namespace and the label selector of the members.

@@ -11,6 +11,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/kube"
 	"github.com/failoverdrill/drill/internal/schema"
 )
 
@@ -71,6 +72,8 @@ type SecretRef struct {
 type Kind struct {
 	Name        string
 	Doc         string
+	Example     string             // a block of the kind
+	Table       schema.Table       // its arguments
 	Attributes  []schema.Attribute // what conditions may ask of target.<name>
 	Probed      bool               // it has a probe of its own, which is called like the target
 	NoLedger    bool               // its targets are Stateless; else they are Replicated
@@ -96,7 +99,7 @@ func (k Kind) Permissions(spec any) []drill.Permission { return k.permissions(sp
 
 // impl is what the author of a kind writes, with a typed spec.
 type impl[Spec any] struct {
-	decode      func(hcl.Body, *hcl.EvalContext) (Spec, hcl.Diagnostics)
+	body        schema.Body[Spec]
 	namespaces  func(Spec) []string
 	secrets     func(Spec) []SecretRef
 	permissions func(Spec) []drill.Permission
@@ -105,10 +108,8 @@ type impl[Spec any] struct {
 
 // define erases an impl's types.
 func define[Spec any](k Kind, i impl[Spec]) Kind {
-	k.Decode = func(b hcl.Body, ctx *hcl.EvalContext) (any, *schema.Decoded) {
-		spec, diags := i.decode(b, ctx)
-		return spec, &schema.Decoded{Diagnostics: diags}
-	}
+	k.Table = i.body.Table()
+	k.Decode = func(b hcl.Body, ctx *hcl.EvalContext) (any, *schema.Decoded) { return i.body.Decode(b, ctx) }
 	k.namespaces = func(spec any) []string { return i.namespaces(spec.(Spec)) }
 	k.secrets = func(spec any) []SecretRef { return i.secrets(spec.(Spec)) }
 	k.permissions = func(spec any) []drill.Permission { return i.permissions(spec.(Spec)) }
@@ -121,17 +122,10 @@ func refuse(target, code string, err error, format string, args ...any) error {
 	return &drill.Refusal{Code: code, Text: fmt.Sprintf("Target %q: ", target) + fmt.Sprintf(format, args...), Err: err}
 }
 
-// decodeSelector reads the labels that tell the members from all other pods.
-func decodeSelector(text string, at hcl.Range, wrong func(hcl.Range, string, string, ...any)) labels.Selector {
-	selector, err := labels.Parse(text)
-	switch {
-	case err != nil:
-		wrong(at, "Invalid selector",
-			"%q is not a label selector: %v. Write it as for kubectl get pods -l, such as \"app=postgres,cluster=orders\".", text, err)
-		return labels.Nothing()
-	case selector.Empty():
-		wrong(at, "Empty selector",
-			"An empty selector matches every pod in the namespace. Name the labels of the members, such as \"app=postgres\".")
+// membersArguments are those of every target whose members are pods.
+func membersArguments(namespace *string, selector *labels.Selector) []schema.Argument {
+	return []schema.Argument{
+		schema.String("namespace", namespace, "Where the members' pods are.", schema.Required(), schema.Check(kube.CheckNamespace)),
+		schema.Parsed("selector", selector, kube.Selector, "The labels of the members, and of nothing else, as for `kubectl get pods -l`.", schema.Required()),
 	}
-	return selector
 }

@@ -1,22 +1,18 @@
 package targets
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/gohcl"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/convert"
 	"go.uber.org/zap"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/kube"
 	"github.com/failoverdrill/drill/internal/schema"
 )
 
@@ -31,27 +27,8 @@ type postgresqlSpec struct {
 	FreshRate int    // Hz; 0: no fresh probe
 
 	ReadService string // that reading clients use; empty: the members themselves
-}
 
-// postgresqlBlock is the block as it is written.
-type postgresqlBlock struct {
-	Namespace      string         `hcl:"namespace"`
-	NamespaceRange hcl.Range      `hcl:"namespace,attr_value_range"`
-	Selector       string         `hcl:"selector"`
-	SelectorRange  hcl.Range      `hcl:"selector,attr_value_range"`
-	DSN            hcl.Expression `hcl:"dsn"`
-	Service        string         `hcl:"service,optional"`
-	Preset         *string        `hcl:"preset,optional"`
-	PresetRange    hcl.Range      `hcl:"preset,attr_value_range"`
-	RoleLabel      *string        `hcl:"role_label,optional"`
-	RoleLabelRange hcl.Range      `hcl:"role_label,attr_value_range"`
-	PrimaryValue   *string        `hcl:"primary_value,optional"`
-	PrimaryRange   hcl.Range      `hcl:"primary_value,attr_value_range"`
-	WriteRate      *int           `hcl:"write_rate,optional"`
-	WriteRateRange hcl.Range      `hcl:"write_rate,attr_value_range"`
-	FreshRate      *int           `hcl:"fresh_rate,optional"`
-	FreshRateRange hcl.Range      `hcl:"fresh_rate,attr_value_range"`
-	ReadService    string         `hcl:"read_service,optional"`
+	preset, roleLabel, primaryValue string // as they are written; Roles is what they mean
 }
 
 // The rates of the ledger's writes, in Hz: through kept sessions, and with a login each.
@@ -64,8 +41,14 @@ const (
 
 func postgresql() Kind {
 	return define(Kind{
-		Name:   "postgresql",
-		Doc:    "A replicated PostgreSQL whose members are pods.",
+		Name: "postgresql",
+		Doc:  "A replicated PostgreSQL whose members are pods.",
+		Example: `target "postgresql" "orders" {
+  namespace = "shop"
+  selector  = "application=patroni,cluster-name=orders"
+  dsn       = secret("orders-drill", "uri")
+}
+`,
 		Probed: true,
 		Attributes: []schema.Attribute{
 			schema.Seconds("outage_seconds", "How long no write has been accepted through the Service; 0 while they are."),
@@ -81,7 +64,7 @@ func postgresql() Kind {
 		},
 		Checks: []drill.Check{drill.CheckReads, drill.CheckOwn, drill.CheckSum, drill.CheckRegister},
 	}, impl[postgresqlSpec]{
-		decode:      decodePostgreSQL,
+		body:        postgresqlBody(),
 		namespaces:  func(s postgresqlSpec) []string { return []string{s.Namespace} },
 		secrets:     postgresqlSecrets,
 		permissions: postgresqlPermissions,
@@ -110,90 +93,53 @@ func postgresqlPermissions(s postgresqlSpec) []drill.Permission {
 	return ps
 }
 
-func decodePostgreSQL(body hcl.Body, ctx *hcl.EvalContext) (postgresqlSpec, hcl.Diagnostics) {
-	var b postgresqlBlock
-	diags := gohcl.DecodeBody(body, ctx, &b)
-	if diags.HasErrors() {
-		return postgresqlSpec{}, diags
+func postgresqlBody() schema.Body[postgresqlSpec] {
+	return schema.Body[postgresqlSpec]{
+		Defaults: postgresqlSpec{Selector: labels.Nothing(), WriteRate: defaultWriteRate, FreshRate: defaultFreshRate},
+		Arguments: func(s *postgresqlSpec) []schema.Argument {
+			return append(membersArguments(&s.Namespace, &s.Selector),
+				schema.Secret("dsn", &s.DSN, "What drill connects with, through the Service of the application; usually `secret(\"name\", \"key\")`, from a Secret in the same namespace.",
+					schema.Required(), schema.Check(checkDSN)),
+				schema.String("service", &s.Service, "The Service that writing clients use.", schema.Default("the `dsn`'s host"), schema.Check(kube.CheckService)),
+				schema.String("preset", &s.preset, "Who labels the pods' roles, and so how.", schema.Default("by the label that the pods carry"),
+					schema.OneOf(presetNames()...), schema.Hint("For other labels use role_label and primary_value.")),
+				schema.String("role_label", &s.roleLabel, "The label that holds the role, where no preset fits.", schema.Default("the preset's"), schema.Check(kube.CheckLabel)),
+				schema.String("primary_value", &s.primaryValue, "The value of `role_label` on a primary.", schema.Default("`primary` or `master`"), schema.Check(kube.CheckLabelValue)),
+				schema.Number("write_rate", &s.WriteRate, "The ledger's writes a second.", schema.Between(1, maxWriteRate)),
+				schema.Number("fresh_rate", &s.FreshRate, "Logins a second, each with a write of its own: what a client sees that has just been started. 0 for none.", schema.Between(0, maxFreshRate)),
+				schema.String("read_service", &s.ReadService, "The Service (or a host name) that reading clients connect to, for the invariants of reads.", schema.Default("each member in turn")))
+		},
+		Check: (*postgresqlSpec).readRoles,
 	}
-	wrong := func(at hcl.Range, summary, detail string, args ...any) {
-		diags = append(diags, &hcl.Diagnostic{
-			Severity: hcl.DiagError, Summary: summary, Detail: fmt.Sprintf(detail, args...), Subject: &at,
-		})
-	}
-	spec := postgresqlSpec{Namespace: b.Namespace, Service: b.Service, ReadService: b.ReadService, WriteRate: defaultWriteRate, FreshRate: defaultFreshRate}
-	if b.Namespace == "" {
-		wrong(b.NamespaceRange, "Empty namespace", "Name the namespace that the members' pods are in.")
-	}
-	spec.Selector = decodeSelector(b.Selector, b.SelectorRange, wrong)
-	if b.WriteRate != nil {
-		spec.WriteRate = *b.WriteRate
-		if spec.WriteRate < 1 || spec.WriteRate > maxWriteRate {
-			wrong(b.WriteRateRange, "Write rate out of range",
-				"write_rate is %d. Write a whole number of writes a second from 1 to %d.", spec.WriteRate, maxWriteRate)
-		}
-	}
-	if b.FreshRate != nil {
-		spec.FreshRate = *b.FreshRate
-		if spec.FreshRate < 0 || spec.FreshRate > maxFreshRate {
-			wrong(b.FreshRateRange, "Fresh rate out of range",
-				"fresh_rate is %d. Write a whole number of logins a second from 1 to %d, or 0 for none.", spec.FreshRate, maxFreshRate)
-		}
-	}
-	spec.Roles = b.roles(wrong)
-	dsn, more := decodeDSN(b.DSN, ctx)
-	spec.DSN = dsn
-	return spec, append(diags, more...)
 }
 
-// roles is the preset that the block chooses or spells out.
-func (b *postgresqlBlock) roles(wrong func(hcl.Range, string, string, ...any)) preset {
-	var roles preset
-	if b.Preset != nil {
-		var ok bool
-		if roles, ok = findPreset(*b.Preset); !ok {
-			wrong(b.PresetRange, "Unknown preset", "There is no preset %q. The presets are %s; for other labels use role_label and primary_value.",
-				*b.Preset, presetNames())
-		}
-		if b.RoleLabel != nil {
-			wrong(b.RoleLabelRange, "Two ways to read roles", "preset and role_label exclude each other. Remove one of them.")
-		}
+// readRoles finds the preset that the block chooses or spells out.
+func (s *postgresqlSpec) readRoles(d *schema.Decoded) {
+	s.Roles, _ = findPreset(s.preset)
+	if d.Given("preset") && d.Given("role_label") {
+		d.Report(d.At("role_label"), "Two ways to read roles", "preset and role_label exclude each other. Remove one of them.")
 	}
-	if b.RoleLabel != nil {
-		roles = preset{label: *b.RoleLabel, primary: []string{"primary", "master"}}
+	if s.roleLabel != "" {
+		s.Roles = preset{label: s.roleLabel, primary: []string{"primary", "master"}}
 	}
-	if b.PrimaryValue != nil {
-		if roles.label == "" {
-			wrong(b.PrimaryRange, "Missing role_label", "primary_value is a value of the label that role_label names. Add role_label, or a preset.")
+	if s.primaryValue != "" {
+		if !d.Given("preset") && !d.Given("role_label") {
+			d.Report(d.At("primary_value"), "Missing role_label", "primary_value is a value of the label that role_label names. Add role_label, or a preset.")
 		}
-		roles.primary = []string{*b.PrimaryValue}
+		s.Roles.primary = []string{s.primaryValue}
 	}
-	return roles
 }
 
-// decodeDSN evaluates the dsn by itself, because secret() may mark its value and gohcl does not take marked values.
-func decodeDSN(expr hcl.Expression, ctx *hcl.EvalContext) (drill.Sensitive, hcl.Diagnostics) {
-	val, diags := expr.Value(ctx)
-	if diags.HasErrors() {
-		return "", diags
+// checkDSN holds a DSN to what the driver can read. Of one with a secret in it that shows only in the run.
+func checkDSN(dsn string) (summary, detail string) {
+	if len(drill.Sensitive(dsn).Refs()) > 0 {
+		return "", ""
 	}
-	val, _ = val.UnmarkDeep()
-	at := expr.Range()
-	wrong := func(summary, detail string) hcl.Diagnostics {
-		return append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: &at})
+	// The parser's own words may quote the password, so they are not shown.
+	if _, err := pgconn.ParseConfig(dsn); err != nil || dsn == "" {
+		return "Invalid dsn", dsnShape
 	}
-	val, err := convert.Convert(val, cty.String)
-	if err != nil || val.IsNull() || !val.IsKnown() {
-		return "", wrong("Invalid dsn", "dsn must be a string, such as secret(\"orders-app\", \"uri\").")
-	}
-	dsn := drill.Sensitive(val.AsString())
-	if len(dsn.Refs()) == 0 {
-		// The parser's own words may quote the password, so they are not shown.
-		if _, err := pgconn.ParseConfig(val.AsString()); err != nil || val.AsString() == "" {
-			return "", wrong("Invalid dsn", dsnShape)
-		}
-	}
-	return dsn, diags
+	return "", ""
 }
 
 const dsnShape = "The dsn cannot be read. Write it as postgres://user:password@service.namespace.svc:5432/database."

@@ -70,7 +70,7 @@ func (t *postgreSQL) findPods(ctx context.Context) error {
 		var ok bool
 		if roles, ok = detectPreset(live); !ok {
 			return t.refuse("no_role_label", nil,
-				"none of its pods carries a role label that drill knows. Set preset (%s), or role_label and primary_value", presetNames())
+				"none of its pods carries a role label that drill knows. Set preset (%s), or role_label and primary_value", strings.Join(presetNames(), ", "))
 		}
 	}
 	t.cluster.mu.Lock()

@@ -2,7 +2,6 @@ package targets
 
 import (
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -24,12 +23,12 @@ func presets() []preset {
 	}
 }
 
-func presetNames() string {
+func presetNames() []string {
 	var names []string
 	for _, p := range presets() {
 		names = append(names, p.name)
 	}
-	return strings.Join(names, ", ")
+	return names
 }
 
 func findPreset(name string) (preset, bool) {

@@ -22,6 +22,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/schema"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -35,7 +36,7 @@ func decode(t *testing.T, body string) (postgresqlSpec, hcl.Diagnostics) {
 		Type:   function.StaticReturnType(cty.String),
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 			ref := drill.SecretRef(drill.SecretKey{Name: args[0].AsString(), Key: args[1].AsString()})
-			return cty.StringVal(ref).Mark("sensitive"), nil
+			return cty.StringVal(ref).Mark(schema.Sensitive), nil
 		},
 	})
 	kind, ok := Find("postgresql")
@@ -88,12 +89,17 @@ func TestDecodePointsAtWhatIsWrong(t *testing.T) {
 		{`selector = ""`, "Empty selector", "every pod"},
 		{`write_rate = 500`, "Write rate out of range", "from 1 to 200"},
 		{`write_rate = 0`, "Write rate out of range", "from 1 to 200"},
-		{`fresh_rate = 51`, "Fresh rate out of range", "or 0 for none"},
-		{`fresh_rate = -1`, "Fresh rate out of range", "or 0 for none"},
-		{`preset = "patrony"`, "Unknown preset", "cloudnativepg, crunchy, zalando, patroni"},
+		{`fresh_rate = 51`, "Fresh rate out of range", "from 0 to 50"},
+		{`fresh_rate = -1`, "Fresh rate out of range", "from 0 to 50"},
+		{`preset = "patrony"`, "Unknown preset", `Did you mean "patroni"? For other labels use role_label`},
+		{`preset = "stackgres"`, "Unknown preset", "cloudnativepg, crunchy, patroni, zalando. For other labels use role_label"},
 		{`primary_value = "leader"`, "Missing role_label", "role_label"},
 		{`dsn = "postgres://app:hunter2@:x/"`, "Invalid dsn", "postgres://user:password@"},
-		{`dsn = ["a"]`, "Invalid dsn", "must be a string"},
+		{`dsn = ["a"]`, "Unsuitable value type", "is a string"},
+		{`namespace = "my shop"`, "Invalid namespace", "small letters"},
+		{`service = ""`, "Empty service", "Name the Service"},
+		{`service = "orders.shop"`, "Invalid service", "without the namespace"},
+		{`role_label = "a label"`, "Invalid label", "example.com/role"},
 		{`namespace = ""`, "Empty namespace", "Name the namespace"},
 		{`selectr = "a=b"`, "Unsupported argument", ""},
 	} {

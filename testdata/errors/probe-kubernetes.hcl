@@ -6,7 +6,7 @@ drill "probe-kubernetes" {
 
   probe "kubernetes" "endpoints" { # a number is no client
     namespace = "shop"
-    service   = "" # ERROR: Invalid service
+    service   = "" # ERROR: Empty service
     rate      = 100 # ERROR: Rate out of range
   }
 
