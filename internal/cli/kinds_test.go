@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hashicorp/hcl/v2"
 	"github.com/stretchr/testify/require"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"sigs.k8s.io/yaml"
@@ -24,19 +23,20 @@ import (
 // row is one kind of any of the three tables.
 type row struct {
 	block, name, page string
-	decode            func(hcl.Body, *hcl.EvalContext) (any, *schema.Decoded)
+	example           string
+	table             schema.Table
 }
 
 func rows() []row {
 	var all []row
 	for _, k := range targets.Kinds() {
-		all = append(all, row{"target", k.Name, "docs/targets/" + k.Name + ".md", k.Decode})
+		all = append(all, row{"target", k.Name, "docs/targets/" + k.Name + ".md", k.Example, k.Table})
 	}
 	for _, k := range probes.Kinds() {
-		all = append(all, row{"probe", k.Name, "docs/probes/" + k.Name + ".md", k.Decode})
+		all = append(all, row{"probe", k.Name, "docs/probes/" + k.Name + ".md", k.Example, k.Table})
 	}
 	for _, k := range faults.Kinds() {
-		all = append(all, row{"fault", k.Name, "docs/faults/" + k.Name + ".md", k.Decode})
+		all = append(all, row{"fault", k.Name, "docs/faults/" + k.Name + ".md", k.Example, k.Table})
 	}
 	return all
 }
@@ -60,10 +60,11 @@ func TestEveryKindIsWhole(t *testing.T) {
 		t.Run(k.block+" "+k.name, func(t *testing.T) {
 			page := content(t, "../../"+k.page)
 			require.Contains(t, page, "# `"+k.name+"`", "write its page, %s", k.page)
-			arguments := argumentsOf(t, k.decode)
-			require.NotEmpty(t, arguments)
-			for _, a := range arguments {
-				require.Contains(t, page, "`"+a+"`", "%s must explain every argument", k.page)
+			require.NotEmpty(t, k.table.Arguments)
+			require.NotEmpty(t, k.example)
+			for _, a := range k.table.Arguments {
+				require.NotEmpty(t, a.Doc, a.Name)
+				require.Contains(t, page, "`"+a.Name+"`", "%s must explain every argument", k.page)
 			}
 			fixtures := content(t, fixtures+"/errors/"+k.block+"-"+k.name+"*.hcl")
 			require.Contains(t, fixtures, k.block+` "`+k.name+`"`, "write testdata/errors/%s-%s.hcl with a mistake, marked # ERROR: summary", k.block, k.name)
@@ -87,35 +88,6 @@ func TestEveryKindIsWhole(t *testing.T) {
 			require.Contains(t, content(t, "../../docs/targets/"+k.Name+".md"), "."+attribute, "what conditions may use of %s", k.Name)
 		}
 	}
-}
-
-// asking is a body that only learns which arguments are asked for.
-type asking struct {
-	hcl.Body
-	asked []string
-}
-
-func (s *asking) Content(sc *hcl.BodySchema) (*hcl.BodyContent, hcl.Diagnostics) {
-	for _, a := range sc.Attributes {
-		s.asked = append(s.asked, a.Name)
-	}
-	for _, b := range sc.Blocks {
-		s.asked = append(s.asked, b.Type)
-	}
-	return &hcl.BodyContent{}, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "that was all"}}
-}
-
-func (s *asking) PartialContent(sc *hcl.BodySchema) (*hcl.BodyContent, hcl.Body, hcl.Diagnostics) {
-	c, diags := s.Content(sc)
-	return c, hcl.EmptyBody(), diags
-}
-
-func argumentsOf(t *testing.T, decode func(hcl.Body, *hcl.EvalContext) (any, *schema.Decoded)) []string {
-	t.Helper()
-	s := &asking{Body: hcl.EmptyBody()}
-	_, d := decode(s, nil)
-	require.True(t, d.Diagnostics.HasErrors())
-	return s.asked
 }
 
 // TestKindOfTargetAndLedger: what a kind declares is what its targets can do.

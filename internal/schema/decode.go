@@ -141,7 +141,7 @@ func (d *Decoded) read(a *Argument, ctx *hcl.EvalContext) {
 		return
 	}
 	v, marks := v.UnmarkDeep()
-	if _, secret := marks[Sensitive]; secret && !a.Sensitive {
+	if _, secret := marks[Sensitive]; (secret || refers(v)) && !a.Sensitive {
 		d.misplaced(a, expr)
 		return
 	}
@@ -171,6 +171,18 @@ func (d *Decoded) misplaced(a *Argument, expr hcl.Expression) {
 func (d *Decoded) unsuitable(a *Argument, v cty.Value, at hcl.Range, why string) {
 	d.Report(at, "Unsuitable value type", "%s", sentences(
 		fmt.Sprintf("The argument %q is %s, and this is %s%s.", a.Name, article(a.Type), article(v.Type().FriendlyName()), why), a.Hint))
+}
+
+// refers reports whether a value holds a reference to a secret, marked or not.
+func refers(v cty.Value) bool {
+	found := false
+	_ = cty.Walk(v, func(_ cty.Path, part cty.Value) (bool, error) {
+		if part.IsKnown() && !part.IsNull() && part.Type() == cty.String && len(drill.Sensitive(part.AsString()).Refs()) > 0 {
+			found = true
+		}
+		return !found, nil
+	})
+	return found
 }
 
 // null is as good as not given, as everywhere in HCL's family.
