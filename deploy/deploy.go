@@ -38,6 +38,7 @@ const (
 	targetRole     = "drill-runner-target"
 	policyName     = "drillruns.failoverdrill.io"
 	schedulePolicy = "schedules.failoverdrill.io"
+	inputsPolicy   = "inputs.failoverdrill.io"
 	crdName        = "drillruns.failoverdrill.io"
 	pollEvery      = 500 * time.Millisecond
 	defaultTimeout = 90 * time.Second

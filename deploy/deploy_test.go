@@ -86,7 +86,7 @@ func TestThePolicyNamesEveryPropertyOfTheSpec(t *testing.T) {
 	for _, v := range field[[]any](t, all["ValidatingAdmissionPolicy /drillruns.failoverdrill.io"], "spec", "validations") {
 		text.WriteString(v.(map[string]any)["expression"].(string))
 	}
-	require.Len(t, properties, 6)
+	require.Len(t, properties, 7)
 	for name := range properties {
 		require.Contains(t, text.String(), "oldObject.spec."+name)
 	}

@@ -123,8 +123,26 @@ func (i *installer) policed(ctx context.Context, namespace string) error {
 		}
 		return "", err
 	})
+	if err != nil {
+		return err
+	}
+	i.say("the policy %s is in force", schedulePolicy)
+	if namespace != kube.Namespace { // for which alone the third one is
+		return nil
+	}
+	inputs := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "drill-install-checks-the-policy", Namespace: namespace}, Type: kube.InputsType}
+	err = until(ctx, "the policy "+inputsPolicy, func(ctx context.Context) (string, error) {
+		_, err := i.client.CoreV1().Secrets(namespace).Create(ctx, inputs, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		switch {
+		case err == nil:
+			return "the API server accepts inputs that belong to no run", nil
+		case strings.Contains(err.Error(), inputsPolicy):
+			return "", nil
+		}
+		return "", err
+	})
 	if err == nil {
-		i.say("the policy %s is in force", schedulePolicy)
+		i.say("the policy %s is in force", inputsPolicy)
 	}
 	return err
 }

@@ -118,7 +118,7 @@ func TestAdmissionAsksForEverything(t *testing.T) {
 	src, err := os.ReadFile("../../drills/kill-primary.hcl")
 	require.NoError(t, err)
 	env := &Env{Stderr: &bytes.Buffer{}, Getenv: func(string) string { return "" }}
-	request, err := admission(env)(kube.Spec{Drill: "kill-primary", File: "kill-primary.hcl", Source: string(src)})
+	request, err := admission(env)(kube.Spec{Drill: "kill-primary", File: "kill-primary.hcl", Source: string(src)}, drill.Inputs{})
 	require.NoError(t, err)
 	require.Equal(t, []string{"shop"}, request.Namespaces)
 	require.Equal(t, []string{"kill_primary"}, request.FaultKinds)
@@ -131,15 +131,15 @@ func TestAdmissionAsksForEverything(t *testing.T) {
 	// A probe that looks into another namespace: the requester must be able to look there as well.
 	elsewhere := strings.Replace(string(src), "  steady_state {", "  probe \"kubernetes\" \"pods\" {\n    namespace = \"bank\"\n    service   = \"vault\"\n  }\n\n"+
 		"  probe \"kubernetes\" \"own\" {\n    namespace = \"shop\"\n    service   = \"orders\"\n  }\n\n  steady_state {", 1)
-	request, err = admission(env)(kube.Spec{Drill: "kill-primary", File: "f.hcl", Source: elsewhere})
+	request, err = admission(env)(kube.Spec{Drill: "kill-primary", File: "f.hcl", Source: elsewhere}, drill.Inputs{})
 	require.NoError(t, err)
 	require.Equal(t, []drill.Permission{{Verb: "list", Group: "discovery.k8s.io", Resource: "endpointslices", Namespace: "bank"}}, request.Reads)
 	require.Equal(t, []string{"shop"}, request.Namespaces, "a probe locks nothing")
 	require.Equal(t, []string{"bank"}, namespacesOf(request.Reads, request.Namespaces))
 
-	_, err = admission(env)(kube.Spec{Drill: "other", File: "kill-primary.hcl", Source: string(src)})
+	_, err = admission(env)(kube.Spec{Drill: "other", File: "kill-primary.hcl", Source: string(src)}, drill.Inputs{})
 	require.ErrorContains(t, err, "other")
-	_, err = admission(env)(kube.Spec{Drill: "kill-primary", File: "f.hcl", Source: "drill {"})
+	_, err = admission(env)(kube.Spec{Drill: "kill-primary", File: "f.hcl", Source: "drill {"}, drill.Inputs{})
 	require.ErrorContains(t, err, "f.hcl")
 }
 

@@ -14,20 +14,21 @@ import (
 
 // Env is the process as the commands see it; a test makes its own.
 type Env struct {
-	Args   []string // without the program's name
-	Stdin  io.Reader
-	Stdout io.Writer // results
-	Stderr io.Writer // status and logs
-	Getenv func(string) string
-	TTY    bool                   // standard error is a terminal
-	Notify func(chan<- os.Signal) // asks for interrupts
-	Exit   func(code int)         // ends the process at once; for the second Ctrl-C
+	Args    []string // without the program's name
+	Stdin   io.Reader
+	Stdout  io.Writer // results
+	Stderr  io.Writer // status and logs
+	Getenv  func(string) string
+	Environ func() []string        // as NAME=value; nil has none
+	TTY     bool                   // standard error is a terminal
+	Notify  func(chan<- os.Signal) // asks for interrupts
+	Exit    func(code int)         // ends the process at once; for the second Ctrl-C
 }
 
 // OS is the real process.
 func OS() *Env {
 	return &Env{
-		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv,
+		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Environ: os.Environ,
 		TTY:    isatty.IsTerminal(os.Stderr.Fd()),
 		Notify: func(c chan<- os.Signal) { signal.Notify(c, os.Interrupt, syscall.SIGTERM) },
 		Exit:   os.Exit,

@@ -3,8 +3,11 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -55,7 +58,7 @@ func execRun(ctx context.Context, env *Env, client *kube.Client, id string, me k
 		return err
 	}
 	journal := runs.Journal(id, run.Status.Generation)
-	d, err := pickDrill(env, run.Spec.File, []byte(run.Spec.Source), run.Spec.Drill)
+	d, err := handedDrill(env, run)
 	if err != nil {
 		return errors.Join(err, journal.Finish(ctx, kube.Outcome{Verdict: "error", Message: "The drill file cannot be read: " + err.Error()}))
 	}
@@ -73,13 +76,29 @@ func execRun(ctx context.Context, env *Env, client *kube.Client, id string, me k
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	stop := serveMetrics(registry, listen, log)
 	defer stop()
-	x := execution{client: client, runs: runs, id: id, drill: d, source: run.Spec.Source, journal: journal, log: log, trial: place(ctx, runs, run, log),
+	x := execution{client: client, runs: runs, id: id, drill: d.Drill, source: d.source, variables: d.variables(), journal: journal, log: log, trial: place(ctx, runs, run, log),
 		agents:    faults.Agents{Image: env.Getenv(server.EnvImage), Owner: kube.OwnerOf(run), Generation: journal.Generation},
-		observers: []runner.Observer{&jsonView{w: env.Stdout}, metrics.New(registry, d, settings(d))}}
+		observers: []runner.Observer{&jsonView{w: env.Stdout}, metrics.New(registry, d.Drill, settings(d.Drill))}}
 	rep, recorded := x.execute(ctx)
 	clean, done := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Minute)
 	defer done()
 	return x.conclude(clean, run, journal, rep, recorded)
+}
+
+// handedDrill loads the drill of a runner pod's run. What its record must not show is in a volume of the pod.
+func handedDrill(env *Env, run *kube.DrillRun) (*loaded, error) {
+	var secret []byte
+	if run.Spec.Inputs.Secret != "" {
+		var err error
+		if secret, err = os.ReadFile(filepath.Join(server.InputsPath, kube.InputsKey)); err != nil {
+			return nil, fmt.Errorf("read the run's Secret: %w", err)
+		}
+	}
+	in, err := run.Spec.Inputs.Unseal(secret)
+	if err != nil {
+		return nil, err
+	}
+	return recordedDrill(env, run.Spec, in)
 }
 
 // serveMetrics serves /metrics until it is stopped. That the address is taken is no reason not to run a drill.

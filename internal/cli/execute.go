@@ -44,6 +44,7 @@ type execution struct {
 	id        string
 	drill     *drill.Drill
 	source    string // the drill file's text
+	variables map[string]drill.VariableValue
 	journal   runner.Journal
 	observers []runner.Observer
 	log       *zap.Logger
@@ -87,7 +88,7 @@ func (x execution) execute(ctx context.Context) (drill.Report, []byte) {
 	recorder := detail.NewWriter(drill.Recording{})
 	rep := runner.Run(ctx, runner.Config{
 		Info: drill.RunReport{ID: x.id, Drill: x.drill.Name, Description: x.drill.Description, File: x.drill.File,
-			Trial: x.trial.number, Trials: max(x.trial.number, x.drill.Repeat), DrillVersion: version, Cluster: x.cluster(ctx)},
+			Variables: x.variables, Trial: x.trial.number, Trials: max(x.trial.number, x.drill.Repeat), DrillVersion: version, Cluster: x.cluster(ctx)},
 		Drill: x.drill, Settings: settings(x.drill), Earlier: x.trial.earlier,
 		Preflight: func(ctx context.Context) error {
 			if unbound != nil {

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"encoding/json"
+	"fmt"
 	"os"
 	"strings"
 
@@ -9,20 +11,61 @@ import (
 
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/drillfile"
+	"github.com/failoverdrill/drill/internal/kube"
 )
 
-// oneDrill loads the file and returns its only drill, or the one that is named. Problems are shown with line and caret.
-func oneDrill(env *Env, path, name string) (*drill.Drill, []byte, error) {
-	src, err := os.ReadFile(path)
-	if err != nil {
-		return nil, nil, withCode(exitUsage, "read %s: %w", path, cause(err))
-	}
-	d, err := pickDrill(env, path, src, name)
-	return d, src, err
+// loaded is one drill of a file, with all that its runs are made of.
+type loaded struct {
+	*drill.Drill
+	source       string
+	open, secret drill.Inputs // what the file took from outside
 }
 
-func pickDrill(env *Env, path string, src []byte, name string) (*drill.Drill, error) {
-	file, diags := drillfile.Load(path, src, fileKinds(), drillfile.Inputs{})
+// longestShown is how long a variable's value may be in a report, in bytes of JSON. The record has it whole.
+const longestShown = 1 << 10
+
+// variables are those that were given, as a report may show them.
+func (l *loaded) variables() map[string]drill.VariableValue {
+	var all map[string]drill.VariableValue
+	show := func(name string, value json.RawMessage) {
+		if all == nil {
+			all = map[string]drill.VariableValue{}
+		}
+		all[name] = drill.VariableValue(value)
+	}
+	for name, value := range l.open.Variables {
+		if len(value) > longestShown {
+			value, _ = json.Marshal(fmt.Sprintf("(too long to show: %d bytes)", len(value))) // a text always can be
+		}
+		show(name, value)
+	}
+	hidden, _ := json.Marshal(drill.Sensitive("")) // it always says the same
+	for name := range l.secret.Variables {
+		show(name, hidden)
+	}
+	return all
+}
+
+// oneDrill loads the file and returns its only drill, or the one that is named. Problems are shown with line and caret.
+func oneDrill(env *Env, path, name string, in *inputFlags) (*loaded, error) {
+	src, err := os.ReadFile(path)
+	if err != nil {
+		return nil, withCode(exitUsage, "read %s: %w", path, cause(err))
+	}
+	file, diags, err := in.load(env, path, src, false)
+	if err != nil {
+		return nil, err
+	}
+	return pickDrill(env, path, string(src), name, file, diags)
+}
+
+// recordedDrill loads a drill from a run's record, and what the file took from outside when the run was asked for.
+func recordedDrill(env *Env, spec kube.Spec, in drill.Inputs) (*loaded, error) {
+	file, diags := drillfile.Load(spec.File, []byte(spec.Source), fileKinds(), drillfile.Recorded(in))
+	return pickDrill(env, spec.File, spec.Source, spec.Drill, file, diags)
+}
+
+func pickDrill(env *Env, path, source, name string, file *drillfile.File, diags hcl.Diagnostics) (*loaded, error) {
 	showDiagnostics(env, file.Files, diags)
 	if diags.HasErrors() {
 		return nil, silent{exitInvalidFile}
@@ -30,7 +73,7 @@ func pickDrill(env *Env, path string, src []byte, name string) (*drill.Drill, er
 	var all []string
 	for _, d := range file.Drills {
 		if d.Name == name || name == "" && len(file.Drills) == 1 {
-			return d, nil
+			return &loaded{d, source, file.Open, file.Secret}, nil
 		}
 		all = append(all, d.Name)
 	}

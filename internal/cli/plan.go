@@ -13,6 +13,7 @@ import (
 func planCommand(env *Env) *cobra.Command {
 	var cluster clusterFlags
 	var name, output string
+	var inputs inputFlags
 	c := &cobra.Command{
 		Use: "plan FILE", Short: "Show what a drill would touch, in the cluster as it is now; reads only",
 		Long: `Show what would be touched, in which order and when; what puts it back, and what nothing puts back; which guards hold now;
@@ -25,7 +26,7 @@ The exit code is 0 when nothing that can be seen from here keeps a run from star
 			if err := checkOutput(output); err != nil {
 				return err
 			}
-			d, _, err := oneDrill(env, args[0], name)
+			d, err := oneDrill(env, args[0], name, &inputs)
 			if err != nil {
 				return err
 			}
@@ -33,7 +34,7 @@ The exit code is 0 when nothing that can be seen from here keeps a run from star
 			if err != nil {
 				return err
 			}
-			p, err := makePlan(c.Context(), client, d)
+			p, err := makePlan(c.Context(), client, d.Drill)
 			if err != nil {
 				return err
 			}
@@ -42,6 +43,7 @@ The exit code is 0 when nothing that can be seen from here keeps a run from star
 	}
 	cluster.add(c)
 	outputFlag(c, &output)
+	inputs.add(c)
 	c.Flags().StringVar(&name, "drill", "", "the drill to plan, when the file holds several")
 	return c
 }

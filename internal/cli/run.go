@@ -18,6 +18,7 @@ type runOptions struct {
 	output  string
 	reports []string
 	runner  string
+	inputs  inputFlags
 }
 
 // Where a run may be executed.
@@ -40,20 +41,22 @@ text are of the last trial, which has the statistics of all, and junit is of all
 The exit code tells the verdict, and of several trials the worst: 0 passed, 10 failed, 11 refused (nothing touched), 12 aborted, 13 interrupted,
 14 residue (someone must act), 15 invalid; 1 when drill itself failed, 4 when the file is invalid.`,
 		Example: `  drill run drills/kill-primary.hcl
+  drill run drills/kill-primary.hcl --var namespace=staging
   drill run drills/kill-primary.hcl --report json=report.json
   drill run drills/kill-primary.hcl --output json | jq .type`,
 		Args: exactArgs(1, "one drill file"),
-		RunE: func(c *cobra.Command, args []string) error { return runDrill(c.Context(), env, args[0], o) },
+		RunE: func(c *cobra.Command, args []string) error { return runDrill(c.Context(), env, args[0], &o) },
 	}
 	o.cluster.add(c)
 	outputFlag(c, &o.output)
+	o.inputs.add(c)
 	c.Flags().StringVar(&o.name, "drill", "", "the drill to run, when the file holds several")
 	c.Flags().StringArrayVar(&o.reports, "report", nil, "write the report as FORMAT=PATH, with FORMAT json, junit or text (repeatable)")
 	c.Flags().StringVar(&o.runner, "runner", runnerCluster, "where to execute the run: cluster (a runner pod) or local (this process, which must reach the pods)")
 	return c
 }
 
-func runDrill(ctx context.Context, env *Env, path string, o runOptions) error {
+func runDrill(ctx context.Context, env *Env, path string, o *runOptions) error {
 	if err := checkOutput(o.output); err != nil {
 		return err
 	}
@@ -64,25 +67,33 @@ func runDrill(ctx context.Context, env *Env, path string, o runOptions) error {
 	if err != nil {
 		return err
 	}
-	d, src, err := oneDrill(env, path, o.name)
+	read, err := oneDrill(env, path, o.name, &o.inputs)
 	if err != nil {
 		return err
 	}
-	if err := refuseUnavailable(d); err != nil {
+	inputs, secret, err := kube.SealInputs(read.open, read.secret)
+	if err != nil {
+		return err
+	}
+	spec := kube.Spec{Drill: read.Name, File: path, Source: read.source, Inputs: inputs, Local: o.runner == runnerLocal}
+	// As the server and the runner will read it: what they would stumble over shows here.
+	if read, err = recordedDrill(env, spec, read.open.With(read.secret)); err != nil {
+		return err
+	}
+	if err := refuseUnavailable(read.Drill); err != nil {
 		return err
 	}
 	client, err := o.cluster.connect()
 	if err != nil {
 		return err
 	}
-	who, err := client.WhoAmI(ctx)
-	if err != nil {
+	if spec.Requester, err = client.WhoAmI(ctx); err != nil {
 		return err
 	}
-	t := &trials{env: env, client: client, runs: kube.NewRuns(client.Dynamic, kube.Namespace), drill: d, view: newView(env, o.output), files: files}
+	t := &trials{env: env, client: client, runs: kube.NewRuns(client.Dynamic, kube.Namespace), drill: read, secret: secret, view: newView(env, o.output), files: files}
 	t.one = t.execute
 	t.output(o.output)
-	return t.run(ctx, kube.Spec{Drill: d.Name, File: path, Source: string(src), Requester: who, Local: o.runner == runnerLocal})
+	return t.run(ctx, spec)
 }
 
 // following shows a run that takes place in the cluster, until its record is finished.

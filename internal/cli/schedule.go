@@ -15,7 +15,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/failoverdrill/drill/internal/drill"
-	"github.com/failoverdrill/drill/internal/drillfile"
 	"github.com/failoverdrill/drill/internal/kube"
 	"github.com/failoverdrill/drill/internal/schedule"
 )
@@ -47,11 +46,16 @@ your name: it does nothing that you may not do, and is refused when you may not 
 func scheduleAddCommand(env *Env) *cobra.Command {
 	var cluster clusterFlags
 	var name string
+	var inputs inputFlags
 	c := &cobra.Command{
 		Use: "add PATH...", Short: "Schedule the drills in files, or in directories of them, in your name",
 		Long: `Store each file that has a drill with a schedule block in the cluster, as a ConfigMap in drill's namespace, from where the
-server runs it when it is due. Adding a file again replaces it, and makes you its requester.`,
-		Example: "  drill schedule add drills/monthly-kill-primary.hcl\n  drill schedule add drills",
+server runs it when it is due. Adding a file again replaces it, and makes you its requester.
+
+The values that --var, --var-file, the environment and *.drillvars.hcl beside the file give to its variables are stored with it, for
+everybody to read who may read ConfigMaps there. A file that takes secret values (env(), file(), or a value of a sensitive variable)
+is refused: nobody is there to give them. Let it read a Kubernetes Secret with secret() instead.`,
+		Example: "  drill schedule add drills/monthly-kill-primary.hcl\n  drill schedule add drills/monthly-kill-primary.hcl --var namespace=staging\n  drill schedule add drills",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return withCode(exitUsage, "drill schedule add takes files or directories. See 'drill schedule add --help'")
@@ -62,7 +66,7 @@ server runs it when it is due. Adding a file again replaces it, and makes you it
 			return []string{"hcl"}, cobra.ShellCompDirectiveFilterFileExt
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			files, err := scheduledFiles(env, args)
+			files, err := scheduledFiles(env, args, &inputs)
 			if err != nil {
 				return err
 			}
@@ -89,6 +93,7 @@ server runs it when it is due. Adding a file again replaces it, and makes you it
 		},
 	}
 	cluster.add(c)
+	inputs.add(c)
 	c.Flags().StringVar(&name, "name", "", "the name of the ConfigMap (default: schedule- and the file's name)")
 	return c
 }
@@ -98,31 +103,36 @@ type scheduledFile struct {
 	name   string // of the ConfigMap
 	path   string
 	source string
+	open   drill.Inputs
 	drills []*drill.Drill // those with a schedule
 }
 
 var notInConfigMap = regexp.MustCompile("[^a-z0-9.-]+")
 
 // scheduledFiles reads the files, and leaves out those of a directory that have no schedule.
-func scheduledFiles(env *Env, paths []string) ([]scheduledFile, error) {
+func scheduledFiles(env *Env, paths []string, in *inputFlags) ([]scheduledFile, error) {
 	names, err := drillFiles(paths)
 	if err != nil {
 		return nil, err
 	}
 	var files []scheduledFile
 	taken := map[string]string{}
+	in.several = len(names) > 1
 	for _, path := range names {
 		src, err := os.ReadFile(path)
 		if err != nil {
 			return nil, withCode(exitUsage, "read %s: %w", path, cause(err))
 		}
-		file, diags := drillfile.Load(path, src, fileKinds(), drillfile.Inputs{})
+		file, diags, err := in.load(env, path, src, false)
+		if err != nil {
+			return nil, err
+		}
 		showDiagnostics(env, file.Files, diags)
 		if diags.HasErrors() {
 			return nil, silent{exitInvalidFile}
 		}
 		base := strings.TrimSuffix(filepath.Base(path), ".hcl")
-		f := scheduledFile{path: path, source: string(src),
+		f := scheduledFile{path: path, source: string(src), open: file.Open,
 			name: "schedule-" + strings.Trim(notInConfigMap.ReplaceAllString(strings.ToLower(base), "-"), "-.")}
 		for _, d := range file.Drills {
 			if d.Schedule == nil {
@@ -137,7 +147,11 @@ func scheduledFiles(env *Env, paths []string) ([]scheduledFile, error) {
 			taken[d.Name] = path
 			f.drills = append(f.drills, d)
 		}
+		what := secretsOf(file.Secret)
 		switch {
+		case len(f.drills) > 0 && what != "":
+			return nil, &drill.Refusal{Code: "secret_inputs", Text: fmt.Sprintf(
+				"%s takes %s along, and a scheduled drill takes nothing secret: it runs when nobody is there, and what is stored with it can be read. %s", path, what, useSecret)}
 		case len(f.drills) > 0:
 			files = append(files, f)
 		case !slices.Contains(paths, path):
@@ -145,6 +159,10 @@ func scheduledFiles(env *Env, paths []string) ([]scheduledFile, error) {
 		default:
 			return nil, withCode(exitUsage, "no drill in %s has a schedule. Add one to it:\n\n  schedule {\n    cron     = \"0 10 1 * *\" # at 10:00 on the first of every month\n    timezone = \"Europe/Berlin\"\n  }\n\nor run it now with drill run %s", path, path)
 		}
+	}
+	if diags := in.unclaimed(); diags.HasErrors() {
+		showDiagnostics(env, nil, diags)
+		return nil, silent{exitInvalidFile}
 	}
 	if len(files) == 0 {
 		return nil, withCode(exitUsage, "no drill in %s has a schedule. Add a block such as schedule { cron = \"0 10 1 * *\" }", strings.Join(paths, ", "))
@@ -154,7 +172,16 @@ func scheduledFiles(env *Env, paths []string) ([]scheduledFile, error) {
 
 func addSchedule(ctx context.Context, env *Env, client *kube.Client, f scheduledFile, who kube.Requester) error {
 	store := kube.NewSchedules(client, kube.Namespace)
-	replaced, err := store.Install(ctx, f.name, map[string]string{filepath.Base(f.path): f.source}, who)
+	base := filepath.Base(f.path)
+	stored := map[string]string{base: f.source}
+	if !f.open.Empty() {
+		recorded, err := json.Marshal(drill.Inputs{Variables: f.open.Variables})
+		if err != nil {
+			return fmt.Errorf("encode the variables of %s: %w", f.path, err)
+		}
+		stored[base+kube.RecordedExt] = string(recorded)
+	}
+	replaced, err := store.Install(ctx, f.name, stored, who)
 	if err != nil {
 		return err
 	}

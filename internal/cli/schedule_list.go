@@ -13,6 +13,7 @@ import (
 
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/kube"
+	"github.com/failoverdrill/drill/internal/report"
 	"github.com/failoverdrill/drill/internal/schedule"
 )
 
@@ -143,6 +144,9 @@ func (l *scheduleList) show(w io.Writer, output string, now time.Time) error {
 	}
 	_ = table.Flush()
 	for _, s := range l.Schedules {
+		if len(s.Variables) > 0 {
+			fmt.Fprintf(w, "\n%s: with %s.", s.Drill, report.Variables(s.Variables))
+		}
 		if s.Newest != nil {
 			fmt.Fprintf(w, "\n%s: missed %s: %s.", s.Drill, when(s.Newest.At, now), s.Newest.Reason)
 		}
@@ -153,7 +157,7 @@ func (l *scheduleList) show(w io.Writer, output string, now time.Time) error {
 	for _, p := range l.Problems {
 		fmt.Fprintf(w, "\n%s: %s.", p.Source, p.Text)
 	}
-	if len(l.Problems) > 0 || slices.ContainsFunc(l.Schedules, func(s listedSchedule) bool { return s.Newest != nil || s.Problem != "" }) {
+	if len(l.Problems) > 0 || slices.ContainsFunc(l.Schedules, func(s listedSchedule) bool { return s.Newest != nil || s.Problem != "" || len(s.Variables) > 0 }) {
 		fmt.Fprintln(w)
 	}
 	return nil

@@ -19,7 +19,8 @@ type trials struct {
 	env    *Env
 	client *kube.Client
 	runs   *kube.Runs
-	drill  *drill.Drill
+	drill  *loaded
+	secret []byte // for the runs' Secrets; nil for none
 	view   view
 	files  []reportFile
 	text   bool // people read the output
@@ -45,6 +46,9 @@ func (t *trials) run(ctx context.Context, spec kube.Spec) error {
 		return err
 	}
 	t.name.Store(&run.Name)
+	if err := t.hand(ctx, run); err != nil {
+		return err
+	}
 	interrupted, stop := t.interruptible(ctx, spec.Local)
 	defer stop()
 	ended := ""
@@ -70,6 +74,18 @@ func (t *trials) run(ctx context.Context, spec kube.Spec) error {
 		return silent{code}
 	}
 	return nil
+}
+
+// hand gives a new run the values that its record must not show. A process that executes its runs itself has them.
+func (t *trials) hand(ctx context.Context, run *kube.DrillRun) error {
+	if t.secret == nil || run.Spec.Local {
+		return nil
+	}
+	err := kube.StoreInputs(ctx, t.client, run, t.secret)
+	if err != nil { // it cannot begin, and so it need not wait
+		_ = t.runs.Cancel(ctx, run.Name)
+	}
+	return err
 }
 
 // interruptible is the context that the first Ctrl-C ends, for all trials.

@@ -43,7 +43,7 @@ func rehearse(t *testing.T, repeat int) *rehearsal {
 	files, err := parseReports([]string{"json=" + r.dir + "/last.json", "json=" + r.dir + "/trial-{trial}.json", "junit=" + r.dir + "/all.xml"})
 	require.NoError(t, err)
 	r.trials = &trials{env: env, client: &kube.Client{Dynamic: dyn, Context: "test"}, runs: kube.NewRuns(dyn, ""),
-		drill: &drill.Drill{Name: "kill", Repeat: repeat}, view: newView(env, ""), files: files}
+		drill: &loaded{Drill: &drill.Drill{Name: "kill", Repeat: repeat}}, view: newView(env, ""), files: files}
 	r.output("")
 	r.one = func(_, interrupted context.Context, run *kube.DrillRun) (drill.Report, []byte, error) {
 		r.names = append(r.names, run.Name)

@@ -15,6 +15,7 @@ import (
 
 func validateCommand(env *Env) *cobra.Command {
 	var output string
+	var inputs inputFlags
 	c := &cobra.Command{
 		Use:   "validate [PATH...]",
 		Short: "Check drill files; every problem at once, without a cluster",
@@ -41,19 +42,24 @@ json prints the problems as terraform validate -json does, for what can read tha
 			if len(args) == 0 {
 				args = []string{"."}
 			}
-			return validate(env, args, output)
+			return validate(env, args, output, &inputs)
 		},
 	}
 	outputFlag(c, &output)
+	inputs.add(c)
 	return c
 }
 
-func validate(env *Env, paths []string, output string) error {
-	v := validation{env: env, files: map[string]*hcl.File{}, places: map[drillName]hcl.Range{}, said: map[saying]bool{}}
+func validate(env *Env, paths []string, output string, in *inputFlags) error {
+	v := validation{env: env, in: in, files: map[string]*hcl.File{}, places: map[drillName]hcl.Range{}, said: map[saying]bool{}}
 	sources, diags := findSources(paths)
+	in.several = slices.IndexFunc(sources, source.vars) >= 0 || len(sources) > 1
 	for _, s := range sources {
-		v.check(s)
+		if err := v.check(s); err != nil {
+			return err
+		}
 	}
+	v.add(in.unclaimed(), nil)
 	v.diags = append(v.diags, diags...)
 	if output == outputJSON {
 		raw, err := drillfile.JSON(v.files, v.diags)
@@ -78,6 +84,7 @@ func validate(env *Env, paths []string, output string) error {
 // validation gathers what is wrong with many files. Of a file in which nothing is wrong it keeps its drills alone.
 type validation struct {
 	env    *Env
+	in     *inputFlags
 	diags  hcl.Diagnostics
 	files  map[string]*hcl.File // those with problems
 	drills []*drill.Drill
@@ -98,20 +105,23 @@ type saying struct {
 	summary, detail string
 }
 
-func (v *validation) check(s source) {
+func (v *validation) check(s source) error {
 	src, err := s.read(v.env)
 	if err != nil {
 		v.unread++
 		v.diags = append(v.diags, unreadable(s.name(), err))
-		return
+		return nil
 	}
 	v.read++
 	if s.vars() {
-		_, file, diags := drillfile.ParseVariables(s.name(), src)
+		_, file, diags := drillfile.ReadVariables(s.name(), src, true)
 		v.add(diags, map[string]*hcl.File{s.name(): file})
-		return
+		return nil
 	}
-	file, diags := drillfile.Load(s.name(), src, fileKinds(), drillfile.Inputs{Partial: true})
+	file, diags, err := v.in.load(v.env, s.name(), src, true)
+	if err != nil {
+		return err
+	}
 	v.drills = append(v.drills, file.Drills...)
 	for _, n := range file.Names {
 		first, ok := v.places[drillName{s.set, n.Name}]
@@ -123,6 +133,7 @@ func (v *validation) check(s source) {
 		}
 	}
 	v.add(diags, file.Files)
+	return nil
 }
 
 func (v *validation) add(diags hcl.Diagnostics, files map[string]*hcl.File) {

@@ -81,19 +81,21 @@ type Report struct {
 
 // RunReport identifies the run and its verdict.
 type RunReport struct {
-	ID           string        `json:"id"`
-	Drill        string        `json:"drill"`
-	Description  string        `json:"description,omitempty"`
-	File         string        `json:"file"`
-	Started      time.Time     `json:"started"`
-	Finished     time.Time     `json:"finished"`
-	Verdict      Verdict       `json:"verdict"`
-	Reasons      []Reason      `json:"reasons"`
-	Trial        int           `json:"trial"`
-	Trials       int           `json:"trials"`
-	Stagger      *Seconds      `json:"stagger_seconds,omitempty"` // the random delay before the fault, if the drill asks for one
-	DrillVersion string        `json:"drill_version"`
-	Cluster      ClusterReport `json:"cluster"`
+	ID          string `json:"id"`
+	Drill       string `json:"drill"`
+	Description string `json:"description,omitempty"`
+	File        string `json:"file"`
+	// Variables are those that were given a value, as JSON; of a secret one it is a text that says so.
+	Variables    map[string]VariableValue `json:"variables,omitempty"`
+	Started      time.Time                `json:"started"`
+	Finished     time.Time                `json:"finished"`
+	Verdict      Verdict                  `json:"verdict"`
+	Reasons      []Reason                 `json:"reasons"`
+	Trial        int                      `json:"trial"`
+	Trials       int                      `json:"trials"`
+	Stagger      *Seconds                 `json:"stagger_seconds,omitempty"` // the random delay before the fault, if the drill asks for one
+	DrillVersion string                   `json:"drill_version"`
+	Cluster      ClusterReport            `json:"cluster"`
 }
 
 // ClusterReport says where the run took place.

@@ -25,7 +25,7 @@ func Report(r *kube.DrillRun) (drill.Report, error) {
 	_, trial := r.Trial()
 	rep := drill.Report{FormatVersion: drill.FormatVersion,
 		Run: drill.RunReport{ID: r.Name, Drill: r.Spec.Drill, File: r.Spec.File, Started: r.CreationTimestamp.UTC(),
-			Verdict: r.Status.Verdict, Trial: trial, Reasons: []drill.Reason{{Code: "record", Text: r.Status.Message}}},
+			Variables: variables(r), Verdict: r.Status.Verdict, Trial: trial, Reasons: []drill.Reason{{Code: "record", Text: r.Status.Message}}},
 		Faults: []drill.FaultReport{}, Probes: []drill.ProbeReport{}, Objectives: []drill.ObjectiveReport{},
 		Findings: []drill.Finding{}, Unknown: []string{"recovery", "writes", "replication_lag", "primaries"}}
 	if r.Status.Finished != nil {
@@ -36,6 +36,19 @@ func Report(r *kube.DrillRun) (drill.Report, error) {
 			Reverted: f.Phase == kube.FaultReverted, Residue: append([]string{}, f.Residue...)})
 	}
 	return rep, nil
+}
+
+// variables are the open ones of a record.
+func variables(r *kube.DrillRun) map[string]drill.VariableValue {
+	in, err := kube.Inputs{Variables: r.Spec.Inputs.Variables}.Unseal(nil)
+	if err != nil || len(in.Variables) == 0 {
+		return nil
+	}
+	all := map[string]drill.VariableValue{}
+	for name, value := range in.Variables {
+		all[name] = drill.VariableValue(value)
+	}
+	return all
 }
 
 // Entry is a run in a list. What is not known, or cannot be vouched for, is absent.

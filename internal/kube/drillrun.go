@@ -42,6 +42,7 @@ type Spec struct {
 	File      string    `json:"file"`   // the path as given
 	Source    string    `json:"source"` // the HCL text
 	Requester Requester `json:"requester"`
+	Inputs    Inputs    `json:"inputs,omitzero"`
 	// Local says that the requester's own process executes the run: the server makes no runner pod for it.
 	Local  bool `json:"local,omitempty"`
 	Cancel bool `json:"cancel,omitempty"`

@@ -30,7 +30,7 @@ var cuts = []struct {
 	}},
 	{"everything but the verdict", func(r *drill.Report) {
 		*r = drill.Report{FormatVersion: r.FormatVersion, Run: r.Run, Findings: r.Findings}
-		r.Run.Description = ""
+		r.Run.Description, r.Run.Variables = "", nil
 		r.Run.Reasons = slices.Clone(r.Run.Reasons[:min(10, len(r.Run.Reasons))])
 	}},
 }

@@ -25,6 +25,10 @@ const (
 	bookKept    = "state"
 )
 
+// RecordedExt is behind the name of a drill file where a ConfigMap holds what the file took from outside when it was
+// scheduled, as JSON. Nothing else counts for it then.
+const RecordedExt = ".inputs.json"
+
 // Annotations of a ConfigMap of drills. The policy holds the requester's to the one who writes the drills.
 const (
 	AnnotationUser    = "failoverdrill.io/requester-user"

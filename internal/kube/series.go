@@ -38,7 +38,7 @@ func (r *DrillRun) SameSeries(other *DrillRun) bool {
 	mine, _ := r.Trial()
 	theirs, _ := other.Trial()
 	return mine == theirs && r.Spec.Drill == other.Spec.Drill && r.Spec.Source == other.Spec.Source &&
-		r.Spec.Local == other.Spec.Local && reflect.DeepEqual(r.Spec.Requester, other.Spec.Requester)
+		r.Spec.Local == other.Spec.Local && reflect.DeepEqual(r.Spec.Requester, other.Spec.Requester) && reflect.DeepEqual(r.Spec.Inputs, other.Spec.Inputs)
 }
 
 // CreateTrial stores the trial that follows a run, in the same name and with the same text, unless it is there: then it

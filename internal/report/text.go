@@ -132,6 +132,11 @@ func (p *page) header(r drill.Report) {
 	for _, l := range wrap(r.Run.Description, width-2) {
 		p.line("  ", p.style.paint(l, dim))
 	}
+	if len(r.Run.Variables) > 0 {
+		for _, l := range wrap("with "+Variables(r.Run.Variables), width-2) {
+			p.line("  ", p.style.paint(l, dim))
+		}
+	}
 }
 
 // delayed tells of the random delay before the fault.

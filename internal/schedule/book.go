@@ -23,13 +23,15 @@ type Entry struct {
 	Requester string         `json:"requester"` // in whose name it runs
 	Schedule  drill.Schedule `json:"schedule"`
 	Paused    bool           `json:"paused"`
-	Handled   time.Time      `json:"handled"` // every due time up to this one is dealt with
-	Next      time.Time      `json:"next,omitzero"`
-	Last      time.Time      `json:"last,omitzero"` // the due time of the newest run
-	LastRun   string         `json:"last_run,omitempty"`
-	Missed    int            `json:"missed"` // due times without a run, since the schedule was installed
-	Newest    *Miss          `json:"newest_missed,omitempty"`
-	Problem   string         `json:"problem,omitempty"` // why the run that is due is not there yet
+	// Variables are those that were given a value, as JSON.
+	Variables map[string]string `json:"variables,omitempty"`
+	Handled   time.Time         `json:"handled"` // every due time up to this one is dealt with
+	Next      time.Time         `json:"next,omitzero"`
+	Last      time.Time         `json:"last,omitzero"` // the due time of the newest run
+	LastRun   string            `json:"last_run,omitempty"`
+	Missed    int               `json:"missed"` // due times without a run, since the schedule was installed
+	Newest    *Miss             `json:"newest_missed,omitempty"`
+	Problem   string            `json:"problem,omitempty"` // why the run that is due is not there yet
 
 	table *Timetable
 }
@@ -48,6 +50,7 @@ type Installed struct {
 	Requester string
 	Paused    bool
 	Schedule  drill.Schedule
+	Variables map[string]string // given, as JSON
 }
 
 // Run is a run that a schedule made.
@@ -84,7 +87,7 @@ func (b *Book) Update(now time.Time, sources []string, problems []SourceProblem,
 				e.Schedule, e.Handled, e.table = i.Schedule, later(now, e.Last), nil
 			}
 		}
-		e.Fault, e.Source, e.Requester, e.Paused = i.Fault, i.Source, i.Requester, i.Paused
+		e.Fault, e.Source, e.Requester, e.Paused, e.Variables = i.Fault, i.Source, i.Requester, i.Paused, i.Variables
 		if e.table == nil {
 			e.table, _ = Parse(e.Schedule) // it has been parsed where it was read
 		}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -19,6 +20,9 @@ import (
 // image on a slow line is the longest part of it.
 const startWithin = 2 * time.Minute
 
+// inputsWithin is how long the requester may take to make the run's Secret, which comes right after the run.
+const inputsWithin = 20 * time.Second
+
 // admit checks that the requester may do what the drill does, and makes the runner pod.
 func (r *reconciler) admit(ctx context.Context, run *kube.DrillRun) (time.Duration, error) {
 	if run.CancelRequested() {
@@ -27,7 +31,20 @@ func (r *reconciler) admit(ctx context.Context, run *kube.DrillRun) (time.Durati
 	if run.Spec.Local {
 		return r.awaitLocal(ctx, run)
 	}
-	request, err := r.check(run.Spec)
+	in, _, err := kube.LoadInputs(ctx, r.o.Client, run)
+	refusal, refused := errors.AsType[*drill.Refusal](err)
+	switch {
+	case errors.Is(err, kube.ErrNoInputs) && r.remember(run.Name).lasted("no inputs", inputsWithin):
+		return 0, r.end(ctx, run, drill.VerdictRefused, fmt.Sprintf("%s has secret values for its drill file in Secret %s, and that was not made within %v. "+
+			"Whoever asks for a run must make it right after: ask for it with drill run. Nothing was touched.", run.Name, kube.InputsSecret(run.Name), inputsWithin))
+	case errors.Is(err, kube.ErrNoInputs):
+		return whileHanded, nil
+	case refused:
+		return 0, r.end(ctx, run, drill.VerdictRefused, refusal.Error()+". Nothing was touched.")
+	case err != nil:
+		return 0, err
+	}
+	request, err := r.check(run.Spec, in)
 	if err != nil {
 		return 0, r.end(ctx, run, drill.VerdictRefused, err.Error())
 	}
@@ -81,13 +98,13 @@ func (r *reconciler) awaitLocal(ctx context.Context, run *kube.DrillRun) (time.D
 }
 
 // check survives a drill file that makes its reader panic: it would be read again at every start of the server.
-func (r *reconciler) check(spec kube.Spec) (request Request, err error) {
+func (r *reconciler) check(spec kube.Spec, in drill.Inputs) (request Request, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%s cannot be read: %v", spec.File, p)
 		}
 	}()
-	return r.o.Check(spec)
+	return r.o.Check(spec, in)
 }
 
 // rights are what the requester must hold, in every namespace of the targets.

@@ -60,17 +60,34 @@ func runnerPod(o Options, run *kube.DrillRun, request Request) (*corev1.Pod, err
 				Effect: corev1.TaintEffectNoSchedule}},
 			SecurityContext: &corev1.PodSecurityContext{RunAsNonRoot: new(true), RunAsUser: new(int64(65532)), RunAsGroup: new(int64(65532)),
 				SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}},
+			Volumes:    inputsVolume(run),
 			Containers: []corev1.Container{runnerContainer(o, run)},
 		},
 	}, nil
+}
+
+// InputsPath is where a runner pod finds what its run's record must not show.
+const InputsPath = "/inputs"
+
+// inputsVolume is the run's Secret. The runner's account may read no Secret in drill's namespace: it needs this one alone.
+func inputsVolume(run *kube.DrillRun) []corev1.Volume {
+	if run.Spec.Inputs.Secret == "" {
+		return nil
+	}
+	return []corev1.Volume{{Name: "inputs", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: kube.InputsSecret(run.Name)}}}}
 }
 
 func runnerContainer(o Options, run *kube.DrillRun) corev1.Container {
 	field := func(name, path string) corev1.EnvVar {
 		return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: path}}}
 	}
+	var mounts []corev1.VolumeMount
+	for _, v := range inputsVolume(run) {
+		mounts = append(mounts, corev1.VolumeMount{Name: v.Name, MountPath: InputsPath, ReadOnly: true})
+	}
 	return corev1.Container{
 		Name:            "runner",
+		VolumeMounts:    mounts,
 		Image:           o.Image,
 		ImagePullPolicy: corev1.PullIfNotPresent,
 		Args:            []string{"exec", run.Name},

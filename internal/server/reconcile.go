@@ -30,6 +30,7 @@ const (
 
 // How soon a run is looked at again without an event.
 const (
+	whileHanded   = 200 * time.Millisecond
 	whileStarting = 2 * time.Second
 	whileRunning  = 10 * time.Second
 	whileDoubtful = 3 * time.Second
@@ -184,8 +185,16 @@ func (r *reconciler) end(ctx context.Context, run *kube.DrillRun, verdict drill.
 	if err := r.runs.Finish(ctx, run.Name, kube.Outcome{Verdict: verdict, Message: message}); err != nil {
 		return err
 	}
+	r.dropInputs(ctx, run)
 	r.o.Log.Info("run ended before it began", zap.String("run", run.Name), zap.String("verdict", string(verdict)), zap.String("message", message))
 	return nil
+}
+
+// dropInputs removes the secret values of a run that is over. If that fails, they go with its record.
+func (r *reconciler) dropInputs(ctx context.Context, run *kube.DrillRun) {
+	if err := kube.RemoveInputs(ctx, r.o.Client, run); err != nil {
+		r.o.Log.Warn("the run's secret values stay until its record goes", zap.String("run", run.Name), zap.Error(err))
+	}
 }
 
 func (r *reconciler) remember(name string) *memory {

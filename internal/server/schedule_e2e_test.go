@@ -68,17 +68,17 @@ func newScheduling(t *testing.T) *scheduling {
 func (s *scheduling) start(identity string) (stop func()) {
 	return s.serveWith(identity, func(o *server.Options) {
 		o.Client, o.Directory = s.account, s.directory
-		o.Drills = func(_, source string) ([]*drill.Drill, error) {
-			name, cron, _ := strings.Cut(source, " ")
+		o.Drills = func(from server.Source) ([]*drill.Drill, kube.Inputs, error) {
+			name, cron, _ := strings.Cut(from.Text, " ")
 			switch {
 			case name == "invalid":
-				return nil, errors.New("line 1: no such block")
+				return nil, kube.Inputs{}, errors.New("line 1: no such block")
 			case name == "panic":
 				panic("oh")
 			case cron == "":
-				return []*drill.Drill{{Name: name}}, nil
+				return []*drill.Drill{{Name: name}}, kube.Inputs{}, nil
 			}
-			return []*drill.Drill{{Name: name, Schedule: &drill.Schedule{Cron: cron, Timezone: "UTC", Missed: drill.MissedSkip}}}, nil
+			return []*drill.Drill{{Name: name, Schedule: &drill.Schedule{Cron: cron, Timezone: "UTC", Missed: drill.MissedSkip}}}, kube.Inputs{}, nil
 		}
 	})
 }

@@ -194,7 +194,7 @@ func (s *scheduler) made(ctx context.Context) ([]schedule.Run, error) {
 
 // start makes one run. Whoever else made it first has done the same.
 func (s *scheduler) start(ctx context.Context, book *schedule.Book, due schedule.Start, d scheduled) {
-	run, err := s.runs.CreateScheduled(ctx, kube.Spec{Drill: due.Drill, File: d.file, Source: d.source, Requester: d.requester}, due.For)
+	run, err := s.runs.CreateScheduled(ctx, kube.Spec{Drill: due.Drill, File: d.file, Source: d.source, Inputs: d.inputs, Requester: d.requester}, due.For)
 	if err != nil {
 		s.o.Log.Warn("a scheduled run cannot be made", zap.String("drill", due.Drill), zap.String("due", due.For.UTC().Format(time.RFC3339)), zap.Error(err))
 		book.Failed(due, fmt.Sprintf("its run could not be made: %v", err))

@@ -20,11 +20,18 @@ func (r *reconciler) proceed(ctx context.Context, run *kube.DrillRun) error {
 	if run.Spec.Local || !slices.Contains(run.Finalizers, kube.Finalizer) {
 		return nil
 	}
-	request, err := r.check(run.Spec)
+	series, trial := run.Trial()
+	in, payload, err := kube.LoadInputs(ctx, r.o.Client, run)
+	if _, gone := errors.AsType[*drill.Refusal](err); gone || errors.Is(err, kube.ErrNoInputs) { // they were there when it began
+		return r.runs.EndSeries(ctx, run, fmt.Sprintf("no further trial can be made: %v", err))
+	}
+	if err != nil {
+		return err
+	}
+	request, err := r.check(run.Spec, in)
 	if err != nil {
 		return nil // it was refused for that
 	}
-	series, trial := run.Trial()
 	if trial >= request.Trials {
 		return nil
 	}
@@ -39,6 +46,9 @@ func (r *reconciler) proceed(ctx context.Context, run *kube.DrillRun) error {
 	}
 	if why == "" {
 		next, err := r.runs.CreateTrial(ctx, run)
+		if err == nil && payload != nil { // a Secret of its own, because each goes with its run
+			err = kube.StoreInputs(ctx, r.o.Client, next, payload)
+		}
 		if err == nil {
 			log.Info("next trial", zap.String("run", next.Name))
 			return nil

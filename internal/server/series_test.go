@@ -19,7 +19,7 @@ import (
 // newSeries is a world whose drill has so many trials, and whose first trial has ended so.
 func newSeries(t *testing.T, trials int, verdict drill.Verdict, edit ...func(*kube.DrillRun)) *world {
 	w := newWorld(t)
-	w.o.Check = func(kube.Spec) (Request, error) {
+	w.o.Check = func(kube.Spec, drill.Inputs) (Request, error) {
 		return Request{Namespaces: []string{"shop"}, FaultKinds: []string{"kill_primary"}, Trials: trials}, nil
 	}
 	w.create(ended(verdict), append([]func(*kube.DrillRun){func(r *kube.DrillRun) {

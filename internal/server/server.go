@@ -33,15 +33,15 @@ type Options struct {
 	Log       *zap.Logger
 
 	// Check reads a run's drill file and says what the run needs. An error refuses the run, with the error's text.
-	Check func(kube.Spec) (Request, error)
-	// FaultKind reads a run's drill file and names the kind of its first fault; "" when it cannot be read.
+	Check func(spec kube.Spec, in drill.Inputs) (Request, error)
+	// FaultKind reads a run's drill file, without what is secret in its inputs, and names the kind of its first fault; "" when it cannot be read.
 	FaultKind func(kube.Spec) string
 	// Schedules lists what is scheduled, for the metrics and the page; with Drills, the server knows by itself.
 	Schedules func() []metrics.Schedule
 	// Revert puts back one recorded fault. It is called any number of times.
 	Revert func(ctx context.Context, record kube.FaultRecord, run string) error
-	// Drills reads a drill file. Without it, the server schedules nothing.
-	Drills func(file, source string) ([]*drill.Drill, error)
+	// Drills reads a drill file, and says what its runs take along. Without it, the server schedules nothing.
+	Drills func(Source) ([]*drill.Drill, kube.Inputs, error)
 	// Directory holds drill files to schedule in the server's own name, beside those of the ConfigMaps; empty for none.
 	Directory string
 	// DetailBudget is how many bytes the details of runs may take in the cluster; 0 keeps them all.
@@ -57,6 +57,13 @@ type Request struct {
 	Avoid      []Pods             // the targets' pods, whose nodes are no place for the runner
 	Timeout    time.Duration      // of the whole run
 	Trials     int                // how many runs the series has; 0 is one
+}
+
+// Source is a drill file to schedule, with what its source gives to its variables.
+type Source struct {
+	File, Text string
+	Recorded   string            // what drill schedule add stored with it, as JSON; empty when it did not
+	Beside     map[string]string // else, the variables files beside it, by name
 }
 
 // Secret names a Secret.

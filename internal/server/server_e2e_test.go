@@ -74,7 +74,7 @@ func newLab(t *testing.T) *lab {
 func (l *lab) options(identity string) server.Options {
 	return server.Options{
 		Client: l.client, Namespace: l.runs.Namespace(), Image: l.image, Identity: identity, Log: zaptest.NewLogger(l, zaptest.Level(zap.InfoLevel)),
-		Check: func(s kube.Spec) (server.Request, error) {
+		Check: func(s kube.Spec, _ drill.Inputs) (server.Request, error) {
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			l.checked++

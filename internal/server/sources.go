@@ -16,12 +16,17 @@ import (
 	"github.com/failoverdrill/drill/internal/schedule"
 )
 
-const drillFile = ".hcl"
+// Sorts of files in a source. What ends like a variables file is no drill file.
+const (
+	drillFile     = ".hcl"
+	variablesFile = ".drillvars.hcl"
+)
 
 // scheduled is a drill with a schedule, with what its runs are made of.
 type scheduled struct {
 	schedule.Installed
 	file, source string
+	inputs       kube.Inputs
 	requester    kube.Requester
 }
 
@@ -48,6 +53,7 @@ func (f *findings) problem(source, format string, args ...any) {
 // parsed is what a drill file holds. It is kept while the file stays the same.
 type parsed struct {
 	drills []*drill.Drill
+	inputs kube.Inputs
 	err    error
 }
 
@@ -112,15 +118,22 @@ func (s *scheduler) findDirectory(f *findings, kept map[string]parsed) {
 // add takes the drills with a schedule from a source's files.
 func (s *scheduler) add(f *findings, kept map[string]parsed, source string, files map[string]string, who kube.Requester, paused bool) {
 	before, invalid := len(f.order), 0
+	beside := map[string]string{}
+	for file, text := range files {
+		if strings.HasSuffix(file, variablesFile) {
+			beside[file] = text
+		}
+	}
 	for _, file := range slices.Sorted(maps.Keys(files)) {
-		if !strings.HasSuffix(file, drillFile) {
+		if !strings.HasSuffix(file, drillFile) || strings.HasSuffix(file, variablesFile) {
 			continue
 		}
 		text := files[file]
-		key := fmt.Sprintf("%s\x00%x", file, sha256.Sum256([]byte(text)))
+		from := Source{File: file, Text: text, Recorded: files[file+kube.RecordedExt], Beside: beside}
+		key := fmt.Sprintf("%x", sha256.Sum256(fmt.Appendf(nil, "%q", from))) // maps are printed in the order of their keys
 		p, ok := s.files[key]
 		if !ok {
-			p = s.parse(file, text)
+			p = s.parse(from)
 		}
 		kept[key] = p
 		if p.err != nil {
@@ -132,8 +145,8 @@ func (s *scheduler) add(f *findings, kept map[string]parsed, source string, file
 			if d.Schedule == nil {
 				continue
 			}
-			one := scheduled{file: file, source: text, requester: who, Installed: schedule.Installed{
-				Drill: d.Name, Source: source, Requester: who.User, Paused: paused, Schedule: *d.Schedule}}
+			one := scheduled{file: file, source: text, inputs: p.inputs, requester: who, Installed: schedule.Installed{
+				Drill: d.Name, Source: source, Requester: who.User, Paused: paused, Schedule: *d.Schedule, Variables: p.inputs.Variables}}
 			if len(d.Faults) > 0 {
 				one.Fault = d.Faults[0].Kind
 			}
@@ -149,13 +162,13 @@ func (s *scheduler) add(f *findings, kept map[string]parsed, source string, file
 }
 
 // parse survives a drill file that makes its reader panic: it would be read again at every start of the server.
-func (s *scheduler) parse(file, source string) (p parsed) {
+func (s *scheduler) parse(from Source) (p parsed) {
 	defer func() {
 		if r := recover(); r != nil {
 			p = parsed{err: fmt.Errorf("it cannot be read: %v", r)}
 		}
 	}()
-	p.drills, p.err = s.o.Drills(file, source)
+	p.drills, p.inputs, p.err = s.o.Drills(from)
 	return p
 }
 

@@ -224,5 +224,9 @@ func (r *reconciler) settle(ctx context.Context, run *kube.DrillRun) error {
 		return err
 	}
 	r.forget(run.Name)
-	return r.runs.SetFinalizer(ctx, run, false)
+	if err := r.runs.SetFinalizer(ctx, run, false); err != nil {
+		return err
+	}
+	r.dropInputs(ctx, run) // last: until now every server would come back to it, and look for them
+	return nil
 }

@@ -1,0 +1,162 @@
+package kube
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/failoverdrill/drill/internal/drill"
+)
+
+// MaxInputs bounds what a run takes along, open and secret each: a record and a Secret have to hold it.
+const MaxInputs = 512 << 10
+
+// What a Secret with a run's inputs looks like. The policy inputs.failoverdrill.io holds requesters to exactly this.
+const (
+	InputsType corev1.SecretType = "failoverdrill.io/inputs"
+	InputsKey  string            = "inputs.json"
+)
+
+// Inputs are, in a run's record, what its drill file took from outside.
+type Inputs struct {
+	// Variables are the values that may be shown, as JSON in a text: the API server would round a long number.
+	Variables map[string]string `json:"variables,omitempty"`
+	// Secret is the SHA-256 of what the run's Secret holds; empty when the run has none. It begins with a random number, so
+	// that nobody can guess values by this. Nobody can give a run another Secret than the one that its requester made.
+	Secret string `json:"secret,omitempty"`
+}
+
+// sealed is what the Secret holds.
+type sealed struct {
+	Salt string `json:"salt"`
+	drill.Inputs
+}
+
+// SealInputs splits what a file took from outside: into what the record shows, and what the run's Secret holds, nil for none.
+func SealInputs(open, secret drill.Inputs) (Inputs, []byte, error) {
+	in := Inputs{}
+	size := 0
+	for name, value := range open.Variables {
+		if in.Variables == nil {
+			in.Variables = map[string]string{}
+		}
+		in.Variables[name] = string(value)
+		size += len(name) + len(value)
+	}
+	secret = drill.Inputs{Env: open.Env, Files: open.Files}.With(secret) // which a record has no place for
+	if secret.Empty() {
+		return in, nil, tooLarge(size)
+	}
+	payload, err := json.Marshal(sealed{Salt: rand.Text(), Inputs: secret})
+	if err != nil {
+		return in, nil, fmt.Errorf("encode the run's inputs: %w", err)
+	}
+	in.Secret = digest(payload)
+	return in, payload, tooLarge(max(size, len(payload)))
+}
+
+func tooLarge(size int) error {
+	if size <= MaxInputs {
+		return nil
+	}
+	return &drill.Refusal{Code: "inputs_too_large", Text: fmt.Sprintf(
+		"the values of the drill file's variables, env() and file() are %d KiB long, and a run takes %d KiB along. Give it shorter ones", size>>10, MaxInputs>>10)}
+}
+
+func digest(payload []byte) string {
+	sum := sha256.Sum256(payload)
+	return hex.EncodeToString(sum[:])
+}
+
+// Unseal is what the file took from outside, whole. The payload is nil when the run has no Secret.
+func (i Inputs) Unseal(payload []byte) (drill.Inputs, error) {
+	open := drill.Inputs{Variables: map[string]json.RawMessage{}}
+	for _, name := range slices.Sorted(maps.Keys(i.Variables)) {
+		if !json.Valid([]byte(i.Variables[name])) {
+			return drill.Inputs{}, &drill.Refusal{Code: "inputs_unreadable", Text: fmt.Sprintf("spec.inputs.variables.%s is not JSON", name)}
+		}
+		open.Variables[name] = json.RawMessage(i.Variables[name])
+	}
+	if i.Secret == "" {
+		return open, nil
+	}
+	if digest(payload) != i.Secret {
+		return drill.Inputs{}, &drill.Refusal{Code: "inputs_unreadable", Text: "the Secret with the run's inputs is not the one that was made with the run"}
+	}
+	var secret sealed
+	if err := json.Unmarshal(payload, &secret); err != nil { // without it, because it may quote a value
+		return drill.Inputs{}, &drill.Refusal{Code: "inputs_unreadable", Text: "the Secret with the run's inputs cannot be read. Does the requester use another version of drill?"}
+	}
+	return open.With(secret.Inputs), nil
+}
+
+// InputsSecret is the name of the Secret with a run's inputs.
+func InputsSecret(run string) string { return "drillrun-" + run + "-inputs" }
+
+// ErrNoInputs says that a run's Secret is not there. It is made right after the run.
+var ErrNoInputs = errors.New("the Secret with the run's inputs is not there")
+
+// StoreInputs makes the Secret with a run's inputs, unless it is there. It belongs to the run, and goes with it.
+func StoreInputs(ctx context.Context, client kubernetes.Interface, run *DrillRun, payload []byte) error {
+	s := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: InputsSecret(run.Name), Namespace: run.Namespace, OwnerReferences: []metav1.OwnerReference{OwnerOf(run)},
+			Labels: map[string]string{LabelManagedBy: ManagedBy, LabelRun: run.Name}},
+		Type: InputsType, Immutable: new(true), Data: map[string][]byte{InputsKey: payload}}
+	_, err := client.CoreV1().Secrets(run.Namespace).Create(ctx, s, metav1.CreateOptions{FieldManager: ManagedBy})
+	switch {
+	case err == nil, apierrors.IsAlreadyExists(err): // whose it is, is found out by whoever reads it
+		return nil
+	case apierrors.IsForbidden(err):
+		return &drill.Refusal{Code: "forbidden", Err: err, Text: fmt.Sprintf(
+			"the drill takes secret values along, in a Secret, and you may not create those in namespace %s. Ask for it: kubectl -n %s create rolebinding NAME --role drill-inputs --user YOU. "+
+				"Or name a Kubernetes Secret beside the target in the drill file, with secret()", run.Namespace, run.Namespace)}
+	}
+	return fmt.Errorf("create Secret %s: %w", s.Name, err)
+}
+
+// LoadInputs reads what a run's file took from outside. A *drill.Refusal says why they cannot be the run's; ErrNoInputs
+// that they are not there yet.
+func LoadInputs(ctx context.Context, client kubernetes.Interface, run *DrillRun) (in drill.Inputs, payload []byte, err error) {
+	if run.Spec.Inputs.Secret == "" {
+		in, err = run.Spec.Inputs.Unseal(nil)
+		return in, nil, err
+	}
+	name := InputsSecret(run.Name)
+	s, err := client.CoreV1().Secrets(run.Namespace).Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return in, nil, ErrNoInputs
+	}
+	if err != nil {
+		return in, nil, fmt.Errorf("read Secret %s: %w", name, err)
+	}
+	mine := slices.ContainsFunc(s.OwnerReferences, func(o metav1.OwnerReference) bool { return o.UID == run.UID })
+	if !mine || s.Type != InputsType {
+		return in, nil, &drill.Refusal{Code: "inputs_of_another", Text: fmt.Sprintf("there is a Secret %s in namespace %s that does not belong to this run. Delete it, and ask for the run again", name, run.Namespace)}
+	}
+	payload = s.Data[InputsKey]
+	in, err = run.Spec.Inputs.Unseal(payload)
+	return in, payload, err
+}
+
+// RemoveInputs deletes the Secret of a run that is over. It would go with the record, too, but records are kept for long.
+func RemoveInputs(ctx context.Context, client kubernetes.Interface, run *DrillRun) error {
+	if run.Spec.Inputs.Secret == "" {
+		return nil
+	}
+	err := client.CoreV1().Secrets(run.Namespace).Delete(ctx, InputsSecret(run.Name), metav1.DeleteOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("delete Secret %s: %w", InputsSecret(run.Name), err)
+	}
+	return nil
+}
