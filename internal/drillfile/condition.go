@@ -11,7 +11,6 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
-	"github.com/zclconf/go-cty/cty/function"
 
 	"github.com/failoverdrill/drill/internal/drill"
 )
@@ -21,9 +20,9 @@ import (
 type Condition struct {
 	condition hclsyntax.Expression
 	message   hclsyntax.Expression
-	text      string // of the condition, as in the file
-	functions map[string]function.Function
-	roots     []liveRoot // what the expressions read, and nothing else
+	text      string           // of the condition, as in the file
+	static    *hcl.EvalContext // variables, locals and functions
+	roots     []liveRoot       // what the expressions read, and nothing else
 }
 
 type liveRoot struct {
@@ -36,11 +35,11 @@ type liveObject struct {
 	attributes []reference
 }
 
-func newCondition(condition, message hclsyntax.Expression, refs []reference, src []byte) *Condition {
+func newCondition(condition, message hclsyntax.Expression, refs []reference, src []byte, static *hcl.EvalContext) *Condition {
 	c := &Condition{
 		condition: condition, message: message,
-		text:      string(condition.Range().SliceBytes(src)),
-		functions: functions(false),
+		text:   string(condition.Range().SliceBytes(src)),
+		static: static,
 	}
 	for _, r := range refs {
 		c.add(r)
@@ -74,6 +73,9 @@ func (c *Condition) Evaluate(live drill.Live) (drill.Truth, string) {
 	v, diags := c.condition.Value(ctx)
 	if diags.HasErrors() {
 		return drill.Unknown, fmt.Sprintf("The condition %s cannot be evaluated: %s", c.text, diags[0].Detail)
+	}
+	if over := budgetOf(ctx).problem(); over != nil {
+		return drill.Unknown, fmt.Sprintf("The condition %s cannot be evaluated: %s", c.text, over.Detail)
 	}
 	v, _ = v.Unmark()
 	switch {
@@ -135,7 +137,7 @@ func text(expr hclsyntax.Expression, ctx *hcl.EvalContext) (string, bool) {
 func (c *Condition) context(live drill.Live) *hcl.EvalContext { return c.contextWith(live, cty.NilVal) }
 
 func (c *Condition) contextWith(live drill.Live, missing cty.Value) *hcl.EvalContext {
-	variables := make(map[string]cty.Value, len(c.roots))
+	ctx := withBudget(c.static, &budget{steps: conditionSteps})
 	for _, root := range c.roots {
 		objects := make(map[string]cty.Value, len(root.objects))
 		for _, object := range root.objects {
@@ -151,9 +153,9 @@ func (c *Condition) contextWith(live drill.Live, missing cty.Value) *hcl.EvalCon
 			}
 			objects[object.name] = cty.ObjectVal(attributes)
 		}
-		variables[root.name] = cty.ObjectVal(objects)
+		ctx.Variables[root.name] = cty.ObjectVal(objects)
 	}
-	return &hcl.EvalContext{Variables: variables, Functions: c.functions}
+	return ctx
 }
 
 // value is a reading as an expression sees it. Microseconds are as exact as anything is measured, and more digits

@@ -224,11 +224,7 @@ func (l *loader) kindBlock(block string, b *kindBlock, kinds []Kind) (*Kind, any
 		if kinds[i].Name != b.Kind {
 			continue
 		}
-		ctx := l.inKind
-		if !mayCallSecret(block) {
-			ctx = l.static
-		}
-		spec, decoded := kinds[i].Decode(b.Body, ctx)
+		spec, decoded := kinds[i].Decode(b.Body, l.static)
 		diags := decoded.Diagnostics
 		body, ok := b.Body.(*hclsyntax.Body)
 		for _, d := range diags {
@@ -236,7 +232,7 @@ func (l *loader) kindBlock(block string, b *kindBlock, kinds []Kind) (*Kind, any
 				l.diags = append(l.diags, d)
 			}
 		}
-		if ok && !diags.HasErrors() {
+		if ok && mayCallSecret(block) && !diags.HasErrors() {
 			l.diags = append(l.diags, checkSensitive(spec, body)...)
 		}
 		return &kinds[i], spec

@@ -9,7 +9,7 @@ import (
 
 // future is a part of the language that this version knows of and cannot do yet. Each name has a sentence that says
 // what to do without it.
-type future struct{ blocks, arguments, functions map[string]string }
+type future struct{ blocks, arguments map[string]string }
 
 const removeIt = "Remove it for now."
 
@@ -17,16 +17,7 @@ const removeIt = "Remove it for now."
 func futureOf(block string) future {
 	switch block {
 	case "":
-		return future{
-			blocks: map[string]string{
-				"variable": "Remove it, and write the value where it is used.",
-				"locals":   "Remove it, and write the values where they are used.",
-			},
-			functions: map[string]string{
-				"env":  `Keep the value in a Kubernetes Secret, and write secret("name", "key").`,
-				"file": `Keep the value in a Kubernetes Secret, and write secret("name", "key").`,
-			},
-		}
+		return future{}
 	case "drill":
 		return future{
 			blocks: map[string]string{
@@ -75,19 +66,4 @@ func withoutFuture(body *hclsyntax.Body, block string) (*hclsyntax.Body, hcl.Dia
 
 func notYet(at hcl.Range, what, hint string) *hcl.Diagnostic {
 	return problem(at, "Not available yet", what+" belongs to the drill language, but this version of drill cannot do it. "+hint)
-}
-
-// futureFunctions reports the calls of functions that are not available yet.
-func futureFunctions(body *hclsyntax.Body) hcl.Diagnostics {
-	next := futureOf("").functions
-	return hclsyntax.VisitAll(body, func(node hclsyntax.Node) hcl.Diagnostics {
-		call, ok := node.(*hclsyntax.FunctionCallExpr)
-		if !ok {
-			return nil
-		}
-		if hint, ok := next[call.Name]; ok {
-			return hcl.Diagnostics{notYet(call.NameRange, fmt.Sprintf("The function %s()", call.Name), hint)}
-		}
-		return nil
-	})
 }

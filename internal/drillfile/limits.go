@@ -100,8 +100,6 @@ func checkTokens(path string, src []byte) hcl.Diagnostics {
 func checkLiterals(body *hclsyntax.Body) hcl.Diagnostics {
 	return hclsyntax.VisitAll(body, func(node hclsyntax.Node) hcl.Diagnostics {
 		switch n := node.(type) {
-		case *hclsyntax.ForExpr:
-			return hcl.Diagnostics{problem(n.Range(), "For expression", "Drill files have no for expressions. Write the elements out.")}
 		case *hclsyntax.LiteralValueExpr:
 			return checkLiteral(n.Val, n.Range())
 		case *hclsyntax.Block:

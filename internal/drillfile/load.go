@@ -9,7 +9,6 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/gohcl"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
-	"github.com/zclconf/go-cty/cty"
 
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/schema"
@@ -73,6 +72,10 @@ func Load(path string, src []byte, kinds Kinds, in Inputs) (*File, hcl.Diagnosti
 	}
 	l := &loader{path: path, src: src, kinds: kinds, in: in}
 	drills := l.load(body)
+	if over := l.budget.problem(); over != nil {
+		l.diags = append(l.diags, over)
+	}
+	file.Open, file.Secret = l.open, l.secret
 	diags = tidy(append(diags, l.diags...))
 	if !diags.HasErrors() {
 		file.Drills = drills
@@ -87,8 +90,14 @@ type loader struct {
 	kinds  Kinds
 	in     Inputs
 	diags  hcl.Diagnostics
-	static *hcl.EvalContext     // of the arguments that drill itself reads
-	inKind *hcl.EvalContext     // of the bodies of kinds
+	static *hcl.EvalContext // of all arguments: variables, locals and functions
+	budget *budget          // of evaluating them
+
+	declared     map[string]*variable
+	locals       map[string]*local
+	localOrder   []*local
+	open, secret drill.Inputs // what was taken from outside
+
 	wanted map[string]hcl.Range // the invariants that the present drill asks for, and where
 	causes hcl.Diagnostics      // problems of single expressions, in order, because of which their values are unknown
 }
@@ -98,18 +107,12 @@ func (l *loader) report(at hcl.Range, summary, detail string) {
 }
 
 func (l *loader) load(body *hclsyntax.Body) []*drill.Drill {
+	body = l.declare(body)
 	body, diags := withoutFuture(body, "")
-	l.diags = append(append(l.diags, diags...), futureFunctions(body)...)
+	l.diags = append(l.diags, diags...)
 	l.checkStatics(body, "")
 	l.causes = slices.Clone(l.diags)
 	byOffset(l.causes)
-	// Whatever a name in an argument refers to has been reported by now, and would only be reported again.
-	placeholders := map[string]cty.Value{}
-	for _, root := range roots(body) {
-		placeholders[root] = cty.DynamicVal
-	}
-	l.static = &hcl.EvalContext{Variables: placeholders, Functions: functions(false)}
-	l.inKind = &hcl.EvalContext{Variables: placeholders, Functions: functions(true)}
 
 	var root rootBlocks
 	l.diags = append(l.diags, gohcl.DecodeBody(body, l.static, &root)...)
@@ -135,13 +138,6 @@ const maxProblems = 50
 
 // tidy puts the problems in the order of the file and says each thing once.
 func tidy(diags hcl.Diagnostics) hcl.Diagnostics {
-	causes := hcl.Diagnostics{}
-	for _, d := range diags {
-		if !maybeEcho(d) && d.Severity == hcl.DiagError && d.Subject != nil {
-			causes = append(causes, d)
-		}
-	}
-	byOffset(causes)
 	type key struct {
 		summary, detail string
 		offset          int
@@ -150,7 +146,7 @@ func tidy(diags hcl.Diagnostics) hcl.Diagnostics {
 	var kept hcl.Diagnostics
 	for _, d := range diags {
 		k := key{d.Summary, d.Detail, offset(d)}
-		if seen[k] || maybeEcho(d) && within(*d.Context, causes) {
+		if seen[k] || isEcho(d) {
 			continue
 		}
 		seen[k] = true
@@ -171,9 +167,9 @@ func byOffset(diags hcl.Diagnostics) {
 	sort.SliceStable(diags, func(i, j int) bool { return offset(diags[i]) < offset(diags[j]) })
 }
 
-// maybeEcho recognises gohcl's complaint that a value is unknown. It is so because of an error in its expression, and
-// says nothing beside that.
-func maybeEcho(d *hcl.Diagnostic) bool {
+// isEcho recognises gohcl's complaint that a value is unknown. It is so because of an error that has been reported, or
+// because the file is only validated, without the values of its variables.
+func isEcho(d *hcl.Diagnostic) bool {
 	return d.Summary == "Unsuitable value type" && d.Detail == "Unsuitable value: value must be known" && d.Context != nil
 }
 

@@ -57,7 +57,7 @@ func isLive(block, argument string) bool {
 func (l *loader) checkStatic(t hcl.Traversal) {
 	switch root := t.RootName(); root {
 	case "var", "local":
-		l.diags = append(l.diags, notYet(t.SourceRange(), root+".…", "Write the value itself here."))
+		l.checkNamed(t)
 	case "target", "probe", "run":
 		l.report(t.SourceRange(), "Live value outside a condition",
 			"This argument is read before the run, when nothing has been measured. Only condition and error_message may refer to live values.")
@@ -73,24 +73,12 @@ func (l *loader) checkStatic(t hcl.Traversal) {
 // checkSecrets reports calls of secret() where the value would not stay secret.
 func (l *loader) checkSecrets(expr hclsyntax.Expression) {
 	l.diags = append(l.diags, hclsyntax.VisitAll(expr, func(node hclsyntax.Node) hcl.Diagnostics {
-		if call, ok := node.(*hclsyntax.FunctionCallExpr); ok && call.Name == "secret" {
-			return hcl.Diagnostics{problem(call.Range(), "Misplaced secret",
-				"What stands here is printed in plans, logs and reports. Only a target's or a fault's own arguments may call secret(), such as dsn.")}
+		if call, ok := node.(*hclsyntax.FunctionCallExpr); ok && slices.Contains(schema.SecretFunctions, call.Name) {
+			return hcl.Diagnostics{problem(call.Range(), "Misplaced secret", fmt.Sprintf(
+				"What stands here is printed in plans, logs and reports. Only a target's or a fault's own arguments may call %s(), such as dsn.", call.Name))}
 		}
 		return nil
 	})...)
-}
-
-// roots lists the first parts of all references in a body.
-func roots(body *hclsyntax.Body) []string {
-	var found []string
-	_ = hclsyntax.VisitAll(body, func(node hclsyntax.Node) hcl.Diagnostics {
-		if s, ok := node.(*hclsyntax.ScopeTraversalExpr); ok {
-			found = append(found, s.Traversal.RootName())
-		}
-		return nil
-	})
-	return found
 }
 
 // live reads the references of a condition or a message, and reports those that lead nowhere. It returns false when
@@ -100,7 +88,9 @@ func (l *loader) live(expr hclsyntax.Expression, scope scope) ([]reference, bool
 	ok := true
 	for _, t := range expr.Variables() {
 		r, good := l.liveReference(t, scope)
-		refs, ok = append(refs, r), ok && good
+		if ok = ok && good; r.root != "var" && r.root != "local" {
+			refs = append(refs, r)
+		}
 	}
 	return refs, ok
 }
@@ -109,7 +99,9 @@ func (l *loader) liveReference(t hcl.Traversal, scope scope) (reference, bool) {
 	r := reference{root: t.RootName(), at: t.SourceRange()}
 	switch r.root {
 	case "target", "probe":
-	case "run", "var", "local":
+	case "var", "local":
+		return r, l.checkNamed(t)
+	case "run":
 		l.diags = append(l.diags, notYet(r.at, r.root+".…", "Conditions can refer to target.<name>.<attribute> and probe.<name>.<attribute>."))
 		return r, false
 	default:

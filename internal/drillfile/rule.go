@@ -36,7 +36,7 @@ func (l *loader) rule(condition, message *hcl.Attribute, block hcl.Range, scope 
 			return nil
 		}
 	}
-	c := newCondition(cond, msg, refs, l.src)
+	c := newCondition(cond, msg, refs, l.src, l.static)
 	unknown := c.context(nil)
 	before := len(l.diags)
 	l.checkComparisons(cond, unknown)
@@ -140,14 +140,7 @@ func aType(t cty.Type) string {
 
 // durationText is the text of a string literal that reads as a duration.
 func durationText(expr hclsyntax.Expression) (string, bool) {
-	for {
-		p, ok := expr.(*hclsyntax.ParenthesesExpr)
-		if !ok {
-			break
-		}
-		expr = p.Expression
-	}
-	t, ok := expr.(*hclsyntax.TemplateExpr)
+	t, ok := unwrapped(expr).(*hclsyntax.TemplateExpr)
 	if !ok || !t.IsStringLiteral() {
 		return "", false
 	}

@@ -14,7 +14,7 @@ drill "not-yet-rules" {
     }
 
     assert {
-      condition     = target.orders.lag_seconds < var.limit # ERROR: Not available yet
+      condition     = target.orders.lag_seconds < var.limit # ERROR: Unknown variable
       error_message = "Not steady."
     }
   }

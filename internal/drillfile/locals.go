@@ -1,0 +1,213 @@
+package drillfile
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+
+	"github.com/failoverdrill/drill/internal/schema"
+)
+
+// declare reads the variables and locals, and returns the body without them. After it, every argument of the file can be
+// evaluated with l.static.
+func (l *loader) declare(body *hclsyntax.Body) *hclsyntax.Body {
+	meterBody(body)
+	l.declared, l.locals = map[string]*variable{}, map[string]*local{}
+	l.budget = &budget{steps: fileSteps}
+	functions := &hcl.EvalContext{Functions: functionMap}
+	l.static = withBudget(functions, l.budget)
+	l.static.Functions = l.checkCalls(body)
+	maps.Copy(l.static.Functions, map[string]function.Function{"env": l.envFunction(), "file": l.fileFunction()})
+	// Live values outside a condition are reported, and would only be reported again.
+	for _, root := range []string{"target", "probe", "run"} {
+		l.static.Variables[root] = cty.DynamicVal
+	}
+
+	stand := l.standIns(body)
+	kept := &hclsyntax.Body{Attributes: body.Attributes, SrcRange: body.SrcRange, EndRange: body.EndRange}
+	var variables, locals []*hclsyntax.Block
+	for _, b := range body.Blocks {
+		switch b.Type {
+		case "variable":
+			variables = append(variables, b)
+		case "locals":
+			locals = append(locals, b)
+		default:
+			kept.Blocks = append(kept.Blocks, b)
+		}
+	}
+	l.declareLocals(locals) // their names, so that references can be told from mistakes
+	l.variables(variables, stand["var"])
+	l.evaluateLocals(stand["local"])
+	return kept
+}
+
+// local is one that the file declares.
+type local struct {
+	name string
+	attr *hclsyntax.Attribute
+	refs []hcl.Traversal // to other locals
+	// state tells those that are being evaluated, or have been.
+	state localState
+	value cty.Value // DynamicVal when something was wrong, which has been reported
+}
+
+type localState int
+
+const (
+	waiting localState = iota
+	evaluating
+	evaluated
+)
+
+func (l *loader) declareLocals(blocks []*hclsyntax.Block) {
+	for _, b := range blocks {
+		if len(b.Labels) > 0 {
+			l.report(b.LabelRanges[0], "Unexpected label", "A locals block has no name. Write locals { … }, with as many values as there are in it.")
+		}
+		for _, inner := range b.Body.Blocks {
+			l.report(inner.DefRange(), "Unsupported block type", fmt.Sprintf("A locals block holds values, as in %s = { … }, with an equals sign.", inner.Type))
+		}
+		for _, a := range slices.SortedFunc(maps.Values(b.Body.Attributes), func(a, b *hclsyntax.Attribute) int { return a.NameRange.Start.Byte - b.NameRange.Start.Byte }) {
+			if first := l.locals[a.Name]; first != nil {
+				at := first.attr.NameRange
+				l.report(a.NameRange, "Duplicate name", fmt.Sprintf("Another local named %q is on line %d of %s; this one is on line %d. Give one of them a different name.",
+					a.Name, at.Start.Line, at.Filename, a.NameRange.Start.Line))
+				continue
+			}
+			x := &local{name: a.Name, attr: a, value: cty.DynamicVal}
+			l.locals[a.Name] = x
+			l.localOrder = append(l.localOrder, x)
+		}
+	}
+}
+
+// evaluateLocals evaluates each after those that it refers to.
+func (l *loader) evaluateLocals(stand map[string]cty.Value) {
+	for _, x := range l.localOrder {
+		for _, t := range x.attr.Expr.Variables() {
+			l.checkStatic(t)
+			if _, ok := step(t, 1); ok && t.RootName() == "local" {
+				x.refs = append(x.refs, t)
+			}
+		}
+	}
+	for _, x := range l.localOrder {
+		if x.state == waiting {
+			l.evaluateLocal(x, nil)
+		}
+		stand[x.name] = x.value
+	}
+	l.static.Variables["local"] = cty.ObjectVal(stand)
+}
+
+// evaluateLocal follows the references depth first. The way is the locals that led here.
+func (l *loader) evaluateLocal(x *local, way []*local) {
+	x.state = evaluating
+	way = append(way, x)
+	looped := false
+	needed := map[string]cty.Value{}
+	for _, t := range x.refs {
+		name, _ := step(t, 1)
+		needed[name] = cty.DynamicVal
+		next := l.locals[name]
+		if next == nil {
+			continue // which has been reported
+		}
+		switch next.state {
+		case waiting:
+			l.evaluateLocal(next, way)
+		case evaluating:
+			looped = true
+			l.cycle(t, way[slices.Index(way, next):])
+		case evaluated:
+		}
+		needed[name] = next.value
+	}
+	if !looped {
+		ctx := l.static.NewChild()
+		ctx.Variables = map[string]cty.Value{"local": cty.ObjectVal(needed)}
+		v, diags := x.attr.Expr.Value(ctx)
+		if l.diags = append(l.diags, diags...); !diags.HasErrors() {
+			x.value = v
+		}
+	}
+	x.state = evaluated
+}
+
+// cycle reports locals that need each other's values, at the reference that closes the circle.
+func (l *loader) cycle(t hcl.Traversal, way []*local) {
+	var path []string
+	for _, x := range way {
+		path = append(path, x.name)
+	}
+	path = append(path, way[0].name)
+	detail := fmt.Sprintf("These locals need each other's values: %s. Write one of them out.", strings.Join(path, " → "))
+	if len(way) == 1 {
+		detail = fmt.Sprintf("The local %q needs its own value. Refer to something else, or write the value out.", way[0].name)
+	}
+	l.report(t.SourceRange(), "Locals in a circle", detail)
+}
+
+// checkNamed reports a reference to a variable or a local that there is not. It returns true when all is well.
+func (l *loader) checkNamed(t hcl.Traversal) bool {
+	root := t.RootName()
+	what := "variable"
+	if root == "local" {
+		what = "local"
+	}
+	name, ok := step(t, 1)
+	if !ok {
+		l.report(t.SourceRange(), "Incomplete reference", fmt.Sprintf("Write the name of a %s, as in %s.namespace.", what, root))
+		return false
+	}
+	if root == "var" && l.declared[name] != nil || root == "local" && l.locals[name] != nil {
+		return true
+	}
+	known := keys(l.declared)
+	if root == "local" {
+		known = keys(l.locals)
+	}
+	detail := fmt.Sprintf("This file has no %s named %q.%s", what, name, schema.DidYouMean(name, known))
+	switch {
+	case root == "var" && l.locals[name] != nil:
+		detail = fmt.Sprintf("This file has no variable named %q, but there is a local of that name. Write local.%s.", name, name)
+	case root == "local" && l.declared[name] != nil:
+		detail = fmt.Sprintf("This file has no local named %q, but there is a variable of that name. Write var.%s.", name, name)
+	case len(known) == 0 && root == "var":
+		detail = fmt.Sprintf("This file declares no variable. Write a block variable %q { … }, or the value itself.", name)
+	case len(known) == 0:
+		detail = fmt.Sprintf("This file has no locals. Write a block locals { %s = … }, or the value itself.", name)
+	}
+	l.report(t[1].SourceRange(), "Unknown "+what, detail)
+	return false
+}
+
+// standIns has an unknown value for each variable and local that is referred to anywhere, so that one that there is not,
+// which is reported elsewhere, is not complained of again.
+func (l *loader) standIns(body *hclsyntax.Body) map[string]map[string]cty.Value {
+	values := map[string]map[string]cty.Value{"var": {}, "local": {}}
+	_ = hclsyntax.VisitAll(body, func(node hclsyntax.Node) hcl.Diagnostics {
+		s, ok := node.(*hclsyntax.ScopeTraversalExpr)
+		if !ok {
+			return nil
+		}
+		root := s.Traversal.RootName()
+		if named := values[root]; named == nil {
+			l.static.Variables[root] = cty.DynamicVal
+		} else if name, ok := step(s.Traversal, 1); ok {
+			named[name] = cty.DynamicVal
+		}
+		return nil
+	})
+	for root, named := range values {
+		l.static.Variables[root] = cty.ObjectVal(named)
+	}
+	return values
+}
