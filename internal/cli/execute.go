@@ -81,7 +81,7 @@ func (x execution) execute(ctx context.Context) (drill.Report, []byte) {
 	var bound []runner.BoundFault
 	for _, f := range x.drill.Faults {
 		kind, _ := faults.Find(f.Kind)
-		bound = append(bound, runner.BoundFault{Kind: f.Kind, Name: f.Name, Fault: kind.Bind(deps, f.Name, f.Spec)})
+		bound = append(bound, runner.BoundFault{Kind: f.Kind, Name: f.Name, After: f.After, Fault: kind.Bind(deps, f.Name, f.Spec)})
 	}
 	bindings, unbound := x.probes()
 	need := needsOf(x.drill)
@@ -96,7 +96,7 @@ func (x execution) execute(ctx context.Context) (drill.Report, []byte) {
 			}
 			return x.preflight(ctx, need)
 		},
-		Namespaces: need.namespaces, Target: target, Probes: bindings, Faults: bound,
+		Namespaces: need.namespaces, Target: target, Probes: bindings, Faults: bound, Guard: guard{x.drill},
 		Sampler: probes.Sample, Journal: x.journal, Lock: kube.NewLock(x.client, x.runs, x.id),
 		Observers: x.observers, Recorder: recorder, Source: sha256Of([]byte(x.source)), Log: x.log,
 	})

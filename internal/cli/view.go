@@ -96,6 +96,7 @@ var stepTexts = map[drill.Step]string{
 	drill.StepPlan:       "Planning: finding the members and the victim",
 	drill.StepPrepare:    "Preparing the fault; nothing is touched yet",
 	drill.StepProbes:     "Starting probes",
+	drill.StepConditions: "Judging the preconditions",
 	drill.StepSteady:     "Waiting for the steady state",
 	drill.StepInject:     "Injecting",
 	drill.StepObserve:    "Watching what clients see",
@@ -131,19 +132,27 @@ func lines(e drill.Event) []string {
 	case drill.EventMembers:
 		return []string{readiness(*e.Readiness)}
 	case drill.EventRule:
-		if e.Rule.Kind != drill.RuleAbort || e.Rule.Truth != drill.True {
-			return nil // whether an objective was met is the report's to say
-		}
-		text := fmt.Sprintf("Abort condition %q holds: %s", e.Rule.Name, e.Rule.Message)
-		if e.Rule.Fired {
-			text = fmt.Sprintf("Abort condition %q fires: %s", e.Rule.Name, e.Rule.Message)
-		}
-		return []string{text}
+		return ruling(*e.Rule)
 	case drill.EventFinding:
 		return []string{e.Finding.Severity + ": " + e.Finding.Text}
 	default: // why the run ended is the report's to say
 		return nil
 	}
+}
+
+// ruling is what an abort condition or a precondition says; whether an objective was met is the report's to say.
+func ruling(r drill.RuleChange) []string {
+	switch {
+	case r.Kind == drill.RulePrecondition && r.Truth == drill.True:
+		return []string{fmt.Sprintf("Precondition %q holds", r.Name)}
+	case r.Kind != drill.RuleAbort || r.Truth != drill.True && !r.Breach:
+		return nil // that a precondition does not hold is why the run is refused
+	case r.Fired:
+		return []string{fmt.Sprintf("Abort condition %q fires: %s", r.Name, r.Message)}
+	case r.Grace > r.Since:
+		return []string{fmt.Sprintf("Abort condition %q holds, and does not count before %.1f s: %s", r.Name, r.Grace.Seconds(), r.Message)}
+	}
+	return []string{fmt.Sprintf("Abort condition %q holds: %s", r.Name, r.Message)}
 }
 
 func readiness(r drill.Readiness) string {

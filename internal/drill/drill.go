@@ -57,7 +57,7 @@ type ProbeSpec struct {
 type FaultSpec struct {
 	Kind  string
 	Name  string
-	After time.Duration // how long after the fault before it was injected; after the steady state, for the first
+	After time.Duration // how long after the fault before it was injected, at the earliest; after the steady state, for the first
 	Spec  any           // the kind's own arguments, decoded by it
 }
 

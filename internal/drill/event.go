@@ -15,7 +15,7 @@ const (
 	EventViews    EventType = "views"    // who is primary, by the three views; on change
 	EventMembers  EventType = "members"  // who can serve, of a target without roles; on change
 	EventFault    EventType = "fault"    // a fault changes its state
-	EventRule     EventType = "rule"     // an abort condition changes its truth, or fires; an objective's assertion is judged
+	EventRule     EventType = "rule"     // an abort condition changes its truth, or fires; a precondition or an objective's assertion is judged
 	EventFinding  EventType = "finding"  // something worth telling that is no verdict
 	EventReadBack EventType = "readback" // what each member holds of the ledger at the end
 	EventProgress EventType = "progress" // once a second, for people
@@ -32,9 +32,11 @@ const (
 	StepLock       Step = "lock"
 	StepPrepare    Step = "prepare" // only when a fault needs something made before it
 	StepProbes     Step = "probes"
+	StepConditions Step = "preconditions" // only when the drill has some
 	StepSteady     Step = "steady_state"
 	StepStagger    Step = "stagger" // only when the drill asks for a random delay
-	StepInject     Step = "inject"
+	StepAfter      Step = "after"   // a fault waits for its turn; only when it must
+	StepInject     Step = "inject"  // once for each fault
 	StepObserve    Step = "observe"
 	StepRevert     Step = "revert"
 	StepRedundancy Step = "redundancy"
@@ -99,20 +101,24 @@ type FaultChange struct {
 
 // RuleChange is the payload of EventRule.
 type RuleChange struct {
-	Kind      string `json:"kind"` // RuleAbort or RuleObjective
+	Kind      string `json:"kind"` // RuleAbort, RulePrecondition or RuleObjective
 	Name      string `json:"name"`
 	Condition string `json:"condition,omitempty"` // as the file has it
 	Truth     Truth  `json:"truth"`
-	Fired     bool   `json:"fired"`                 // an abort condition has been true for as long as it must
-	Since     Offset `json:"since_seconds"`         // from when on it has been so: the end of the slot that told, or our look at the clock
-	Due       Offset `json:"due_seconds,omitempty"` // with Fired: when it had been true for as long as it must
-	Message   string `json:"message,omitempty"`
+	Fired     bool   `json:"fired"`                         // an abort condition has been true for as long as it must
+	Since     Offset `json:"since_seconds"`                 // from when on it has been so: the end of the slot that told, or our look at the clock
+	Due       Offset `json:"due_seconds,omitempty"`         // with Fired: when it had been true for as long as it must
+	Grace     Offset `json:"grace_until_seconds,omitempty"` // of an abort condition with grace: until when it does not count
+	// Breach says that an abort condition counts although something in it has no reading: that is what on_unknown asks for.
+	Breach  bool   `json:"on_unknown_breach,omitempty"`
+	Message string `json:"message,omitempty"`
 }
 
 // The kinds of rule whose truth is an event.
 const (
-	RuleAbort     = "abort"
-	RuleObjective = "objective"
+	RuleAbort        = "abort"
+	RulePrecondition = "precondition"
+	RuleObjective    = "objective"
 )
 
 // Finding is something worth telling that is no verdict.

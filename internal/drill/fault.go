@@ -51,7 +51,10 @@ type FaultPlan struct {
 	Sentence string        `json:"sentence"`       // what will be done
 	Undo     string        `json:"undo"`           // what puts it back, and what cannot be put back
 	Hold     time.Duration `json:"hold,omitempty"` // how long after the injection it is reverted
-	Nodes    []string      `json:"nodes,omitempty"`
+	// After is how long after the injection of the fault before it this one is injected, at the earliest; after the steady
+	// state, for the first.
+	After time.Duration `json:"after,omitempty"`
+	Nodes []string      `json:"nodes,omitempty"`
 	// Prepares says that something is made for the fault before the steady state is waited for, which reverting removes.
 	Prepares bool `json:"prepares,omitempty"`
 }

@@ -119,11 +119,15 @@ type FaultReport struct {
 	Method         string   `json:"method,omitempty"`
 	Victims        []Member `json:"victims"`
 	InjectedOffset *Seconds `json:"injected_offset_seconds,omitempty"`
-	Confirmed      bool     `json:"confirmed"`
-	ConfirmedBy    string   `json:"confirmed_by,omitempty"`
-	Reverted       bool     `json:"reverted"`
-	Spared         []Member `json:"spared,omitempty"` // victims by plan that were not hurt
-	Residue        []string `json:"residue"`
+	RevertedOffset *Seconds `json:"reverted_offset_seconds,omitempty"` // when nothing was left of it
+	// Recovery is that of this fault alone, when there are several: from its injection to the end of the last outage that
+	// began before the next one. Absent when the next fault came too early to tell.
+	Recovery    *Estimate `json:"recovery,omitempty"`
+	Confirmed   bool      `json:"confirmed"`
+	ConfirmedBy string    `json:"confirmed_by,omitempty"`
+	Reverted    bool      `json:"reverted"`
+	Spared      []Member  `json:"spared,omitempty"` // victims by plan that were not hurt
+	Residue     []string  `json:"residue"`
 }
 
 // RecoveryOutcome says how the target came back.
@@ -159,7 +163,8 @@ type Phase struct {
 	Name    string  `json:"name"`
 	Start   Seconds `json:"start_seconds"` // after the injection
 	Seconds Seconds `json:"seconds"`
-	Signal  string  `json:"signal"` // what told us that it was over; says so when inferred
+	Signal  string  `json:"signal"`          // what told us that it was over; says so when inferred
+	Fault   string  `json:"fault,omitempty"` // of several faults, the one after which it came
 }
 
 // WritesReport is the ledger: what was written, and what became of it.

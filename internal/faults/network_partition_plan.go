@@ -3,6 +3,7 @@ package faults
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
 	"net/netip"
 	"slices"
 	"strings"
@@ -16,8 +17,9 @@ import (
 )
 
 func (p *partitioner) Plan(ctx context.Context, d Deps, name string, spec networkPartitionSpec) (networkPartitionState, drill.FaultPlan, error) {
+	agents := agentPrefix(d.Run, name)
 	st := networkPartitionState{Run: d.Run, Target: spec.TargetName(name), Direction: spec.Direction, Hold: spec.Duration.Seconds(),
-		Agents: map[string]string{}, Secret: "agent-" + d.Run}
+		Agents: map[string]string{}, Secret: agents}
 	var err error
 	if st.From, err = p.members(ctx, d, &st, spec.from); err != nil {
 		return st, drill.FaultPlan{}, err
@@ -41,7 +43,7 @@ func (p *partitioner) Plan(ctx context.Context, d Deps, name string, spec networ
 	}
 	slices.Sort(nodes)
 	for i, node := range nodes {
-		st.Agents[fmt.Sprintf("agent-%s-%d", d.Run, i)] = node
+		st.Agents[fmt.Sprintf("%s-%d", agents, i)] = node
 	}
 	plan := drill.FaultPlan{Method: "drop", Hold: spec.Duration, Nodes: nodes, Prepares: true, Sentence: sentence(st, nodes),
 		Undo: fmt.Sprintf("The agents heal the cut after %s, or at once when the run ends early, and are deleted. Without a word from the runner for %s an agent heals by itself; "+
@@ -50,6 +52,14 @@ func (p *partitioner) Plan(ctx context.Context, d Deps, name string, spec networ
 		plan.Victims = append(plan.Victims, pod.Member)
 	}
 	return st, plan, nil
+}
+
+// agentPrefix begins the names of a fault's agents. A run may have several partitions, and their names need not be such as
+// a pod's must be.
+func agentPrefix(run, fault string) string {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(fault))
+	return fmt.Sprintf("agent-%s-%04x", run, h.Sum32()&0xffff)
 }
 
 // sentence says what will be cut off from what.

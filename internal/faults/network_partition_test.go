@@ -108,7 +108,7 @@ func TestAnAgentThatDiesBreaksTheCut(t *testing.T) {
 	require.NoError(t, f.Recheck(t.Context(), state))
 	require.NoError(t, f.Inject(t.Context(), state))
 	require.NoError(t, f.Held(t.Context(), state))
-	n.end("agent-run-1-0")
+	n.end(agentPrefix("run-1", "cut") + "-0")
 	require.ErrorIs(t, f.Held(t.Context(), state), drill.ErrNotConfirmed)
 	require.NoError(t, f.Revert(t.Context(), state))
 	require.Empty(t, n.rulesets(t))
@@ -223,10 +223,21 @@ func TestSidesAreChecked(t *testing.T) {
 	require.ErrorContains(t, err, "cutting it would cut the node")
 }
 
+// TestTwoPartitionsOfARunHaveAgentsOfTheirOwn, whatever their faults are called.
+func TestTwoPartitionsOfARunHaveAgentsOfTheirOwn(t *testing.T) {
+	require.NotEqual(t, agentPrefix("run-1", "cut"), agentPrefix("run-1", "cut_2"))
+	require.Regexp(t, "^agent-run-1-[0-9a-f]{4}$", agentPrefix("run-1", "Cut_2"), "a pod may be called so")
+	n := newNetwork(t)
+	f, state := n.prepared(t, isolate)
+	require.Contains(t, string(state), agentPrefix("run-1", "cut")+"-0")
+	require.Contains(t, string(state), `"secret":"`+agentPrefix("run-1", "cut")+`"`)
+	require.NoError(t, f.Revert(t.Context(), state))
+}
+
 func TestTheAgentPodHasNoMoreThanItNeeds(t *testing.T) {
 	n := newNetwork(t)
 	f, state := n.prepared(t, isolate)
-	pod, err := n.kube.CoreV1().Pods(kube.Namespace).Get(t.Context(), "agent-run-1-0", metav1.GetOptions{})
+	pod, err := n.kube.CoreV1().Pods(kube.Namespace).Get(t.Context(), agentPrefix("run-1", "cut")+"-0", metav1.GetOptions{})
 	require.NoError(t, err)
 	require.Equal(t, "n1", pod.Spec.NodeName)
 	require.False(t, *pod.Spec.AutomountServiceAccountToken)
@@ -236,7 +247,7 @@ func TestTheAgentPodHasNoMoreThanItNeeds(t *testing.T) {
 	require.Equal(t, []corev1.Capability{"ALL"}, security.Capabilities.Drop)
 	require.ElementsMatch(t, []corev1.Capability{"SYS_PTRACE", "SYS_ADMIN", "NET_ADMIN"}, security.Capabilities.Add)
 	for _, item := range pod.Spec.Volumes[0].Secret.Items {
-		require.NotContains(t, item.Key, "agent-run-1-1", "another agent's key")
+		require.NotContains(t, item.Key, agentPrefix("run-1", "cut")+"-1", "another agent's key")
 	}
 	require.NoError(t, f.Revert(t.Context(), state))
 	n.deps.Agents.Image = ""

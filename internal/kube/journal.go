@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -69,7 +70,9 @@ func (j *Journal) record(ctx context.Context, record FaultRecord) error {
 			// Its state is the only way back from the first injection.
 			return false, fmt.Errorf("record %s of run %s: it is recorded as %s and not reverted yet", record, j.name, known.Phase)
 		default:
-			*known = record
+			// It goes to the end: what is injected last is reverted first, whenever it was prepared.
+			run.Status.Faults = slices.DeleteFunc(run.Status.Faults, func(f FaultRecord) bool { return f.Kind == kind && f.Name == name })
+			run.Status.Faults = append(run.Status.Faults, record)
 		}
 		run.Status.Generation++
 		j.tried = &record

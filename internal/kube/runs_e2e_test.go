@@ -132,6 +132,24 @@ func TestAPreparationIsReplacedByItsInjectionAndByNothingElse(t *testing.T) {
 	require.Equal(t, kube.FaultInjecting, got.Status.Faults[0].Phase)
 }
 
+// TestWhatIsInjectedLastIsRevertedFirst, whenever it was prepared.
+func TestWhatIsInjectedLastIsRevertedFirst(t *testing.T) {
+	_, runs, create := store(t)
+	run := claimed(t, runs, create())
+	journal := runs.Journal(run.Name, run.Status.Generation)
+	ctx := t.Context()
+	require.NoError(t, journal.Preparing(ctx, "network_partition", "second", state))
+	require.NoError(t, journal.Injecting(ctx, "kill_primary", "first", state))
+	require.NoError(t, journal.Injecting(ctx, "network_partition", "second", state))
+	got, err := runs.Get(ctx, run.Name)
+	require.NoError(t, err)
+	left := got.Unreverted()
+	require.Len(t, left, 2)
+	require.Equal(t, []string{"second", "first"}, []string{left[0].Name, left[1].Name})
+	require.NoError(t, journal.Reverted(ctx, "network_partition", "second", nil))
+	require.NoError(t, journal.Preparing(ctx, "network_partition", "second", state), "a plan that was made anew")
+}
+
 func TestOfTwoInjectionsAtTheSameGenerationOneWins(t *testing.T) {
 	_, runs, create := store(t)
 	for range 5 {

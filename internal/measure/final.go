@@ -9,12 +9,15 @@ import (
 
 // Final are the values by which a run is judged in the end, under the names of the live values: the whole outage since
 // the injection, +Inf when it had not ended; the worst lag; the share of good slots and the p99 of their latency since
-// the injection; the newest of what a numeric probe reads, or the least where that is what counts. A value that is not
-// known is missing.
+// the injection; the newest of what a numeric probe reads, or the least where that is what counts; how long the run took,
+// and of that since its first injection. A value that is not known is missing.
 func Final(rec drill.Recording) drill.Live {
 	r := newRun(rec)
 	rep := r.report(rec.Run)
-	v := drill.Live{"target": {}, "probe": {}}
+	v := drill.Live{"target": {}, "probe": {}, "run": {"": {"elapsed_seconds": r.lastMoment.Seconds()}}}
+	if r.injection != nil {
+		v["run"][""]["fault_seconds"] = r.lastMoment.Sub(r.injection.from).Seconds()
+	}
 	if r.target != "" {
 		v["target"][r.target] = r.finalTarget(rep)
 	}

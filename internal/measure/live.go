@@ -17,6 +17,7 @@ type Live struct {
 	settings drill.Settings
 	baseline span
 	steady   bool // the step has begun
+	injected bool // the first fault, where the baseline ends
 	planned  []drill.Member
 	clients  *liveProbe // the headline of a target without a ledger
 	standing standing   // of that target
@@ -44,7 +45,9 @@ func (l *Live) Event(e drill.Event) {
 	switch e.Type {
 	case drill.EventPlan:
 		l.planned = append(l.planned, e.Members...)
-		l.plans = append(l.plans, e.Plans...)
+		for _, p := range e.Plans {
+			l.plans = renewed(l.plans, p)
+		}
 		for _, t := range l.targets {
 			t.cluster.plan(e.Members)
 		}
@@ -66,7 +69,7 @@ func (l *Live) Event(e drill.Event) {
 	case drill.EventFault:
 		l.strike(e.Fault)
 		if e.Fault != nil && (e.Fault.State == drill.FaultInjecting || e.Fault.State == drill.FaultInjected) {
-			l.baseline.to = min(l.baseline.to, e.Fault.From)
+			l.injected, l.baseline.to = true, min(l.baseline.to, e.Fault.From)
 		}
 	}
 }
@@ -131,9 +134,13 @@ func (l *Live) Sample(sample drill.Sample) {
 
 // Values returns the newest values: target.<name>.outage_seconds, lag_seconds, success_ratio and primaries, and of
 // probes that are not a target's own probe.<name>.outage_seconds, success_ratio and latency_seconds, or what a numeric
-// one reads. A key is missing while there is no reading.
+// one reads; and of the run itself how long it and its first fault have been going on. A key is missing while there is no
+// reading.
 func (l *Live) Values(now drill.Offset) drill.Live {
-	v := drill.Live{"target": {}, "probe": {}}
+	v := drill.Live{"target": {}, "probe": {}, "run": {"": {"elapsed_seconds": now.Seconds()}}}
+	if l.injected {
+		v["run"][""]["fault_seconds"] = now.Sub(l.baseline.to).Seconds()
+	}
 	for name, t := range l.targets {
 		values := map[string]float64{}
 		if t.headline != nil {

@@ -148,13 +148,18 @@ func (r *run) plan(e drill.Event) {
 		}
 	}
 	for _, p := range e.Plans {
-		i := slices.IndexFunc(r.plans, func(have drill.FaultPlan) bool { return have.Kind == p.Kind && have.Name == p.Name })
-		if i >= 0 {
-			r.plans[i] = p
-			continue
-		}
-		r.plans = append(r.plans, p)
+		r.plans = renewed(r.plans, p)
 	}
+}
+
+// renewed are the plans with one in place of the fault's older one: a later fault may be planned anew.
+func renewed(plans []drill.FaultPlan, p drill.FaultPlan) []drill.FaultPlan {
+	i := slices.IndexFunc(plans, func(have drill.FaultPlan) bool { return have.Kind == p.Kind && have.Name == p.Name })
+	if i < 0 {
+		return append(plans, p)
+	}
+	plans[i] = p
+	return plans
 }
 
 func (r *run) fault(e drill.Event) {

@@ -65,6 +65,14 @@ type Journal interface {
 	Reverted(ctx context.Context, kind, name string, residue []string) error
 }
 
+// Guard bounds what a run may touch, and when. What it says no to is a *drill.Refusal.
+type Guard interface {
+	// Allows judges the plans of all faults together.
+	Allows(plans []drill.FaultPlan) error
+	// Quiet looks whether anything is wrong already that must not be, and refuses when nobody can say.
+	Quiet(ctx context.Context) error
+}
+
 // Lock lets one run at a time into each scope.
 type Lock interface {
 	// Acquire takes every scope or none. Lost is closed when the lock cannot be held any more.

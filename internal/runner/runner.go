@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 // BoundFault is a fault with its name in the drill.
 type BoundFault struct {
 	Kind, Name string
+	After      time.Duration // from the injection of the fault before it, or from the steady state
 	Fault      Fault
 }
 
@@ -32,7 +34,8 @@ type Config struct {
 	Namespaces []string // the target's, to lock before anything is looked at
 	Target     Target
 	Probes     []drill.Probe // sampled beside the target's own
-	Faults     []BoundFault
+	Faults     []BoundFault  // in the order of injection
+	Guard      Guard         // nil bounds nothing
 	Sampler    Sampler
 	Journal    Journal
 	Lock       Lock
@@ -70,21 +73,28 @@ type run struct {
 	batch  []drill.Sample
 	stalls []drill.Stall
 
-	active       []*activeFault
-	releases     []func(context.Context) error
-	touched      bool         // an injection has begun: the run can no longer be called refused
-	lastInjected drill.Offset // when the newest injection began
+	faults        []*plannedFault // in the order of injection
+	active        []*plannedFault // those of which something is in the journal, the one that was injected last at the end
+	held          map[string]bool // scopes that are locked
+	releases      []func(context.Context) error
+	touched       bool         // an injection has begun: the run can no longer be called refused
+	firstInjected drill.Offset // when the first injection began
+	lastInjected  drill.Offset // when the newest injection began
 }
 
-// activeFault is a fault whose state has been journaled.
-type activeFault struct {
+// plannedFault is a fault with its newest plan, and how far it has come.
+type plannedFault struct {
 	BoundFault
-	plan     drill.FaultPlan
-	state    json.RawMessage
-	injected drill.Offset
-	reverted bool
-	spared   []drill.Member // victims by plan that the injection did not hurt
+	plan      drill.FaultPlan
+	state     json.RawMessage
+	journaled bool         // how to take away what there is of it is stored
+	injected  drill.Offset // when its injection was over
+	confirmed bool
+	reverted  bool
+	spared    []drill.Member // victims by plan that the injection did not hurt
 }
+
+func (f *plannedFault) String() string { return fmt.Sprintf("%s %q", f.Kind, f.Name) }
 
 // ended is the cause with which a run's context is cancelled from inside.
 type ended struct{ drill.End }
@@ -93,7 +103,7 @@ func (e ended) Error() string { return e.Text }
 
 // Run executes one run and returns its report. Cancelling ctx interrupts the run: it reverts, and then returns.
 func Run(ctx context.Context, c Config) drill.Report {
-	r := &run{Config: c, clock: drill.StartClock(), live: measure.NewLive(c.Settings)}
+	r := &run{Config: c, clock: drill.StartClock(), live: measure.NewLive(c.Settings), held: map[string]bool{}}
 	if r.Recorder == nil {
 		r.Recorder = &plain{}
 	}
@@ -155,15 +165,17 @@ func protect(step func() drill.End) (end drill.End) {
 
 // steps is the run up to the observed recovery. It leaves clean-up to its caller.
 func (r *run) steps(ctx context.Context, probing *probing) error {
-	plans, err := r.plan(ctx)
-	if err != nil {
+	if err := r.plan(ctx); err != nil {
 		return err
 	}
-	if err := r.prepare(ctx, plans); err != nil {
+	if err := r.prepare(ctx); err != nil {
 		return err
 	}
 	r.step(drill.StepProbes)
 	probing.start()
+	if err := r.preconditions(ctx); err != nil {
+		return err
+	}
 	// When the steady state begins, so does the measuring: it has all of Hold to learn what is usual.
 	steady := &steadiness{r: r, begun: probing.measuring}
 	if err := steady.hold(ctx); err != nil {
@@ -172,52 +184,71 @@ func (r *run) steps(ctx context.Context, probing *probing) error {
 	if err := steady.stagger(ctx); err != nil {
 		return err
 	}
-	if err := r.inject(ctx, plans); err != nil {
+	if err := steady.turn(ctx); err != nil {
+		return err
+	}
+	if err := r.lastLook(ctx, steady); err != nil {
+		return err
+	}
+	if err := r.inject(ctx); err != nil {
 		return err
 	}
 	return r.observe(ctx)
 }
 
-// plan locks the target's namespaces, finds members and victims, and locks the victims' nodes.
-func (r *run) plan(ctx context.Context) ([]*activeFault, error) {
+// plan locks the target's namespaces, finds members and victims, asks the guard, and locks the victims' nodes.
+func (r *run) plan(ctx context.Context) error {
 	r.step(drill.StepPlan)
 	if err := r.Preflight(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	if err := r.lock(ctx, "namespace/", r.Namespaces); err != nil {
-		return nil, err
+		return err
 	}
 	members, err := r.Target.Open(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("open target %q: %w", r.Target.Name(), err)
+		return fmt.Errorf("open target %q: %w", r.Target.Name(), err)
 	}
-	var faults []*activeFault
-	var plans []drill.FaultPlan
 	var nodes []string
 	for _, f := range r.Faults {
-		state, plan, err := f.Fault.Plan(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("plan fault %s %q: %w", f.Kind, f.Name, err)
+		p := &plannedFault{BoundFault: f}
+		if p.state, p.plan, err = f.Fault.Plan(ctx); err != nil {
+			return fmt.Errorf("plan fault %s: %w", p, err)
 		}
-		faults = append(faults, &activeFault{BoundFault: f, plan: plan, state: state})
-		plans = append(plans, plan)
-		nodes = append(nodes, plan.Nodes...)
+		p.plan.After = f.After
+		r.faults = append(r.faults, p)
+		nodes = append(nodes, p.plan.Nodes...)
+	}
+	if r.Guard != nil {
+		if err := r.Guard.Allows(r.plans()); err != nil {
+			return err
+		}
+		if err := r.Guard.Quiet(ctx); err != nil {
+			return err
+		}
 	}
 	if err := r.lock(ctx, "node/", nodes); err != nil {
-		return nil, err
+		return err
 	}
-	r.emit(drill.Event{Type: drill.EventPlan, Plans: plans, Members: members})
-	return faults, nil
+	r.emit(drill.Event{Type: drill.EventPlan, Plans: r.plans(), Members: members})
+	return nil
 }
 
-// lock takes the scopes; a lock that is lost later interrupts the run.
+// plans are the newest plans of all faults.
+func (r *run) plans() []drill.FaultPlan {
+	plans := make([]drill.FaultPlan, 0, len(r.faults))
+	for _, f := range r.faults {
+		plans = append(plans, f.plan)
+	}
+	return plans
+}
+
+// lock takes the scopes that the run does not hold yet; a lock that is lost later interrupts the run.
 func (r *run) lock(ctx context.Context, prefix string, names []string) error {
 	scopes := make([]string, 0, len(names))
-	seen := map[string]bool{}
 	for _, n := range names {
-		if n != "" && !seen[n] {
-			seen[n] = true
-			scopes = append(scopes, prefix+n)
+		if scope := prefix + n; n != "" && !r.held[scope] && !slices.Contains(scopes, scope) {
+			scopes = append(scopes, scope)
 		}
 	}
 	if len(scopes) == 0 {
@@ -228,6 +259,9 @@ func (r *run) lock(ctx context.Context, prefix string, names []string) error {
 		return err
 	}
 	r.releases = append(r.releases, release)
+	for _, scope := range scopes {
+		r.held[scope] = true
+	}
 	go func() {
 		select {
 		case <-lost:
@@ -265,6 +299,9 @@ func (r *run) endOf(ctx context.Context, err error) drill.End {
 		return drill.End{Cause: drill.EndFinished, Code: "finished"}
 	case errors.As(cause, &inside):
 		return inside.End
+	case errors.Is(cause, errTimeout) && r.touched && r.waiting() != nil:
+		return drill.End{Cause: drill.EndUnconfirmed, Code: "timeout",
+			Text: fmt.Sprintf("The drill's timeout of %s passed before the fault %s was injected.", r.Drill.Timeout, r.waiting())}
 	case errors.Is(cause, errTimeout) && r.touched:
 		return drill.End{Cause: drill.EndFinished, Code: "timeout",
 			Text: fmt.Sprintf("The drill's timeout of %s passed before the target was back for good.", r.Drill.Timeout)}
@@ -273,6 +310,8 @@ func (r *run) endOf(ctx context.Context, err error) drill.End {
 			Text: fmt.Sprintf("The drill's timeout of %s passed before the fault: %v.", r.Drill.Timeout, err)})
 	case ctx.Err() != nil:
 		return drill.End{Cause: drill.EndInterrupted, Code: "interrupted", Text: "The run was interrupted: " + cause.Error() + "."}
+	case errors.As(err, &refusal) && r.touched:
+		return r.untouched(drill.End{Code: refusal.Code, Text: err.Error()})
 	case errors.As(err, &refusal):
 		return r.untouched(drill.End{Cause: drill.EndRefused, Code: refusal.Code, Text: refusal.Error()})
 	case errors.Is(err, drill.ErrVictimChanged):
@@ -293,10 +332,21 @@ func (r *run) orEnded(ctx context.Context, end drill.End) drill.End {
 	return end
 }
 
-// untouched lets a run be called refused only if nothing had been injected.
+// untouched lets a run be called refused only if nothing had been injected. When it was a later fault that could not be
+// injected, what was to be tested was not, and the run is invalid.
 func (r *run) untouched(end drill.End) drill.End {
 	if r.touched {
-		end.Cause = drill.EndError
+		end.Cause = drill.EndUnconfirmed
 	}
 	return end
+}
+
+// waiting is the first fault that has not been injected; nil when all have been.
+func (r *run) waiting() *plannedFault {
+	for _, f := range r.faults {
+		if f.injected == 0 {
+			return f
+		}
+	}
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"time"
 
 	"github.com/failoverdrill/drill/internal/drill"
 )
@@ -48,8 +49,7 @@ func (s *steadiness) hold(ctx context.Context) error {
 	return s.refusal(fmt.Sprintf("within %s", want.Timeout))
 }
 
-// stagger waits for a random part of the drill's stagger, so that faults meet a lease in every phase of it. The steady
-// state is watched on: at the end it must have held as long as ever, or it is waited for once more.
+// stagger waits for a random part of the drill's stagger, so that faults meet a lease in every phase of it.
 func (s *steadiness) stagger(ctx context.Context) error {
 	r := s.r
 	limit := r.Drill.Stagger
@@ -60,6 +60,26 @@ func (s *steadiness) stagger(ctx context.Context) error {
 	r.emit(drill.Event{Type: drill.EventStep, Step: drill.StepStagger,
 		Text:    fmt.Sprintf("Waiting for %.1f s, drawn at random from %s, so that the fault does not always meet the same phase of a lease", delay.Seconds(), limit),
 		Stagger: &drill.Stagger{Delay: drill.Seconds(delay.Seconds()), Limit: drill.Seconds(limit.Seconds())}})
+	return s.through(ctx, delay, "the random delay")
+}
+
+// turn waits until it is the first fault's turn, if it is to come some time after the steady state.
+func (s *steadiness) turn(ctx context.Context) error {
+	if len(s.r.faults) == 0 || s.r.faults[0].After <= 0 {
+		return nil
+	}
+	f := s.r.faults[0]
+	s.r.emit(drill.Event{Type: drill.EventStep, Step: drill.StepAfter, Text: fmt.Sprintf("Waiting for %s until the fault %s", f.After, f)})
+	return s.through(ctx, f.After, "the first fault's turn")
+}
+
+// again makes sure that the steady state still holds; when it does not, it is waited for once more.
+func (s *steadiness) again(ctx context.Context) error { return s.through(ctx, 0, "the last look") }
+
+// through waits for a while, with an eye on the steady state: at the end it must have held as long as ever, or it is
+// waited for.
+func (s *steadiness) through(ctx context.Context, delay time.Duration, what string) error {
+	r := s.r
 	due := r.clock.Now().Add(delay)
 	ok, err := r.wait(ctx, delay+r.Drill.SteadyState.Timeout, func(now drill.Offset) bool {
 		return s.lasted(now) && now >= due
@@ -67,7 +87,7 @@ func (s *steadiness) stagger(ctx context.Context) error {
 	if err != nil || ok {
 		return err
 	}
-	return s.refusal(fmt.Sprintf("again within %s of the random delay", r.Drill.SteadyState.Timeout))
+	return s.refusal(fmt.Sprintf("again within %s of %s", r.Drill.SteadyState.Timeout, what))
 }
 
 func (s *steadiness) refusal(within string) error {

@@ -2,7 +2,6 @@ package runner
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -36,99 +35,14 @@ func (r *run) wait(ctx context.Context, timeout time.Duration, done func(now dri
 	}
 }
 
-// prepare makes what the faults need, before the steady state is waited for: it may take long and disturb. How to take
-// it away again is stored first.
-func (r *run) prepare(ctx context.Context, faults []*activeFault) error {
-	said := false
-	for _, f := range faults {
-		if !f.plan.Prepares {
-			continue
-		}
-		if !said {
-			r.step(drill.StepPrepare)
-			said = true
-		}
-		if err := r.Journal.Preparing(ctx, f.Kind, f.Name, f.state); err != nil {
-			return fmt.Errorf("store how to revert %s %q: %w", f.Kind, f.Name, err)
-		}
-		r.active = append(r.active, f)
-		from := r.clock.Now()
-		r.fault(f, drill.FaultPreparing, from, "", nil)
-		if err := f.Fault.Prepare(ctx, f.state); err != nil {
-			return fmt.Errorf("prepare %s %q: %w", f.Kind, f.Name, err)
-		}
-		r.fault(f, drill.FaultPrepared, from, "", nil)
-	}
-	return nil
-}
-
-// inject breaks one thing after the other, each only after its undo is stored.
-func (r *run) inject(ctx context.Context, faults []*activeFault) error {
-	r.step(drill.StepInject)
-	for _, f := range faults {
-		if err := f.Fault.Recheck(ctx, f.state); err != nil {
-			return err
-		}
-		if err := r.Journal.Injecting(ctx, f.Kind, f.Name, f.state); err != nil {
-			return fmt.Errorf("store how to revert %s %q: %w", f.Kind, f.Name, err)
-		}
-		if !slices.Contains(r.active, f) {
-			r.active = append(r.active, f)
-		}
-		from := r.clock.Now()
-		r.fault(f, drill.FaultInjecting, from, "", nil)
-		r.mu.Lock()
-		before := r.touched
-		r.touched, r.lastInjected = true, from
-		r.mu.Unlock()
-		if err := r.injectOne(ctx, f, before); err != nil {
-			return fmt.Errorf("inject %s %q: %w", f.Kind, f.Name, err)
-		}
-		f.injected = r.clock.Now()
-		r.fault(f, drill.FaultInjected, from, "", nil)
-		by, err := f.Fault.Confirm(ctx, f.state)
-		if err != nil {
-			r.fault(f, drill.FaultUnconfirmed, from, "", nil)
-			return fmt.Errorf("confirm %s %q: %w", f.Kind, f.Name, err)
-		}
-		r.fault(f, drill.FaultConfirmed, from, by, nil)
-	}
-	return nil
-}
-
-// injectOne injects a fault. One that was refused has touched nothing; one that was curtailed is a finding.
-func (r *run) injectOne(ctx context.Context, f *activeFault, before bool) error {
-	err := f.Fault.Inject(ctx, f.state)
-	if _, refused := errors.AsType[*drill.Refusal](err); refused {
-		r.mu.Lock()
-		r.touched = before
-		r.mu.Unlock()
-		return err
-	}
-	if less, curtailed := errors.AsType[*drill.Curtailed](err); curtailed {
-		f.spared = less.Spared
-		r.warn(less.Code, less.Text)
-		return nil
-	}
-	return err
-}
-
 // observe watches until writes are back for good: no down slot for a window, and not before a late impact could have
 // come. A fault that is to last a while is reverted on the way.
 func (r *run) observe(ctx context.Context) error {
 	r.step(drill.StepObserve)
 	var broken error
 	_, err := r.wait(ctx, 0, func(now drill.Offset) bool {
-		for _, f := range r.active {
-			if f.reverted || now.Sub(f.injected) < f.plan.Hold {
-				continue
-			}
-			if err := f.Fault.Held(ctx, f.state); err != nil {
-				r.fault(f, drill.FaultUnconfirmed, now, "", nil)
-				broken = fmt.Errorf("%s %q did not last: %w", f.Kind, f.Name, err)
-				return true // the clean-up reverts it
-			}
-			r.revert(context.WithoutCancel(ctx), f)
+		if broken = r.revertDue(ctx, now); broken != nil {
+			return true // the clean-up reverts it
 		}
 		return r.allReverted() && now.Sub(r.lastInjected) >= r.Settings.ImpactTimeout && r.upFor(now) >= r.Settings.Window
 	})
@@ -136,6 +50,21 @@ func (r *run) observe(ctx context.Context) error {
 		return broken
 	}
 	return err
+}
+
+// revertDue reverts what has been there for as long as it was to last, and shows first that it did so without a break.
+func (r *run) revertDue(ctx context.Context, now drill.Offset) error {
+	for _, f := range r.active {
+		if !f.confirmed || f.reverted || now.Sub(f.injected) < f.plan.Hold {
+			continue
+		}
+		if err := f.Fault.Held(ctx, f.state); err != nil {
+			r.fault(f, drill.FaultUnconfirmed, now, "", nil)
+			return fmt.Errorf("%s did not last: %w", f, err)
+		}
+		r.revert(context.WithoutCancel(ctx), f)
+	}
+	return nil
 }
 
 func (r *run) allReverted() bool {
@@ -166,8 +95,8 @@ func (r *run) revertAll(ctx context.Context) {
 	}
 }
 
-// revert puts one fault back and tries again until it succeeds or its time is up; then it is residue.
-func (r *run) revert(ctx context.Context, f *activeFault) {
+// revert puts one fault back and tries again until it succeeds or its time is up; then it is residue, and clean is false.
+func (r *run) revert(ctx context.Context, f *plannedFault) (clean bool) {
 	f.reverted = true // tried once to the end, for good or ill
 	ctx, cancel := context.WithTimeout(ctx, revertTimeout)
 	defer cancel()
@@ -194,6 +123,7 @@ func (r *run) revert(ctx context.Context, f *activeFault) {
 	if err := r.Journal.Reverted(context.WithoutCancel(ctx), f.Kind, f.Name, residue); err != nil {
 		r.Log.Warn("note the revert", zap.String("fault", f.Name), zap.Error(err))
 	}
+	return residue == nil
 }
 
 // awaitRedundancy waits until the next fault would be survivable again, and once more for a window without a down slot:

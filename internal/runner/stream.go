@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/failoverdrill/drill/internal/drill"
-	"github.com/failoverdrill/drill/internal/measure"
 )
 
 // emit puts an event into the stream and shows it to every observer, in order.
@@ -52,73 +51,12 @@ func (r *run) warn(code, text string) {
 		Finding: &drill.Finding{Severity: "warning", Code: code, Text: text}})
 }
 
-func (r *run) fault(f *activeFault, state drill.FaultState, from drill.Offset, by string, residue []string) {
+func (r *run) fault(f *plannedFault, state drill.FaultState, from drill.Offset, by string, residue []string) {
 	change := &drill.FaultChange{Kind: f.Kind, Name: f.Name, State: state, From: from, By: by, Residue: residue}
 	if state == drill.FaultInjected {
 		change.Spared = f.spared
 	}
 	r.emit(drill.Event{Type: drill.EventFault, Fault: change})
-}
-
-// ruleState follows one abort condition.
-type ruleState struct {
-	rule  drill.Rule
-	truth drill.Truth
-	since drill.Offset
-	fired bool
-}
-
-// checkRules evaluates every abort condition; the first that has held for long enough ends the run. Abort conditions
-// count from the first injection on: before it there is nothing to abort, and the steady state decides. at is when that
-// became known which they are evaluated for.
-func (r *run) checkRules(at drill.Offset) {
-	if !r.touched || len(r.rules) == 0 {
-		return
-	}
-	now := r.clock.Now()
-	values := r.live.Values(now)
-	for _, s := range r.rules {
-		truth, message := s.rule.Condition.Evaluate(values)
-		changed := truth != s.truth
-		if changed {
-			s.truth, s.since = truth, max(s.since, at)
-		}
-		fires := truth == drill.True && !s.fired && now.Sub(s.since) >= s.rule.For
-		if !changed && !fires {
-			continue
-		}
-		s.fired = s.fired || fires
-		change := &drill.RuleChange{Kind: drill.RuleAbort, Name: s.rule.Name, Condition: conditionText(s.rule),
-			Truth: truth, Fired: fires, Since: s.since, Message: message}
-		if fires {
-			change.Due = s.since.Add(s.rule.For)
-		}
-		r.emitLocked(drill.Event{Type: drill.EventRule, Text: message, Rule: change})
-		if fires {
-			r.abort(ended{drill.End{Cause: drill.EndAborted, Code: "abort_condition", Text: fmt.Sprintf("%s: %s", s.rule.Name, message)}})
-		}
-	}
-}
-
-// judge evaluates the objectives' assertions once, over what the run has measured in the end.
-func (r *run) judge() {
-	if len(r.Drill.Asserts) == 0 {
-		return
-	}
-	values := measure.Final(r.Recording())
-	for _, a := range r.Drill.Asserts {
-		truth, message := a.Condition.Evaluate(values)
-		r.emit(drill.Event{Type: drill.EventRule, Text: message, Rule: &drill.RuleChange{
-			Kind: drill.RuleObjective, Name: a.Name, Condition: conditionText(a), Truth: truth, Since: r.clock.Now(), Message: message}})
-	}
-}
-
-// conditionText is a rule's condition as the file has it, where there is a file.
-func conditionText(rule drill.Rule) string {
-	if c, ok := rule.Condition.(fmt.Stringer); ok {
-		return c.String()
-	}
-	return ""
 }
 
 // probing is the sampler and the watch at work. They go on through an abort and stop only when told to.
