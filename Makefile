@@ -85,5 +85,6 @@ fmt: ## Format the Go code
 check: lint test ## What must hold before a push
 	test -z "$$(gofmt -l cmd internal deploy test/bench test/e2e test/postgres test/truth)"
 	bin/drill validate drills
+	bin/drill fmt --check --diff drills
 
 .PHONY: help build image lab lab-down install demo demo-schedule test truth bench smoke lint fmt check

@@ -21,6 +21,7 @@ type Env struct {
 	Getenv  func(string) string
 	Environ func() []string        // as NAME=value; nil has none
 	TTY     bool                   // standard error is a terminal
+	Plain   bool                   // no colour, whatever the terminal can do: --no-color
 	Notify  func(chan<- os.Signal) // asks for interrupts
 	Exit    func(code int)         // ends the process at once; for the second Ctrl-C
 }
@@ -38,7 +39,7 @@ func OS() *Env {
 // color reports whether output may be coloured. NO_COLOR counts even when empty in spirit, but a process cannot tell
 // an empty variable from none through Getenv, so that any text switches colour off.
 func (e *Env) color() bool {
-	return e.TTY && e.Getenv("NO_COLOR") == "" && e.Getenv("TERM") != "dumb"
+	return e.TTY && !e.Plain && e.Getenv("NO_COLOR") == "" && e.Getenv("TERM") != "dumb"
 }
 
 // status prints a line for people.

@@ -12,6 +12,7 @@ const (
 	exitOK          = 0
 	exitError       = 1 // the tool failed
 	exitUsage       = 2
+	exitUnformatted = 3 // fmt --check would change a file
 	exitInvalidFile = 4
 	exitFailed      = 10
 	exitRefused     = 11 // nothing touched

@@ -53,27 +53,32 @@ func (s source) read(env *Env) ([]byte, error) {
 func findSources(paths []string) ([]source, hcl.Diagnostics) {
 	var diags hcl.Diagnostics
 	var all []source
-	seen := map[string]bool{}
-	add := func(path, set string) {
-		if id := identity(path); !seen[id] {
-			seen[id] = true
+	seen := map[string]int{}
+	add := func(path, set string, in bool) {
+		id := identity(path)
+		i, again := seen[id]
+		switch {
+		case !again:
+			seen[id] = len(all)
 			all = append(all, source{path, set})
+		case in:
+			all[i].set = set // it was named beside its directory
 		}
 	}
 	for _, p := range paths {
 		info, err := os.Stat(p)
 		switch {
 		case p == stdinPath:
-			add(p, "")
+			add(p, "", false)
 		case err != nil:
 			diags = append(diags, unreadable(p, err))
 		case !info.IsDir():
-			add(p, filepath.Dir(p))
+			add(p, identity(filepath.Dir(p)), false)
 		default:
 			found, problems := filesBelow(p)
 			diags = append(diags, problems...)
 			for _, f := range found {
-				add(f, p)
+				add(f, identity(p), true)
 			}
 		}
 	}

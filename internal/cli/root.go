@@ -15,7 +15,7 @@ var version = "dev"
 // commands lists every command, in the order of the help text.
 func commands() []func(*Env) *cobra.Command {
 	return []func(*Env) *cobra.Command{
-		runCommand, validateCommand, planCommand, scheduleCommand, recoverCommand, historyCommand, reportCommand, exportCommand, compareCommand,
+		runCommand, validateCommand, fmtCommand, planCommand, scheduleCommand, recoverCommand, historyCommand, reportCommand, exportCommand, compareCommand,
 		installCommand, uninstallCommand, serveCommand, execCommand, agentCommand, versionCommand,
 	}
 }
@@ -45,6 +45,7 @@ how long recovery took, how far replicas lagged, and which acknowledged writes w
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return withCode(exitUsage, "%w. See '%s --help'", err, c.CommandPath())
 	})
+	root.PersistentFlags().BoolVar(&env.Plain, "no-color", false, "print without colour, as the environment variable NO_COLOR does")
 	for _, command := range commands() {
 		root.AddCommand(command(env))
 	}

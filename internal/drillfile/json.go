@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 )
@@ -63,8 +64,9 @@ func JSON(files map[string]*hcl.File, diags hcl.Diagnostics) ([]byte, error) {
 			r.ErrorCount++
 		}
 		if d.Subject != nil {
-			j.Range = &jsonRange{Filename: d.Subject.Filename, Start: jsonPos(d.Subject.Start), End: jsonPos(d.Subject.End)}
-			j.Snippet = snippet(files[d.Subject.Filename], d)
+			at := visible(*d.Subject)
+			j.Range = &jsonRange{Filename: at.Filename, Start: jsonPos(at.Start), End: jsonPos(at.End)}
+			j.Snippet = snippet(files[at.Filename], at, d)
 		}
 		r.Diagnostics = append(r.Diagnostics, j)
 	}
@@ -78,19 +80,39 @@ func JSON(files map[string]*hcl.File, diags hcl.Diagnostics) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// snippet is the first line of the subject, with what to highlight in it.
-func snippet(file *hcl.File, d *hcl.Diagnostic) *jsonSnippet {
+// visible makes an empty range one character wide, so that there is something to point at.
+func visible(at hcl.Range) hcl.Range {
+	if at.Empty() {
+		at.End = at.Start
+		at.End.Byte++
+		at.End.Column++
+	}
+	return at
+}
+
+// maxSnippet bounds how much of a file one diagnostic repeats: a block may be as long as its file.
+const maxSnippet = 4 << 10
+
+// snippet is the lines of the subject and of what is shown with it. Terraform's reference calls the offsets of the
+// highlight characters, and terraform writes, and reads, bytes of the code; so does drill.
+func snippet(file *hcl.File, at hcl.Range, d *hcl.Diagnostic) *jsonSnippet {
 	if file == nil || file.Bytes == nil {
 		return nil
 	}
-	line, before, within := sourceLine(file.Bytes, *d.Subject)
+	over := at
+	if d.Context != nil {
+		over = hcl.RangeOver(at, *d.Context)
+	}
+	if over.End.Byte-over.Start.Byte > maxSnippet {
+		over = at
+	}
+	code, from := lines(file.Bytes, over)
 	s := &jsonSnippet{
-		Code: line, StartLine: d.Subject.Start.Line,
-		HighlightStartOffset: len(before), HighlightEndOffset: len(before) + len(within),
-		Values: []jsonValue{},
+		Code: code, StartLine: over.Start.Line, Values: []jsonValue{},
+		HighlightStartOffset: min(max(at.Start.Byte-from, 0), len(code)), HighlightEndOffset: min(max(at.End.Byte-from, 0), len(code)),
 	}
 	if nav, ok := file.Nav.(interface{ ContextString(int) string }); ok {
-		if c := nav.ContextString(d.Subject.Start.Byte); c != "" {
+		if c := nav.ContextString(at.Start.Byte - 1); c != "" {
 			s.Context = &c
 		}
 	}
@@ -98,4 +120,20 @@ func snippet(file *hcl.File, d *hcl.Diagnostic) *jsonSnippet {
 		s.Values = append(s.Values, jsonValue{Traversal: v.traversal, Statement: "is " + v.value})
 	}
 	return s
+}
+
+// lines is the whole lines on which a range lies, and where they begin.
+func lines(src []byte, at hcl.Range) (text string, from int) {
+	start := min(max(at.Start.Byte, 0), len(src))
+	last := min(max(at.End.Byte-1, start), len(src))
+	from = bytes.LastIndexByte(src[:start], '\n') + 1
+	to := len(src)
+	if i := bytes.IndexByte(src[last:], '\n'); i >= 0 {
+		to = last + i
+	}
+	text = strings.TrimSuffix(string(src[from:to]), "\r")
+	if len(text) > maxSnippet {
+		text = strings.ToValidUTF8(text[:maxSnippet], "")
+	}
+	return text, from
 }

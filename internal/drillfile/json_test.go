@@ -2,6 +2,7 @@ package drillfile_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/hcl/v2"
@@ -55,4 +56,99 @@ func TestJSONValues(t *testing.T) {
 	assert.True(t, got.Valid)
 	assert.Equal(t, 1, got.WarningCount)
 	assert.Equal(t, []map[string]string{{"traversal": "target.orders.lag_seconds", "statement": "is 0.3"}}, got.Diagnostics[0].Snippet.Values)
+}
+
+// TestPlaces: characters are counted as people see them, bytes as programs slice them, and the carets stand where a
+// terminal shows the text.
+func TestPlaces(t *testing.T) {
+	spaces := func(n int) string { return strings.Repeat(" ", n) }
+	for name, tc := range map[string]struct {
+		before string // within quotes, before the mistake on its line
+		column int
+		indent string // of the carets
+	}{
+		"ASCII":    {"ab", 48, spaces(53)},
+		"umlauts":  {"äö", 48, spaces(53)},
+		"wide":     {"日本", 48, spaces(55)},
+		"emoji":    {"👩\u200d🚀", 47, spaces(53)},
+		"combined": {"e\u0301e\u0301", 48, spaces(53)},
+		"tab":      {"\t", 47, spaces(27) + "\t" + spaces(24)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const wrong = "target.orders.lag_secnds"
+			src := strings.Replace(string(read(t, shared+"/errors/misspelt-attribute.hcl")), wrong, `"`+tc.before+`" == "" || `+wrong, 1)
+			src = strings.ReplaceAll(src, "\n", "\r\n")
+			file, diags := drillfile.Load("x.hcl", []byte(src), kinds(), drillfile.Inputs{})
+			require.Len(t, diags, 1)
+			out, err := drillfile.JSON(file.Files, diags)
+			require.NoError(t, err)
+			var got struct {
+				Diagnostics []struct {
+					Range struct {
+						Start, End struct{ Line, Column, Byte int }
+					}
+					Snippet struct {
+						Code string
+						From int `json:"highlight_start_offset"`
+						To   int `json:"highlight_end_offset"`
+					}
+				}
+			}
+			require.NoError(t, json.Unmarshal(out, &got))
+			at, snippet := got.Diagnostics[0].Range, got.Diagnostics[0].Snippet
+			assert.Equal(t, tc.column, at.Start.Column)
+			assert.Equal(t, 11, at.Start.Line)
+			assert.Equal(t, ".lag_secnds", src[at.Start.Byte:at.End.Byte])
+			assert.Equal(t, ".lag_secnds", snippet.Code[snippet.From:snippet.To])
+			assert.Contains(t, render(t, file, diags), "\n"+tc.indent+"^^^^^^^^^^^\n")
+		})
+	}
+}
+
+// TestSnippet: what is shown with the subject is in the code, as terraform has it, and an empty range can be pointed at.
+func TestSnippet(t *testing.T) {
+	src := "a {\n\n  b = 1\n}\n"
+	at := func(line, column, from, to int) hcl.Range {
+		return hcl.Range{Filename: "x.hcl", Start: hcl.Pos{Line: line, Column: column, Byte: from}, End: hcl.Pos{Line: line, Column: column + to - from, Byte: to}}
+	}
+	for name, tc := range map[string]struct {
+		src     string
+		subject hcl.Range
+		context *hcl.Range
+		code    string
+		line    int
+		from    int
+		to      int
+	}{
+		"one line":          {src, at(3, 3, 7, 8), nil, "  b = 1", 3, 2, 3},
+		"with context":      {src, at(3, 3, 7, 8), new(hcl.Range{Filename: "x.hcl", Start: hcl.InitialPos, End: hcl.Pos{Line: 4, Column: 2, Byte: 14}}), "a {\n\n  b = 1\n}", 1, 7, 8},
+		"empty":             {src, at(3, 3, 7, 7), nil, "  b = 1", 3, 2, 3},
+		"end of the file":   {src, at(5, 1, 15, 15), nil, "", 5, 0, 0},
+		"end of a line":     {"a = \r\nb = 1\r\n", at(1, 5, 4, 4), nil, "a = ", 1, 4, 4},
+		"beyond the source": {"short", at(9, 1, 100, 104), nil, "short", 9, 5, 5},
+		"very long context": {strings.Repeat("# x\n", 5000) + src, at(1, 1, 0, 3), new(at(1, 1, 0, 20000)), "# x", 1, 0, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "S", Detail: "D.", Subject: &tc.subject, Context: tc.context}
+			out, err := drillfile.JSON(map[string]*hcl.File{"x.hcl": {Bytes: []byte(tc.src)}}, hcl.Diagnostics{d})
+			require.NoError(t, err)
+			var got struct {
+				Diagnostics []struct {
+					Range   struct{ Start, End struct{ Byte int } }
+					Snippet struct {
+						Context   *string
+						Code      string
+						StartLine int `json:"start_line"`
+						From      int `json:"highlight_start_offset"`
+						To        int `json:"highlight_end_offset"`
+					}
+				}
+			}
+			require.NoError(t, json.Unmarshal(out, &got))
+			s, r := got.Diagnostics[0].Snippet, got.Diagnostics[0].Range
+			assert.Nil(t, s.Context)
+			assert.Equal(t, []any{tc.code, tc.line, tc.from, tc.to}, []any{s.Code, s.StartLine, s.From, s.To})
+			assert.Greater(t, r.End.Byte, r.Start.Byte)
+		})
+	}
 }

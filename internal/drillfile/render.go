@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/mattn/go-runewidth"
 )
 
 // Render writes diagnostics for people, wrapped at width; 0 does not wrap. With color the place is underlined, without
@@ -58,16 +58,28 @@ func withCarets(text string, files map[string]*hcl.File, d *hcl.Diagnostic) stri
 	if i < 0 {
 		return text
 	}
-	indent := strings.Map(func(r rune) rune {
-		if r == '\t' {
-			return r
-		}
-		return ' '
-	}, before)
+	indent := under(before, " ")
 	number := strings.Repeat(" ", len(fmt.Sprintf("%4d: ", d.Subject.Start.Line)))
-	carets := number + indent + strings.Repeat("^", max(1, utf8.RuneCountInString(at))) + "\n"
+	carets := number + indent + pointers(at) + "\n"
 	i += len(shown)
 	return text[:i] + carets + text[i:]
+}
+
+func pointers(at string) string {
+	if at == "" {
+		return "^"
+	}
+	return under(at, "^")
+}
+
+// under repeats a mark as wide as the text is on a terminal. Tabs stay, because how wide they are is the terminal's choice.
+func under(text, mark string) string {
+	columns := runewidth.Condition{StrictEmojiNeutral: true} // and not what the locale says of ambiguous characters
+	parts := strings.Split(text, "\t")
+	for i, p := range parts {
+		parts[i] = strings.Repeat(mark, columns.StringWidth(p))
+	}
+	return strings.Join(parts, "\t")
 }
 
 // sourceLine is the line on which a range begins, its part before the range, and its part within.
