@@ -116,7 +116,7 @@ func scheduledFiles(env *Env, paths []string, in *inputFlags) ([]scheduledFile, 
 		return nil, err
 	}
 	var files []scheduledFile
-	taken := map[string]string{}
+	taken, stored := map[string]string{}, map[string]string{}
 	in.several = len(names) > 1
 	for _, path := range names {
 		src, err := os.ReadFile(path)
@@ -152,7 +152,10 @@ func scheduledFiles(env *Env, paths []string, in *inputFlags) ([]scheduledFile, 
 		case len(f.drills) > 0 && what != "":
 			return nil, &drill.Refusal{Code: "secret_inputs", Text: fmt.Sprintf(
 				"%s takes %s along, and a scheduled drill takes nothing secret: it runs when nobody is there, and what is stored with it can be read. %s", path, what, useSecret)}
+		case len(f.drills) > 0 && stored[f.name] != "": // directories may lie within each other
+			return nil, withCode(exitUsage, "%s and %s would be stored under one name, %s. Give one of the files another name", stored[f.name], path, f.name)
 		case len(f.drills) > 0:
+			stored[f.name] = path
 			files = append(files, f)
 		case !slices.Contains(paths, path):
 			env.status("%s has no schedule, and is left out.", path)

@@ -19,6 +19,8 @@ import (
 )
 
 func TestScheduleUsage(t *testing.T) {
+	here, err := os.Getwd()
+	require.NoError(t, err)
 	dir := t.TempDir()
 	src, err := os.ReadFile("../../drills/monthly-kill-primary.hcl")
 	require.NoError(t, err)
@@ -27,11 +29,14 @@ func TestScheduleUsage(t *testing.T) {
 	}
 	wrong := filepath.Join(t.TempDir(), "wrong.hcl")
 	require.NoError(t, os.WriteFile(wrong, []byte(strings.Replace(string(src), "Europe/Berlin", "Europe/Berln", 1)), 0o600))
+	nested := written(t, map[string]string{"a.hcl": string(src), "below/a.hcl": strings.Replace(string(src), `"monthly-kill-primary"`, `"weekly"`, 1)})
+	t.Chdir(here)
 	for name, tc := range map[string]struct {
 		args []string
 		code int
 		says string
 	}{
+		"add two of one name":     {[]string{"schedule", "add", nested}, 2, "under one name, schedule-a"},
 		"no such command":         {[]string{"schedule", "ad"}, 2, "add, list, pause, resume or remove"},
 		"add without a file":      {[]string{"schedule", "add"}, 2, "files or directories"},
 		"add without a schedule":  {[]string{"schedule", "add", "../../drills/kill-primary.hcl"}, 2, `cron     = "0 10 1 * *"`},

@@ -72,7 +72,7 @@ func TestValidateEverything(t *testing.T) {
 		}
 	}
 	require.Equal(t, 3, bare, "what has no line is in the JSON, too")
-	require.Equal(t, result.ErrorCount, len(result.Diagnostics))
+	require.Len(t, result.Diagnostics, result.ErrorCount)
 }
 
 func TestValidateNamesOfADirectory(t *testing.T) {
