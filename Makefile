@@ -82,9 +82,12 @@ lint: .tools/golangci-lint-$(GOLANGCI) ## golangci-lint, with depguard holding t
 fmt: ## Format the Go code
 	gofmt -w cmd internal deploy test/bench test/e2e test/postgres test/truth
 
+reference: ## Write what docs/ takes from the tables of the language: arguments, kinds, functions
+	go test ./internal/cli -run '^TestReference$$' -update
+
 check: lint test ## What must hold before a push
 	test -z "$$(gofmt -l cmd internal deploy test/bench test/e2e test/postgres test/truth)"
 	bin/drill validate drills
 	bin/drill fmt --check --diff drills
 
-.PHONY: help build image lab lab-down install demo demo-schedule test truth bench smoke lint fmt check
+.PHONY: help build image lab lab-down install demo demo-schedule test truth bench smoke lint fmt reference check

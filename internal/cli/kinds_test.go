@@ -20,27 +20,6 @@ import (
 	"github.com/failoverdrill/drill/internal/targets"
 )
 
-// row is one kind of any of the three tables.
-type row struct {
-	block, name, page string
-	example           string
-	table             schema.Table
-}
-
-func rows() []row {
-	var all []row
-	for _, k := range targets.Kinds() {
-		all = append(all, row{"target", k.Name, "docs/targets/" + k.Name + ".md", k.Example, k.Table})
-	}
-	for _, k := range probes.Kinds() {
-		all = append(all, row{"probe", k.Name, "docs/probes/" + k.Name + ".md", k.Example, k.Table})
-	}
-	for _, k := range faults.Kinds() {
-		all = append(all, row{"fault", k.Name, "docs/faults/" + k.Name + ".md", k.Example, k.Table})
-	}
-	return all
-}
-
 func content(t *testing.T, pattern string) (text string) {
 	t.Helper()
 	files, err := filepath.Glob(pattern)
@@ -56,20 +35,22 @@ func content(t *testing.T, pattern string) (text string) {
 // TestEveryKindIsWhole is what makes "one file, one line, one page, one drill, one fixture" true.
 func TestEveryKindIsWhole(t *testing.T) {
 	shipped := content(t, "../../drills/*.hcl")
-	for _, k := range rows() {
-		t.Run(k.block+" "+k.name, func(t *testing.T) {
-			page := content(t, "../../"+k.page)
-			require.Contains(t, page, "# `"+k.name+"`", "write its page, %s", k.page)
-			require.NotEmpty(t, k.table.Arguments)
-			require.NotEmpty(t, k.example)
-			for _, a := range k.table.Arguments {
-				require.NotEmpty(t, a.Doc, a.Name)
-				require.Contains(t, page, "`"+a.Name+"`", "%s must explain every argument", k.page)
+	for _, k := range kindRows() {
+		t.Run(k.Block+" "+k.Name, func(t *testing.T) {
+			page := content(t, "../../"+k.page())
+			require.Contains(t, page, "# `"+k.Name+"`", "write its page, %s", k.page())
+			require.Contains(t, page, "<!-- generated: "+k.Block+" "+k.Name+" -->", "%s must list the arguments, which make reference does", k.page())
+			require.NotEmpty(t, k.Table.Arguments)
+			require.NotEmpty(t, k.Example)
+			for _, p := range k.Permissions() {
+				resource, _, _ := strings.Cut(p.Resource, "/")
+				require.Contains(t, page, "`"+p.Verb+"`", "%s must name the right to %s", k.page(), p)
+				require.Contains(t, strings.ToLower(page), resource, "%s must name the right to %s", k.page(), p)
 			}
-			fixtures := content(t, fixtures+"/errors/"+k.block+"-"+k.name+"*.hcl")
-			require.Contains(t, fixtures, k.block+` "`+k.name+`"`, "write testdata/errors/%s-%s.hcl with a mistake, marked # ERROR: summary", k.block, k.name)
-			if k.block != "probe" {
-				require.Contains(t, shipped, k.block+` "`+k.name+`"`, "ship a drill that uses it")
+			fixtures := content(t, fixtures+"/errors/"+k.Block+"-"+k.Name+"*.hcl")
+			require.Contains(t, fixtures, k.Block+` "`+k.Name+`"`, "write testdata/errors/%s-%s.hcl with a mistake, marked # ERROR: summary", k.Block, k.Name)
+			if k.Block != "probe" {
+				require.Contains(t, shipped, k.Block+` "`+k.Name+`"`, "ship a drill that uses it")
 			}
 		})
 	}

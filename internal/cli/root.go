@@ -15,7 +15,8 @@ var version = "dev"
 // commands lists every command, in the order of the help text.
 func commands() []func(*Env) *cobra.Command {
 	return []func(*Env) *cobra.Command{
-		runCommand, validateCommand, fmtCommand, planCommand, scheduleCommand, recoverCommand, historyCommand, reportCommand, exportCommand, compareCommand,
+		runCommand, validateCommand, fmtCommand, planCommand, kindsCommand,
+		scheduleCommand, recoverCommand, historyCommand, reportCommand, exportCommand, compareCommand,
 		installCommand, uninstallCommand, serveCommand, execCommand, agentCommand, versionCommand,
 	}
 }

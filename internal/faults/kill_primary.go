@@ -58,11 +58,11 @@ func killPrimary() Kind {
 		Arguments: func(s *killPrimarySpec) []schema.Argument {
 			return []schema.Argument{
 				targetArgument(&s.Target, "The target whose primary dies."),
-				schema.String("method", &s.Method, "How it dies. `force_delete` is like a power cut: no time to hand over, and its lease runs out. "+
-					"`graceful` is like a drained node: it has its grace period, and gives its lease back.",
+				schema.String("method", &s.Method, "How it dies. `force_delete` leaves it no grace period, like a power cut: it cannot hand over, and its lease runs out. "+
+					"`graceful` leaves it its own, like a drained node: it may hand over, and gives its lease back.",
 					schema.OneOf(methodGraceful, methodForceDelete), schema.Later("sigkill", "freeze", "node_loss")),
-				schema.Duration("hold_down", &s.HoldDown, "How long its node is cordoned, so that the pod cannot come back and another member must take over.",
-					schema.Default("it may come back at once")),
+				schema.Duration("hold_down", &s.HoldDown, "How long its node is cordoned, so that the pod cannot come back there and another member must take over.",
+					schema.Default("none: it may come back at once")),
 			}
 		},
 	})

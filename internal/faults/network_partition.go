@@ -63,7 +63,7 @@ func networkPartition() Kind {
 					schema.Required(), schema.Hint(sideShape)),
 				schema.Object("to", sideArguments(&s.to), s.to.check("to"), "Whom they can no longer reach: pods, the API server, or both.",
 					schema.Required(), schema.Hint(sideShape)),
-				schema.String("direction", &s.Direction, "Which packets are dropped; `in` and `out` are as from sees them.", schema.OneOf(directionBoth, directionIn, directionOut)),
+				schema.String("direction", &s.Direction, "Which packets are dropped. `in`: what from receives from to; `out`: what it sends there. Either ends every TCP connection.", schema.OneOf(directionBoth, directionIn, directionOut)),
 				schema.String("action", &s.Action, "What becomes of a packet.", schema.OneOf("drop"), schema.Later("reject")),
 			}
 		},
@@ -96,7 +96,8 @@ func sideArguments(s *side) []schema.Argument {
 		schema.String("role", &s.role, "The members of the target that have this role.", schema.OneOf(string(drill.RolePrimary), string(drill.RoleReplica), roleAny)),
 		schema.Parsed("selector", &s.selector, kube.Selector, "The pods with these labels, as for `kubectl get pods -l`."),
 		schema.String("namespace", &s.namespace, "Where `selector` looks for pods.", schema.Default("the target's"), schema.Check(kube.CheckNamespace)),
-		schema.Bool("api_server", &s.apiServer, "The Kubernetes API: the Service `default/kubernetes` and the addresses and ports behind it. In `to` alone."),
+		schema.Bool("api_server", &s.apiServer, "The Kubernetes API, too: the Service `default/kubernetes` and the addresses and ports behind it. It can be in to alone.",
+			schema.Default("")),
 	}
 }
 

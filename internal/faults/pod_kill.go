@@ -45,16 +45,16 @@ func podKill() Kind {
 				targetArgument(&s.Target, "The target whose pods go."),
 				schema.Number("count", &s.Count, "How many pods go; all of them when there are not so many.", schema.Default("1"), schema.AtLeast(1)),
 				schema.Number("percent", &s.Percent, "What share of the pods goes, rounded up.", schema.Between(1, 100)),
-				schema.Bool("all", &s.All, "Every pod goes.", schema.Default(""), schema.Check(func(all bool) (string, string) {
+				schema.Bool("all", &s.All, "Every pod goes. It can only be true; one of count, percent and all may be given.", schema.Default(""), schema.Check(func(all bool) (string, string) {
 					if !all {
 						return "all = false", "all can only be true. Leave it out, and write count or percent."
 					}
 					return "", ""
 				})),
-				schema.String("role", &s.Role, "Only members of this role may be taken.", schema.Default("any member may be taken"),
+				schema.String("role", &s.Role, "Only members of this role may be taken, of a target whose members have roles.", schema.Default("any member may be taken"),
 					schema.OneOf(string(drill.RolePrimary), string(drill.RoleReplica))),
-				schema.String("method", &s.Method, "How they go: `graceful` and `force_delete` delete them with and without their grace period; `evict` asks first whether a "+
-					"PodDisruptionBudget allows it, as a node that is drained does.",
+				schema.String("method", &s.Method, "How they go. `graceful` deletes them with their own grace period. `force_delete` leaves them none: the objects are gone at once, and the kubelet "+
+					"ends the processes about 2 s later. `evict` asks the Eviction API, as the drain of a node does, and a PodDisruptionBudget may keep some.",
 					schema.OneOf(methodGraceful, methodForceDelete, methodEvict)),
 			}
 		},

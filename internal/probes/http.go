@@ -58,9 +58,9 @@ func httpKind() Kind {
 
 func httpArguments(s *httpSpec) []schema.Argument {
 	all := []schema.Argument{
-		schema.String("url", &s.URL, "Of `http` or `https`, without a user and password.", schema.Required(), checkURL("http://checkout.shop/healthz")),
-		schema.String("method", &s.Method, "How it is asked for.", schema.OneOf(http.MethodGet, http.MethodHead), schema.Hint("A probe only reads.")),
-		schema.StringMap("headers", &s.Headers, "Sent with each request; `Host` sets the host that is asked for."),
+		schema.String("url", &s.URL, "What is asked for, by `http` or `https`; without a user and password.", schema.Required(), checkURL("http://checkout.shop/healthz")),
+		schema.String("method", &s.Method, "How it is asked for; the answer to `HEAD` has no body.", schema.OneOf(http.MethodGet, http.MethodHead), schema.Hint("A probe only reads.")),
+		schema.StringMap("headers", &s.Headers, "Sent with each request; `Host` sets the host that is asked for. They are printed, so they cannot hold a secret."),
 		schema.Numbers("expect_status", &s.Status, "The statuses that are good. Redirects are not followed: they are answers.", schema.Default("200 to 299")),
 	}
 	all = append(all, s.Content.arguments()...)

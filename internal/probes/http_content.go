@@ -31,7 +31,7 @@ func (a *content) arguments() []schema.Argument {
 		schema.Parsed("expect_body_regex", &a.regex, parseRegex,
 			"A regular expression (RE2) that must match somewhere in the answer; `(?i)` ignores case, `^…$` with `(?s)` holds all of it."),
 		schema.Value("expect_json", "map", "What the answer's JSON must have at each path, exactly: a text, a number, `true`, `false` or `null`. "+
-			"Paths are [gjson's](https://github.com/tidwall/gjson/blob/master/SYNTAX.md), as in k6: `\"checks.0.up\"`, `\"items.#\"` (how many), `\"items.#(name==\\\"db\\\").up\"`.",
+			"Paths are gjson's (github.com/tidwall/gjson), as in k6: `\"checks.0.up\"`, `\"items.#\"` (how many), `\"items.#(name==\\\"db\\\").up\"`.",
 			func(v cty.Value, d *schema.Decoded) { a.json = fields(v, d) }),
 	}
 }

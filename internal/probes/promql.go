@@ -55,14 +55,14 @@ func promqlKind() Kind {
 			Defaults: promqlSpec{Interval: defaultQueryInterval, Timeout: defaultQueryTimeout},
 			Arguments: func(s *promqlSpec) []schema.Argument {
 				return []schema.Argument{
-					schema.String("url", &s.URL, "Of a Prometheus, or what speaks its HTTP API; without a user and password.", schema.Required(), checkURL("http://prometheus.monitoring:9090")),
+					schema.String("url", &s.URL, "That of a Prometheus, or of what speaks its HTTP API; without a user and password.", schema.Required(), checkURL("http://prometheus.monitoring:9090")),
 					schema.String("query", &s.Query, "PromQL whose result is a scalar, or a vector with at most one element.", schema.Required(), schema.Check(func(query string) (string, string) {
 						if query == "" {
 							return "Empty query", "Write a PromQL query whose result is one number, such as \"sum(up{job=\\\"checkout\\\"})\"."
 						}
 						return "", ""
 					})),
-					schema.Duration("interval", &s.Interval, "Between two queries.", schema.Between(minQueryInterval, maxQueryInterval)),
+					schema.Duration("interval", &s.Interval, "How long it is from one query to the next.", schema.Between(minQueryInterval, maxQueryInterval)),
 					schema.Duration("timeout", &s.Timeout, "How long a query may take.", schema.Between(minTimeout, maxQueryTimeout)),
 				}
 			},

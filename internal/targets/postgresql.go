@@ -104,7 +104,7 @@ func postgresqlBody() schema.Body[postgresqlSpec] {
 				schema.String("preset", &s.preset, "Who labels the pods' roles, and so how.", schema.Default("by the label that the pods carry"),
 					schema.OneOf(presetNames()...), schema.Hint("For other labels use role_label and primary_value.")),
 				schema.String("role_label", &s.roleLabel, "The label that holds the role, where no preset fits.", schema.Default("the preset's"), schema.Check(kube.CheckLabel)),
-				schema.String("primary_value", &s.primaryValue, "The value of `role_label` on a primary.", schema.Default("`primary` or `master`"), schema.Check(kube.CheckLabelValue)),
+				schema.String("primary_value", &s.primaryValue, "The value of `role_label` on a primary.", schema.Default("the preset's; beside role_label `primary` and `master`"), schema.Check(kube.CheckLabelValue)),
 				schema.Number("write_rate", &s.WriteRate, "The ledger's writes a second.", schema.Between(1, maxWriteRate)),
 				schema.Number("fresh_rate", &s.FreshRate, "Logins a second, each with a write of its own: what a client sees that has just been started. 0 for none.", schema.Between(0, maxFreshRate)),
 				schema.String("read_service", &s.ReadService, "The Service (or a host name) that reading clients connect to, for the invariants of reads.", schema.Default("each member in turn")))

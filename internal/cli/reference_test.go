@@ -1,0 +1,159 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/hcl/v2/hclwrite"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/failoverdrill/drill/internal/schema"
+)
+
+// generatedPart is what the pages in docs/ take from the tables: everything between two marks. What is around it is
+// written by hand.
+var generatedPart = regexp.MustCompile(`(?s)<!-- generated: ([a-z_ ]+) -->\n(.*?)<!-- end -->`)
+
+// TestReference holds the pages to the tables with which drill files are read. `make reference` writes them anew.
+func TestReference(t *testing.T) {
+	parts := generated()
+	var used []string
+	pages, err := filepath.Glob("../../docs/*.md")
+	require.NoError(t, err)
+	more, err := filepath.Glob("../../docs/*/*.md")
+	require.NoError(t, err)
+	for _, page := range append(pages, more...) {
+		src, err := os.ReadFile(page)
+		require.NoError(t, err)
+		fresh := generatedPart.ReplaceAllStringFunc(string(src), func(part string) string {
+			name := generatedPart.FindStringSubmatch(part)[1]
+			text, ok := parts[name]
+			require.True(t, ok, "%s asks for a part called %q, which nothing makes", page, name)
+			used = append(used, name)
+			return "<!-- generated: " + name + " -->\n" + text + "<!-- end -->"
+		})
+		if *update && fresh != string(src) {
+			require.NoError(t, os.WriteFile(page, []byte(fresh), 0o644))
+			continue
+		}
+		assert.Equal(t, fresh, string(src), "%s is not what the tables say. Run make reference", page)
+	}
+	for name := range parts {
+		assert.Contains(t, used, name, "a page in docs/ must show <!-- generated: %s -->", name)
+	}
+}
+
+// generated are the parts of pages, by name.
+func generated() map[string]string {
+	parts := map[string]string{"kinds": kindSections(kindRows())}
+	for _, k := range kindRows() {
+		parts[k.Block+" "+k.Name] = argumentTable(k.Table.Arguments)
+	}
+	return parts
+}
+
+// kindSections are all kinds, by type of block.
+func kindSections(rows []kindRow) string {
+	var b strings.Builder
+	for _, k := range rows {
+		fmt.Fprintf(&b, "### %s `%s`\n\n%s [More](%s).\n\n```hcl\n%s```\n\n%s", k.Block, k.Name, k.Doc,
+			strings.TrimPrefix(k.page(), "docs/"), k.Example, argumentTable(k.Table.Arguments))
+		if len(k.Attributes) > 0 {
+			b.WriteString("\n" + attributeTable(k.Block+".<name>.", k.Attributes))
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+func argumentTable(arguments []schema.Argument) string {
+	return "| argument | type | default | meaning |\n|---|---|---|---|\n" + argumentLines("", arguments)
+}
+
+func argumentLines(parent string, arguments []schema.Argument) string {
+	var b strings.Builder
+	for i, a := range arguments {
+		otherwise := a.Default
+		switch value := byDefault(a.Default) == "default "+a.Default; {
+		case a.Required:
+			otherwise = "required"
+		case a.Default == "":
+			otherwise = "none"
+		case value && !strings.ContainsAny(a.Default, " `"):
+			otherwise = "`" + a.Default + "`"
+		}
+		meaning := []string{a.Doc}
+		add := func(ok bool, format string, args ...any) {
+			if ok {
+				meaning = append(meaning, fmt.Sprintf(format, args...))
+			}
+		}
+		like := sameFields(arguments[:i], a)
+		add(len(a.Values) > 0, "One of %s.", inCode(a.Values))
+		add(len(a.Later) > 0, "Not available yet: %s.", inCode(a.Later))
+		add(a.Sensitive, "It may hold a secret.")
+		add(like != "", "Its fields are those of `%s`.", like)
+		typ := a.Type
+		if within := bounds(a); within != "" {
+			typ += ", " + within
+		}
+		fmt.Fprintf(&b, "| `%s%s` | %s | %s | %s |\n", parent, a.Name, typ, cell(otherwise), cell(strings.Join(meaning, " ")))
+		if like == "" {
+			b.WriteString(argumentLines(parent+a.Name+".", a.Fields))
+		}
+	}
+	return b.String()
+}
+
+func attributeTable(prefix string, attributes []schema.Attribute) string {
+	var b strings.Builder
+	b.WriteString("| live value | type | meaning |\n|---|---|---|\n")
+	for _, a := range attributes {
+		what := "number"
+		if a.Type == cty.Bool {
+			what = "true or false"
+		}
+		fmt.Fprintf(&b, "| `%s%s` | %s | %s |\n", prefix, a.Name, what, cell(a.Doc+ofAttribute(a)))
+	}
+	return b.String()
+}
+
+// inCode lists words as a drill file has them.
+func inCode(words []string) string {
+	all := make([]string, 0, len(words))
+	for _, word := range words {
+		all = append(all, fmt.Sprintf("`%q`", word))
+	}
+	return strings.Join(all, ", ")
+}
+
+// cell is a text in a table, where a bar would end it.
+func cell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }
+
+// TestExamplesLoad: what people copy is right and formatted, and the kinds of a block have different names.
+func TestExamplesLoad(t *testing.T) {
+	rows := kindRows()
+	for i, k := range rows {
+		t.Run(k.Block+" "+k.Name, func(t *testing.T) {
+			_, diags := k.load()
+			require.Empty(t, diags)
+			require.Equal(t, string(hclwrite.Format([]byte(k.Example))), k.Example)
+			require.True(t, strings.HasPrefix(k.Example, fmt.Sprintf("%s %q %q {\n", k.Block, k.Name, exampleName(k.Example))))
+			require.True(t, strings.HasSuffix(k.Doc, "."), "a sentence")
+			require.False(t, slices.ContainsFunc(rows[:i], func(o kindRow) bool { return o.Block == k.Block && o.Name == k.Name }))
+			for _, a := range k.Table.Arguments {
+				require.NotEmpty(t, a.Doc, a.Name)
+			}
+			for _, a := range k.Attributes {
+				require.NotEmpty(t, a.Doc, a.Name)
+			}
+		})
+	}
+}
