@@ -105,11 +105,11 @@ func showArguments(w io.Writer, arguments []schema.Argument, indent string) {
 // sameFields is the name of an earlier argument that has the same fields, so that they need not be told again.
 func sameFields(before []schema.Argument, a schema.Argument) string {
 	words := func(fields []schema.Argument) string {
-		text := ""
+		var b strings.Builder
 		for _, f := range fields {
-			text += f.Name + "\t" + ofArgument(f) + "\t" + f.Doc + "\n"
+			fmt.Fprintf(&b, "%s\t%s\t%s\n", f.Name, ofArgument(f), f.Doc)
 		}
-		return text
+		return b.String()
 	}
 	for _, b := range before {
 		if len(a.Fields) > 0 && words(a.Fields) == words(b.Fields) {
