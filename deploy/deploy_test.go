@@ -207,3 +207,29 @@ func TestWhoMayDoWhatWithDetails(t *testing.T) {
 		require.Contains(t, stored, name, "the API server drops what the schema does not name")
 	}
 }
+
+// TestWhoMayDoWhatWithInputs: requesters make a run's Secret and read none; the runner reads none either, because it is mounted
+// into its pod; the role is bound in drill's namespace alone, where the policy is.
+func TestWhoMayDoWhatWithInputs(t *testing.T) {
+	all := manifests(t)
+	require.Equal(t, []string{"create"}, rights(t, all["Role failoverdrill/drill-inputs"], "secrets"))
+	require.NotContains(t, all, "ClusterRole /drill-inputs")
+	require.Empty(t, rights(t, all["ClusterRole /drill-requester"], "secrets"))
+	require.NotContains(t, rights(t, all["Role failoverdrill/drill-runner"], "secrets"), "get")
+	require.Subset(t, []string{"create", "get", "delete"}, rights(t, all["Role failoverdrill/drill-server"], "secrets"), "to list them is to read them all")
+	policy := all["ValidatingAdmissionPolicy /inputs.failoverdrill.io"]
+	labels := field[map[string]any](t, policy, "spec", "matchConstraints", "namespaceSelector", "matchLabels")
+	require.Equal(t, map[string]any{"kubernetes.io/metadata.name": kube.Namespace}, labels, "it is nobody else's business")
+
+	version := field[[]any](t, all["CustomResourceDefinition /drillruns.failoverdrill.io"], "spec", "versions")[0].(map[string]any)
+	stored, found, err := unstructured.NestedMap(version, "schema", "openAPIV3Schema", "properties", "spec", "properties", "inputs", "properties")
+	require.NoError(t, err)
+	require.True(t, found)
+	raw, err := json.Marshal(kube.Inputs{Variables: map[string]string{"v": "1"}, Secret: "0"})
+	require.NoError(t, err)
+	var fields map[string]any
+	require.NoError(t, json.Unmarshal(raw, &fields))
+	for name := range fields {
+		require.Contains(t, stored, name, "the API server drops what the schema does not name")
+	}
+}

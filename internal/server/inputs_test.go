@@ -1,0 +1,132 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/kube"
+)
+
+// handed is a run that has a secret, with what its Secret holds.
+func handed(t *testing.T) (func(*kube.DrillRun), []byte) {
+	in, payload, err := kube.SealInputs(drill.Inputs{Variables: map[string]json.RawMessage{"namespace": json.RawMessage(`"shop"`)}},
+		drill.Inputs{Env: map[string]string{"DSN": "canary"}})
+	require.NoError(t, err)
+	return func(r *kube.DrillRun) { r.Spec.Inputs = in }, payload
+}
+
+func (w *world) store(run string, payload []byte) {
+	w.Helper()
+	require.NoError(w, kube.StoreInputs(w.Context(), w.api, w.read(run), payload))
+}
+
+func (w *world) hasInputs(run string) bool {
+	w.Helper()
+	_, err := w.api.CoreV1().Secrets(ns).Get(w.Context(), kube.InputsSecret(run), metav1.GetOptions{})
+	if err != nil {
+		require.True(w, apierrors.IsNotFound(err))
+	}
+	return err == nil
+}
+
+func TestARunWaitsForItsSecret(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		var got drill.Inputs
+		w.o.Check = func(_ kube.Spec, in drill.Inputs) (Request, error) {
+			got = in
+			return Request{Timeout: time.Minute}, nil
+		}
+		with, payload := handed(t)
+		w.create(kube.Status{}, with)
+		run, _ := w.step(5 * time.Second)
+		require.Empty(t, run.Status.Phase)
+		_, err := w.api.CoreV1().Pods(ns).Get(t.Context(), "run-r1", metav1.GetOptions{})
+		require.True(t, apierrors.IsNotFound(err), "no pod may start before")
+
+		w.store("r1", payload)
+		_, err = w.reconcile(t.Context(), "r1")
+		require.NoError(t, err)
+		require.Equal(t, kube.PhaseAdmitted, w.read("r1").Status.Phase)
+		require.Equal(t, "canary", got.Env["DSN"], "the server asks about the drill that the runner will read")
+		require.JSONEq(t, `"shop"`, string(got.Variables["namespace"]))
+		pod, err := w.api.CoreV1().Pods(ns).Get(t.Context(), "run-r1", metav1.GetOptions{})
+		require.NoError(t, err)
+		require.Equal(t, kube.InputsSecret("r1"), pod.Spec.Volumes[0].Secret.SecretName)
+		require.Nil(t, pod.Spec.Volumes[0].Secret.Optional, "the kubelet waits for it, too")
+		require.Equal(t, InputsPath, pod.Spec.Containers[0].VolumeMounts[0].MountPath)
+		raw, err := json.Marshal(pod)
+		require.NoError(t, err)
+		require.NotContains(t, string(raw), "canary")
+	})
+}
+
+func TestARunWhoseSecretDoesNotComeIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		with, _ := handed(t)
+		w.create(kube.Status{}, with)
+		run, took := w.step(time.Minute)
+		require.Equal(t, drill.VerdictRefused, run.Status.Verdict)
+		require.Contains(t, run.Status.Message, "drillrun-r1-inputs")
+		require.GreaterOrEqual(t, took, inputsWithin)
+		require.Less(t, took, inputsWithin+5*time.Second)
+	})
+}
+
+func TestARunWithAnothersSecretIsRefusedAtOnce(t *testing.T) {
+	w := newWorld(t)
+	with, _ := handed(t)
+	_, forged := handed(t)
+	w.create(kube.Status{}, with)
+	w.store("r1", forged)
+	run := w.settled("r1")
+	require.Equal(t, drill.VerdictRefused, run.Status.Verdict)
+	require.Contains(t, run.Status.Message, "is not the one")
+	require.NotContains(t, run.Status.Message, "canary")
+	require.False(t, w.hasInputs("r1"), "nobody needs it any more")
+}
+
+func TestSecretInputsGoWhenTheRunIsOver(t *testing.T) {
+	with, payload := handed(t)
+	w := newSeries(t, 1, drill.VerdictPassed, with)
+	w.store("r1", payload)
+	require.NotContains(t, w.settled("r1").Finalizers, kube.Finalizer)
+	require.False(t, w.hasInputs("r1"))
+}
+
+// TestEachTrialHasItsOwnSecret: the server gives the next trial what the one before had, however often it stops in between.
+func TestEachTrialHasItsOwnSecret(t *testing.T) {
+	with, payload := handed(t)
+	w := newSeries(t, 3, drill.VerdictPassed, with)
+	w.store("r1", payload)
+	down := errors.New("the API server is away")
+	w.api.PrependReactor("create", "secrets", func(clienttesting.Action) (bool, runtime.Object, error) { return down != nil, nil, down })
+	_, err := w.reconcile(t.Context(), "r1")
+	require.ErrorIs(t, err, down)
+	require.True(t, w.hasInputs("r1"), "it is needed for the next attempt")
+	down = nil
+	w.settled("r1")
+	require.False(t, w.hasInputs("r1"))
+	second := w.read("r1-t2")
+	in, again, err := kube.LoadInputs(t.Context(), w.api, second)
+	require.NoError(t, err)
+	require.Equal(t, payload, again)
+	require.Equal(t, "canary", in.Env["DSN"])
+
+	// Somebody takes it away: whoever waits for the third trial is told.
+	require.NoError(t, kube.RemoveInputs(t.Context(), w.api, second))
+	w.finish("r1-t2", drill.VerdictPassed)
+	require.Contains(t, w.settled("r1-t2").Annotations[kube.AnnotationSeriesEnded], "Secret")
+	w.none("r1-t3")
+}
