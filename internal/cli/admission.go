@@ -48,7 +48,7 @@ func firstFault(spec kube.Spec) string {
 		return ""
 	}
 	in := drillfile.Recorded(open)
-	in.Partial = true
+	in.Partial, in.Env, in.File = true, nil, nil
 	file, diags := drillfile.Load(spec.File, []byte(spec.Source), fileKinds(), in)
 	if diags.HasErrors() {
 		return ""

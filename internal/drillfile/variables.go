@@ -291,9 +291,13 @@ func (l *loader) read(v *variable, g *Value) (cty.Value, bool) {
 func (g *Value) value(v *variable) (cty.Value, error) {
 	switch {
 	case g.JSON != nil:
-		value, err := ctyjson.Unmarshal(g.JSON, v.typ)
+		typ, err := ctyjson.ImpliedType(g.JSON) // and then it is converted, as what is written in a file
 		if err != nil {
-			return cty.NilVal, fmt.Errorf("%w", err)
+			return cty.NilVal, fmt.Errorf("it is no JSON")
+		}
+		value, err := ctyjson.Unmarshal(g.JSON, typ)
+		if err != nil {
+			return cty.NilVal, fmt.Errorf("it is no JSON")
 		}
 		return value, nil
 	case g.Expr != nil:
@@ -348,7 +352,7 @@ func firstDetail(diags hcl.Diagnostics) string {
 
 // record remembers a value that was given, so that another process reads the file alike.
 func (l *loader) record(v *variable, value cty.Value) {
-	out, err := ctyjson.Marshal(value, v.typ)
+	out, err := ctyjson.Marshal(value, value.Type()) // without the type, which is for the drill file to say
 	if err != nil {
 		l.report(v.at, "Unsuitable value for variable", fmt.Sprintf("The value of %q cannot be recorded: %s.", v.name, err))
 		return
