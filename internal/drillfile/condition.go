@@ -202,7 +202,7 @@ func values(d *hcl.Diagnostic) []namedValue {
 		case cty.Bool:
 			found = append(found, namedValue{name, fmt.Sprint(v.True())})
 		case cty.String:
-			found = append(found, namedValue{name, fmt.Sprintf("%q", v.AsString())})
+			found = append(found, namedValue{name, fmt.Sprintf("%q", short(v.AsString(), maxWord))})
 		default:
 			found = append(found, namedValue{name, aType(v.Type())})
 		}

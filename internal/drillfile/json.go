@@ -111,10 +111,8 @@ func snippet(file *hcl.File, at hcl.Range, d *hcl.Diagnostic) *jsonSnippet {
 		Code: code, StartLine: over.Start.Line, Values: []jsonValue{},
 		HighlightStartOffset: min(max(at.Start.Byte-from, 0), len(code)), HighlightEndOffset: min(max(at.End.Byte-from, 0), len(code)),
 	}
-	if nav, ok := file.Nav.(interface{ ContextString(int) string }); ok {
-		if c := nav.ContextString(at.Start.Byte - 1); c != "" {
-			s.Context = &c
-		}
+	if c := contextOf(file.Nav, at.Start.Byte-1); c != "" {
+		s.Context = &c
 	}
 	for _, v := range values(d) {
 		s.Values = append(s.Values, jsonValue{Traversal: v.traversal, Statement: "is " + v.value})

@@ -16,9 +16,10 @@ import (
 // large, so what they are given must be bounded before. No drill comes near any of these.
 const (
 	maxBytes    = 1 << 20
+	maxSigns    = 1 << 19 // of whatever could be a token: a token takes a hundred times the memory of its text
 	maxNesting  = 32   // of brackets, braces, quotes and templates
 	maxUnary    = 32   // operators in a row
-	maxTokens   = 2000 // from one equals sign to the next
+	maxTokens   = 2000 // of an expression, from one equals sign to the next
 	maxDigits   = 64   // of a number
 	maxExponent = 1023 // of a number, base 2: what a float64 holds
 )
@@ -30,9 +31,15 @@ func checkBytes(path string, src []byte) hcl.Diagnostics {
 		return hcl.Diagnostics{problem(at, "File too large",
 			fmt.Sprintf("A drill file may have up to 1 MiB, but this one has %d bytes. Check that it is a drill file, or split it.", len(src)))}
 	}
+	signs, word := 0, false
 	for i, n := 0, 0; i < len(src); i += n {
 		var r rune
 		r, n = utf8.DecodeRune(src[i:])
+		inWord := n > 1 || r >= '0' && (r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == '_')
+		if inWord && !word || !inWord && r != ' ' && r != '\t' {
+			signs++
+		}
+		word = inWord
 		switch {
 		case r == utf8.RuneError && n == 1:
 			return hcl.Diagnostics{problem(position(path, src, i), "Invalid character encoding",
@@ -42,12 +49,18 @@ func checkBytes(path string, src []byte) hcl.Diagnostics {
 				fmt.Sprintf("The character %U is not allowed in a drill file. Remove it; if the file looks right in an editor, save it as UTF-8 without a byte order mark.", r))}
 		}
 	}
+	if signs > maxSigns {
+		return hcl.Diagnostics{problem(at, "File too large",
+			fmt.Sprintf("A drill file may have up to %d words, signs and lines, but this one has %d. Check that it is a drill file, or split it.", maxSigns, signs))}
+	}
 	return nil
 }
 
-// isControl tells the characters that steer a terminal or could pass for drill's own marks from those of a text.
+// isControl tells the characters that steer a terminal, make a text look like another one, or could pass for drill's own
+// marks from those of a text.
 func isControl(r rune) bool {
-	return unicode.IsControl(r) && r != '\n' && r != '\r' && r != '\t' || r == '\uFEFF'
+	return unicode.IsControl(r) && r != '\n' && r != '\r' && r != '\t' || r == '\uFEFF' ||
+		r >= '\u202A' && r <= '\u202E' || r >= '\u2066' && r <= '\u2069' // change the direction of what follows
 }
 
 func position(path string, src []byte, offset int) hcl.Range {
@@ -63,8 +76,11 @@ func position(path string, src []byte, offset int) hcl.Range {
 func checkTokens(path string, src []byte) hcl.Diagnostics {
 	tokens, _ := hclsyntax.LexConfig(src, path, hcl.InitialPos) // the parser will repeat what is wrong
 	depth, unary, run := 0, 0, 0
+	expression, outside := false, 0 // whether an argument's value is being read, and the depth that its block is at
 	for _, t := range tokens {
-		run++
+		if run++; !expression || t.Type == hclsyntax.TokenComment || t.Type == hclsyntax.TokenNewline {
+			run--
+		}
 		switch t.Type {
 		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenOQuote,
 			hclsyntax.TokenOHeredoc, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
@@ -73,7 +89,11 @@ func checkTokens(path string, src []byte) hcl.Diagnostics {
 			hclsyntax.TokenCHeredoc, hclsyntax.TokenTemplateSeqEnd:
 			depth--
 		case hclsyntax.TokenEqual:
-			run = 0
+			if run = 0; !expression {
+				expression, outside = true, depth
+			}
+		case hclsyntax.TokenNewline, hclsyntax.TokenComment:
+			expression = expression && (depth > outside || !bytes.HasSuffix(t.Bytes, []byte("\n")))
 		case hclsyntax.TokenNumberLit:
 			if len(t.Bytes) > maxDigits {
 				return hcl.Diagnostics{problem(t.Range, "Number too long", fmt.Sprintf("A number may have up to %d digits.", maxDigits))}

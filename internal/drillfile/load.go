@@ -150,6 +150,7 @@ func tidy(diags hcl.Diagnostics) hcl.Diagnostics {
 			continue
 		}
 		seen[k] = true
+		d.Detail = shortWords(d.Detail)
 		kept = append(kept, d)
 	}
 	byOffset(kept)

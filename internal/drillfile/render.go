@@ -15,6 +15,7 @@ import (
 func Render(w io.Writer, files map[string]*hcl.File, diags hcl.Diagnostics, width int, color bool) error {
 	for _, d := range diags {
 		var b bytes.Buffer
+		files, d := narrow(files, d)
 		if err := hcl.NewDiagnosticTextWriter(&b, upTo(files, d), uint(max(width, 0)), color).WriteDiagnostic(d); err != nil {
 			return fmt.Errorf("render a diagnostic: %w", err)
 		}
@@ -22,7 +23,7 @@ func Render(w io.Writer, files map[string]*hcl.File, diags hcl.Diagnostics, widt
 		if !color {
 			text = withCarets(text, files, d)
 		}
-		if _, err := io.WriteString(w, text); err != nil {
+		if _, err := io.WriteString(w, shortLines(text, color)); err != nil {
 			return fmt.Errorf("write a diagnostic: %w", err)
 		}
 	}
