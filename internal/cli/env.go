@@ -22,6 +22,7 @@ type Env struct {
 	Environ func() []string        // as NAME=value; nil has none
 	TTY     bool                   // standard error is a terminal
 	Plain   bool                   // no colour, whatever the terminal can do: --no-color
+	Asked   bool                   // somebody can be asked: standard input is a terminal, and so is standard error
 	Notify  func(chan<- os.Signal) // asks for interrupts
 	Exit    func(code int)         // ends the process at once; for the second Ctrl-C
 }
@@ -31,6 +32,7 @@ func OS() *Env {
 	return &Env{
 		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Environ: os.Environ,
 		TTY:    isatty.IsTerminal(os.Stderr.Fd()),
+		Asked:  isatty.IsTerminal(os.Stdin.Fd()) && isatty.IsTerminal(os.Stderr.Fd()),
 		Notify: func(c chan<- os.Signal) { signal.Notify(c, os.Interrupt, syscall.SIGTERM) },
 		Exit:   os.Exit,
 	}

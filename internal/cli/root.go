@@ -15,7 +15,7 @@ var version = "dev"
 // commands lists every command, in the order of the help text.
 func commands() []func(*Env) *cobra.Command {
 	return []func(*Env) *cobra.Command{
-		runCommand, validateCommand, fmtCommand, planCommand, kindsCommand,
+		initCommand, runCommand, validateCommand, fmtCommand, planCommand, kindsCommand,
 		scheduleCommand, recoverCommand, historyCommand, reportCommand, exportCommand, compareCommand,
 		installCommand, uninstallCommand, serveCommand, execCommand, agentCommand, versionCommand,
 	}
@@ -35,6 +35,7 @@ func Main(env *Env) (code int) {
 		Long: `drill breaks one thing on purpose, watches what clients really see, puts everything back, and says in numbers
 how long recovery took, how far replicas lagged, and which acknowledged writes were lost.`,
 		Example: `  drill install --allow shop            # once per cluster
+  drill init --namespace shop           # write a first drill for what runs there
   drill plan drills/kill-primary.hcl    # what would be touched
   drill run drills/kill-primary.hcl     # do it, and report`,
 		SilenceUsage: true, SilenceErrors: true, Version: version,

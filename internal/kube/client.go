@@ -134,6 +134,7 @@ func load(kubeconfig, contextName string) (*rest.Config, string, error) {
 		contextName = "in-cluster"
 	}
 	config.UserAgent = "drill"
+	config.WarningHandler = rest.NoWarnings{} // of deprecations: they are for drill's authors
 	// The default of 5 requests a second would make a run wait for itself.
 	config.QPS, config.Burst = 50, 100
 	return config, contextName, nil
