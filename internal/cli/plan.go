@@ -3,6 +3,8 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -34,7 +36,7 @@ The exit code is 0 when nothing that can be seen from here keeps a run from star
 			if err != nil {
 				return err
 			}
-			p, err := makePlan(c.Context(), client, d.Drill)
+			p, err := makePlan(c.Context(), client, d)
 			if err != nil {
 				return err
 			}
@@ -54,6 +56,7 @@ type plan struct {
 	Description string `json:"description,omitempty"`
 	File        string `json:"file"`
 	Cluster     string `json:"cluster"`
+	Inputs      inputs `json:"inputs"`
 
 	Targets []plannedTarget `json:"targets"`
 	Probes  []plannedProbe  `json:"probes"` // the drill's own
@@ -70,6 +73,25 @@ type plan struct {
 
 	Refused []refused `json:"refused"` // why a run would be refused now
 	Unknown []string  `json:"unknown"` // what could not be found out from here, and why
+}
+
+// inputs are what the file took from outside. What is secret is named, and not shown.
+type inputs struct {
+	Variables map[string]drill.VariableValue `json:"variables"` // that were given a value
+	Env       []string                       `json:"env"`       // names
+	Files     []string                       `json:"files"`     // paths
+}
+
+func inputsOf(d *loaded) inputs {
+	in := inputs{Variables: map[string]drill.VariableValue{}, Env: []string{}, Files: []string{}}
+	maps.Copy(in.Variables, d.variables())
+	for _, from := range []drill.Inputs{d.open, d.secret} {
+		in.Env = slices.AppendSeq(in.Env, maps.Keys(from.Env))
+		in.Files = slices.AppendSeq(in.Files, maps.Keys(from.Files))
+	}
+	slices.Sort(in.Env)
+	slices.Sort(in.Files)
+	return in
 }
 
 // plannedTarget is a target with whom it has now.

@@ -189,5 +189,8 @@ func (m *planner) requesterRights() []kube.Right {
 	for _, verb := range []string{"create", "get", "watch"} {
 		rights = append(rights, kube.Right{Permission: drill.Permission{Verb: verb, Group: kube.Resource.Group, Resource: kube.Resource.Resource, Namespace: kube.Namespace}})
 	}
+	if m.hidden {
+		rights = append(rights, kube.Right{Permission: drill.Permission{Verb: "create", Resource: "secrets", Namespace: kube.Namespace}})
+	}
 	return append(rights, m.need.rights()...)
 }

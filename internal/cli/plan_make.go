@@ -22,6 +22,7 @@ import (
 type planner struct {
 	client *kube.Client
 	drill  *drill.Drill
+	hidden bool // the file took something from outside that travels in a Secret
 	need   needs
 	plan   *plan
 	plans  []drill.FaultPlan
@@ -48,15 +49,16 @@ func (l labelled) Members(context.Context) ([]drill.Member, error) { return l.me
 
 func (labelled) Answers(context.Context, drill.Member) bool { return false }
 
-func makePlan(ctx context.Context, client *kube.Client, d *drill.Drill) (*plan, error) {
-	p := &plan{Drill: d.Name, Description: d.Description, File: d.File, Cluster: client.Context,
+func makePlan(ctx context.Context, client *kube.Client, read *loaded) (*plan, error) {
+	d := read.Drill
+	p := &plan{Drill: d.Name, Description: d.Description, File: d.File, Cluster: client.Context, Inputs: inputsOf(read),
 		Targets: []plannedTarget{}, Probes: []plannedProbe{}, Faults: []plannedFault{}, Nodes: []plannedNode{},
 		Preconditions: []plannedRule{}, SteadyState: []plannedRule{}, Aborts: []plannedRule{},
 		Refused: []refused{}, Unknown: []string{}}
 	for _, u := range d.Unavailable {
 		p.Refused = append(p.Refused, refused{Code: "not_available", Text: u.Text, File: u.File, Line: u.Line})
 	}
-	m := &planner{client: client, drill: d, need: needsOf(d), plan: p, live: drill.Live{"target": {}, "probe": {}}}
+	m := &planner{client: client, drill: d, hidden: !read.secret.Empty() || len(read.open.Env)+len(read.open.Files) > 0, need: needsOf(d), plan: p, live: drill.Live{"target": {}, "probe": {}}}
 	for _, step := range []func(context.Context) error{m.targets, m.faults, m.nodes, m.probes, m.guards, m.rights} {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -249,6 +251,9 @@ func (m *planner) makes() {
 		m.plan.Makes = append(m.plan.Makes, fmt.Sprintf(format, args...))
 	}
 	add("In namespace %s: the run's record (a DrillRun), a runner pod, and a lock (a Lease) on each of %s.", kube.Namespace, strings.Join(m.scopes(), ", "))
+	if m.hidden {
+		add("In namespace %s: a Secret with what the file took from outside and is not shown. It belongs to the run's record.", kube.Namespace)
+	}
 	for _, f := range m.plan.Faults {
 		if len(f.Agents) > 0 {
 			add("In namespace %s, for %s %q: an agent pod on each of the nodes %s, before the steady state is waited for, and a Secret with their certificates.",

@@ -167,7 +167,9 @@ func planned(t *testing.T, source string) *drill.Drill {
 
 func planOf(t *testing.T, w *planWorld, d *drill.Drill) (p *plan, text string, code int) {
 	t.Helper()
-	p, err := makePlan(context.Background(), w.client, d)
+	p, err := makePlan(context.Background(), w.client, &loaded{Drill: d,
+		open:   drill.Inputs{Variables: map[string]json.RawMessage{"namespace": json.RawMessage(`"shop"`)}},
+		secret: drill.Inputs{Variables: map[string]json.RawMessage{"token": json.RawMessage(`"s3cret"`)}, Env: map[string]string{"PASSWORD": "s3cret"}}})
 	require.NoError(t, err)
 	var out bytes.Buffer
 	code = exitCode(p.show(&Env{Stdout: &out}, outputText))
@@ -212,6 +214,9 @@ func TestPlan(t *testing.T) {
 	require.Contains(t, text, `2. network_partition "cut" at T+20s: Cut pod shop/orders-1`)
 	require.Contains(t, text, "A run could start now. Nothing was touched.")
 
+	require.Equal(t, []string{"PASSWORD"}, p.Inputs.Env)
+	require.Contains(t, text, `with namespace = "shop", token = (sensitive)`)
+
 	raw, err := json.Marshal(p)
 	require.NoError(t, err)
 	require.NotContains(t, string(raw), "s3cret")
@@ -230,6 +235,7 @@ func TestPlanRefuses(t *testing.T) {
 		}, "not_available", "two.hcl:7: Notices are not available yet."},
 		"the requester lacks a right":      {func(w *planWorld, _ *drill.Drill) { w.denied["you inject faults"] = true }, "requester_rights", "You may not inject faults.failoverdrill.io kill_primary in namespace shop"},
 		"the requester may ask for no run": {func(w *planWorld, _ *drill.Drill) { w.denied["you create drillruns"] = true }, "requester_rights", "You may not create drillruns"},
+		"the requester may make no Secret": {func(w *planWorld, _ *drill.Drill) { w.denied["you create secrets"] = true }, "requester_rights", "You may not create secrets in namespace failoverdrill"},
 		"the runner lacks a right":         {func(w *planWorld, _ *drill.Drill) { w.denied["runner delete pods"] = true }, "missing_rights", "drill install --allow shop"},
 		"a guard of namespaces":            {func(_ *planWorld, d *drill.Drill) { d.Guard.Namespaces = []string{"bank"} }, "guard", `the guard allows "bank"`},
 		"a guard of victims":               {func(_ *planWorld, d *drill.Drill) { d.Guard.MaxTargets = 1 }, "guard", "the guard allows 1"},

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/failoverdrill/drill/internal/drill"
@@ -47,6 +48,12 @@ func (p *plan) text() string {
 	s.title("Plan of drill %q (%s) on cluster %s", p.Drill, report.Clean(p.File), report.Clean(p.Cluster))
 	if p.Description != "" {
 		s.item("  ", "%s", p.Description)
+	}
+	if len(p.Inputs.Variables) > 0 {
+		s.item("  ", "with %s", report.Variables(p.Inputs.Variables))
+	}
+	if names := slices.Concat(p.Inputs.Env, p.Inputs.Files); len(names) > 0 {
+		s.item("  ", "with the values of %s, which are not shown", strings.Join(names, ", "))
 	}
 	p.targetsText(s)
 	p.faultsText(s)
