@@ -208,7 +208,7 @@ func (l *looker) timing(ctx context.Context) error {
 	}
 	for _, suffix := range []string{"", "-leader", "-config", "-ha-config"} {
 		name := l.sys.Name + suffix
-		e, err := l.kube.CoreV1().Endpoints(l.Namespace).Get(ctx, name, metav1.GetOptions{}) //nolint:staticcheck // Patroni keeps its state in them
+		e, err := l.kube.CoreV1().Endpoints(l.Namespace).Get(ctx, name, metav1.GetOptions{}) // where Patroni keeps its state
 		if err == nil {
 			l.lease(name, e.Annotations)
 		}
@@ -249,7 +249,7 @@ func (l *looker) secrets(ctx context.Context) error {
 	if l.sys.Kind != kindPostgreSQL {
 		return nil
 	}
-	name, key, _ := strings.Cut(l.Options.Secret, "/")
+	name, key, _ := strings.Cut(l.Secret, "/")
 	list, err := l.kube.CoreV1().Secrets(l.Namespace).List(ctx, metav1.ListOptions{})
 	if name != "" && apierrors.IsForbidden(err) {
 		l.sys.Secret = &Secret{Name: name, URI: cmp.Or(key, "uri")}

@@ -154,7 +154,7 @@ func TestSystems(t *testing.T) {
 				pods(2, "StatefulSet", "acid-orders", "ghcr.io/zalando/spilo-17:4.0", m{"application": "spilo", "cluster-name": "acid-orders"}, m{"spilo-role": "master"}, m{"spilo-role": "replica"}),
 				service("acid-orders", nil, "10.0.0.1"), service("acid-orders-repl", nil, "10.0.0.2"),
 				[]runtime.Object{secret("app.acid-orders.credentials.postgresql.acid.zalan.do", "username", "password"),
-					&corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: "acid-orders", Namespace: ns, Annotations: m{"ttl": "25", "leader": "acid-orders-0"}}}}), //nolint:staticcheck // Patroni keeps its state in them
+					&corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: "acid-orders", Namespace: ns, Annotations: m{"ttl": "25", "leader": "acid-orders-0"}}}}),
 			want: System{Kind: "postgresql", Preset: "zalando", Name: "acid-orders", Selector: "application=spilo,cluster-name=acid-orders", Service: "acid-orders", Read: "acid-orders-repl", TTL: 25e9},
 			says: []string{`user=${secret("app.acid-orders.credentials.postgresql.acid.zalan.do", "username")}`, "host=acid-orders.shop.svc", "TODO: the name of the database"},
 		},
@@ -162,7 +162,7 @@ func TestSystems(t *testing.T) {
 			objects: slices.Concat(
 				pods(2, "StatefulSet", "hippo-00", "crunchy-postgres:17", m{"postgres-operator.crunchydata.com/cluster": "hippo", "postgres-operator.crunchydata.com/data": "postgres"}, m{"postgres-operator.crunchydata.com/role": "master"}, m{"postgres-operator.crunchydata.com/role": "replica"}),
 				service("hippo-primary", nil, "10.0.0.1"), []runtime.Object{secret("hippo-pguser-hippo", "uri", "user", "password"),
-					&corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: "hippo-ha-config", Namespace: ns, Annotations: m{"config": `{"ttl":40}`}}}}), //nolint:staticcheck // as above
+					&corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: "hippo-ha-config", Namespace: ns, Annotations: m{"config": `{"ttl":40}`}}}}),
 			want: System{Kind: "postgresql", Preset: "crunchy", Name: "hippo", Selector: "postgres-operator.crunchydata.com/cluster=hippo,postgres-operator.crunchydata.com/data=postgres", Service: "hippo-primary", TTL: 40e9},
 			says: []string{`hold_down = "1m"`, `secret("hippo-pguser-hippo", "uri")`},
 		},

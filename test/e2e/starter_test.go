@@ -28,7 +28,7 @@ func TestInitValidatePlan(t *testing.T) {
 	c := cluster(t)
 	whole(t, c)
 	for name, tc := range map[string]struct{ selector, kind, victim string }{
-		"the database":         {members, "kill_primary", "orders-"},
+		"the database":          {members, "kill_primary", "orders-"},
 		"the stateless service": {"app=checkout", "pod_kill", "checkout-"},
 	} {
 		t.Run(name, func(t *testing.T) {
