@@ -194,7 +194,7 @@ func (f *inputFlags) read(path string) (variablesFile, error) {
 	}
 	src, err := readBounded(path)
 	if err != nil {
-		return variablesFile{}, withCode(exitUsage, "read variables file %s: %w", path, err)
+		return variablesFile{}, unreadVariables(path, err)
 	}
 	var read variablesFile
 	read.values, read.file, read.diags = drillfile.ReadVariables(path, src, false)
@@ -206,6 +206,10 @@ func (f *inputFlags) read(path string) (variablesFile, error) {
 	}
 	f.files[path] = read
 	return read, nil
+}
+
+func unreadVariables(path string, err error) error {
+	return withCode(exitUsage, "the variables file %s cannot be read: %w", path, err)
 }
 
 // auto lists the variables files in a directory, in the order in which they count.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -55,9 +56,7 @@ func validate(env *Env, paths []string, output string, in *inputFlags) error {
 	sources, diags := findSources(paths)
 	in.several = slices.IndexFunc(sources, source.vars) >= 0 || len(sources) > 1
 	for _, s := range sources {
-		if err := v.check(s); err != nil {
-			return err
-		}
+		v.check(s)
 	}
 	v.add(in.unclaimed(), nil)
 	v.diags = append(v.diags, diags...)
@@ -72,7 +71,7 @@ func validate(env *Env, paths []string, output string, in *inputFlags) error {
 		v.summary()
 	}
 	switch {
-	case len(diags) > 0 || v.unread > 0:
+	case len(diags) > 0 || v.unread > 0 || v.astray:
 		return silent{exitUsage}
 	case v.diags.HasErrors():
 		return silent{exitInvalidFile}
@@ -90,9 +89,10 @@ type validation struct {
 	drills []*drill.Drill
 	places map[drillName]hcl.Range // where each name is first
 	said   map[saying]bool
-	read   int // files
-	faulty int // files with problems
-	unread int // files that could not be read
+	read   int  // files
+	faulty int  // files with problems
+	unread int  // files that could not be read
+	astray bool // a file of variables could not be read
 }
 
 // drillName is what there may be only once.
@@ -105,22 +105,22 @@ type saying struct {
 	summary, detail string
 }
 
-func (v *validation) check(s source) error {
+func (v *validation) check(s source) {
+	if s.vars() {
+		v.checkVariables(s)
+		return
+	}
 	src, err := s.read(v.env)
 	if err != nil {
 		v.unread++
 		v.diags = append(v.diags, unreadable(s.name(), err))
-		return nil
+		return
 	}
 	v.read++
-	if s.vars() {
-		_, file, diags := drillfile.ReadVariables(s.name(), src, true)
-		v.add(diags, map[string]*hcl.File{s.name(): file})
-		return nil
-	}
 	file, diags, err := v.in.load(v.env, s.name(), src, true)
 	if err != nil {
-		return err
+		v.withoutVariables(err)
+		file, diags = drillfile.Load(s.name(), src, fileKinds(), drillfile.Inputs{Partial: true})
 	}
 	v.drills = append(v.drills, file.Drills...)
 	for _, n := range file.Names {
@@ -133,7 +133,26 @@ func (v *validation) check(s source) error {
 		}
 	}
 	v.add(diags, file.Files)
-	return nil
+}
+
+// checkVariables checks a file of variables by itself. The drill files beside it check it against what they declare.
+func (v *validation) checkVariables(s source) {
+	src, err := readBounded(s.path)
+	if err != nil {
+		v.unread++
+		v.withoutVariables(unreadVariables(s.path, err))
+		return
+	}
+	v.read++
+	_, file, diags := drillfile.ReadVariables(s.path, src, true)
+	v.add(diags, map[string]*hcl.File{s.path: file})
+}
+
+// withoutVariables reports a file of variables that cannot be read. It may belong to several drill files.
+func (v *validation) withoutVariables(err error) {
+	v.astray = true
+	text := err.Error()
+	v.add(hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "File cannot be read", Detail: sentence(strings.ToUpper(text[:1]) + text[1:])}}, nil)
 }
 
 func (v *validation) add(diags hcl.Diagnostics, files map[string]*hcl.File) {
@@ -148,7 +167,7 @@ func (v *validation) add(diags hcl.Diagnostics, files map[string]*hcl.File) {
 			v.diags = append(v.diags, d)
 		}
 	}
-	if news {
+	if news && files != nil {
 		v.faulty++
 		maps.Copy(v.files, files)
 	}

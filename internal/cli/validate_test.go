@@ -75,6 +75,19 @@ func TestValidateEverything(t *testing.T) {
 	require.Len(t, result.Diagnostics, result.ErrorCount)
 }
 
+// TestValidateUnreadableVariables: a file of variables that cannot be read is said once, and hides nothing.
+func TestValidateUnreadableVariables(t *testing.T) {
+	written(t, map[string]string{"a.hcl": validDrill("a"), "b.hcl": validDrill("b"), "below/c.hcl": "drill {{"})
+	require.NoError(t, os.Symlink("nowhere", "shop.drillvars.hcl"))
+	for _, args := range [][]string{{"validate"}, {"validate", "--var-file", "none"}} {
+		code, _, errs := call(t, args...)
+		require.Equal(t, 2, code)
+		require.Equal(t, 1, strings.Count(errs, "The variables file shop.drillvars.hcl cannot be read: there is no such file."), errs)
+		require.Contains(t, errs, "on below/c.hcl line 1")
+		require.Contains(t, errs, "in 2 of 4 files.")
+	}
+}
+
 func TestValidateNamesOfADirectory(t *testing.T) {
 	written(t, map[string]string{
 		"here/a.hcl": validDrill("same"), "here/below/b.hcl": validDrill("same"), "there/c.hcl": validDrill("same"),

@@ -1,0 +1,17 @@
+locals {
+  namespace = "shop"
+}
+
+variable "namespace" {
+  default = local.namespace # ERROR: Reference in a default
+}
+
+drill "variable-default-refers" {
+  target "postgresql" "orders" {
+    namespace = var.namespace
+    selector  = "application=patroni"
+    dsn       = secret("orders-app", "uri")
+  }
+
+  fault "kill_primary" "orders" {}
+}
