@@ -209,7 +209,7 @@ func (f *inputFlags) read(path string) (variablesFile, error) {
 }
 
 func unreadVariables(path string, err error) error {
-	return withCode(exitUsage, "the variables file %s cannot be read: %w", path, err)
+	return withCode(exitUsage, "cannot read the variables file %s: %w", path, err)
 }
 
 // auto lists the variables files in a directory, in the order in which they count.

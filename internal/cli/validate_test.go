@@ -82,7 +82,7 @@ func TestValidateUnreadableVariables(t *testing.T) {
 	for _, args := range [][]string{{"validate"}, {"validate", "--var-file", "none"}} {
 		code, _, errs := call(t, args...)
 		require.Equal(t, 2, code)
-		require.Equal(t, 1, strings.Count(errs, "The variables file shop.drillvars.hcl cannot be read: there is no such file."), errs)
+		require.Equal(t, 1, strings.Count(errs, "Cannot read the variables file shop.drillvars.hcl: there is no such file."), errs)
 		require.Contains(t, errs, "on below/c.hcl line 1")
 		require.Contains(t, errs, "in 2 of 4 files.")
 	}
