@@ -23,8 +23,13 @@ func (r *run) doubts(rep drill.Report) []drill.Reason {
 	if len(rep.Faults) == 0 || r.injection == nil {
 		doubt("no_fault", "No fault was injected, so nothing was tested.")
 	}
+	for _, name := range notInjected(rep.Faults) {
+		if r.injection != nil {
+			doubt("fault_not_injected", "The fault %s was never injected.", name)
+		}
+	}
 	for _, f := range rep.Faults {
-		if !f.Confirmed && r.injection != nil {
+		if !f.Confirmed && f.InjectedOffset != nil {
 			doubt("fault_unconfirmed", "The fault %s %q cannot be shown to have taken effect.", f.Kind, f.Name)
 		}
 	}

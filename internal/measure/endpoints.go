@@ -55,7 +55,8 @@ func (r *run) aftermath() []presence {
 	}
 	from := r.injection.from
 	i, _ := slices.BinarySearchFunc(r.presence, from, func(p presence, t drill.Offset) int { return cmp.Compare(p.at, t+1) })
-	after := slices.Clone(r.presence[max(0, i-1):])
+	end, _ := slices.BinarySearchFunc(r.presence, r.until, func(p presence, t drill.Offset) int { return cmp.Compare(p.at, t) })
+	after := slices.Clone(r.presence[min(max(0, i-1), end):end])
 	if len(after) > 0 && i > 0 {
 		after[0].at = from
 	}
@@ -81,28 +82,48 @@ func (r *run) replaced(c *recovery) *drill.Seconds {
 }
 
 // newcomers are the moments at which the first pod that was not there before was Ready, and at which as many were as
-// had been hurt; nil when it never came so far.
+// had been hurt; nil when it never came so far. One that a later fault hurt in its turn has replaced nobody.
 func (r *run) newcomers() (first, all *milestone) {
-	s := r.strikes()
-	before := map[string]bool{}
-	for _, m := range r.members {
-		before[m.UID] = true
+	hurt, before := r.strikes().hurt, r.present()
+	lost := 0
+	for uid := range hurt {
+		if before[uid] {
+			lost++
+		}
 	}
 	for _, p := range r.aftermath() {
 		var fresh []string
+		stay := 0
 		for _, m := range p.Ready {
-			if !before[m.UID] {
-				fresh = append(fresh, m.Name)
+			if before[m.UID] {
+				continue
+			}
+			if fresh = append(fresh, m.Name); !hurt[m.UID] {
+				stay++
 			}
 		}
 		if len(fresh) > 0 && first == nil {
-			first = &milestone{phaseReady, p.at, "pod " + fresh[0] + " is Ready"}
+			first = &milestone{name: phaseReady, at: p.at, signal: "pod " + fresh[0] + " is Ready"}
 		}
-		if len(fresh) >= len(s.hurt) && len(fresh) > 0 && all == nil {
-			all = &milestone{phaseReady, p.at, fmt.Sprintf("%s Ready", plural(len(fresh), "new pod"))}
+		if stay >= lost && stay > 0 && all == nil {
+			all = &milestone{name: phaseReady, at: p.at, signal: fmt.Sprintf("%s Ready", plural(stay, "new pod"))}
 		}
 	}
 	return first, all
+}
+
+// present are the pods that were there at the injection, by UID.
+func (r *run) present() map[string]bool {
+	there := map[string]bool{}
+	for _, m := range r.members {
+		there[m.UID] = true
+	}
+	if after := r.aftermath(); len(after) > 0 && after[0].at == r.injection.from {
+		for _, m := range after[0].Ready {
+			there[m.UID] = true
+		}
+	}
+	return there
 }
 
 // endpoints says whether the Service had somebody to lead to.
@@ -171,7 +192,7 @@ func (r *run) mattered(b drill.Budget) string {
 
 // passage lists what became of a target without a ledger, in the order in which it happened: a member that serves for a
 // victim may be there long before the new pod is.
-func (r *run) passage(c *recovery, rep *drill.RecoveryReport) []milestone {
+func (r *run) passage(c *recovery) []milestone {
 	ms := r.clientMilestones(c)
 	for i := range ms {
 		if !c.never {
@@ -179,10 +200,9 @@ func (r *run) passage(c *recovery, rep *drill.RecoveryReport) []milestone {
 		}
 	}
 	hurt := r.strikes().hurt
-	known := map[string]bool{}
+	known := r.present()
 	victims := plural(len(hurt), "victim")
 	for _, m := range r.members {
-		known[m.UID] = true
 		if len(hurt) == 1 && hurt[m.UID] {
 			victims = m.Name
 		}
@@ -194,12 +214,12 @@ func (r *run) passage(c *recovery, rep *drill.RecoveryReport) []milestone {
 			gone = gone && !hurt[e.UID]
 			if !routed && e.UID != "" && !known[e.UID] {
 				routed = true
-				ms = append(ms, milestone{phaseRouted, p.at, "the Service leads to " + e.Name})
+				ms = append(ms, milestone{name: phaseRouted, at: p.at, signal: "the Service leads to " + e.Name})
 			}
 		}
 		if gone && !left {
 			left = true
-			ms = append(ms, milestone{phaseDetected, p.at, "the Service dropped " + victims})
+			ms = append(ms, milestone{name: phaseDetected, at: p.at, signal: "the Service dropped " + victims})
 		}
 	}
 	if first, _ := r.newcomers(); first != nil {
@@ -209,8 +229,5 @@ func (r *run) passage(c *recovery, rep *drill.RecoveryReport) []milestone {
 	slices.SortStableFunc(ms, func(a, b milestone) int {
 		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(slices.Index(order, a.name), slices.Index(order, b.name)))
 	})
-	if red := rep.Redundancy; red != nil && *red != drill.Never() {
-		ms = append(ms, milestone{phaseRedundant, r.injection.from.Add(duration(*red)), "as many ready endpoints as are desired"})
-	}
 	return ms
 }

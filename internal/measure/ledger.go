@@ -204,9 +204,16 @@ func (r *run) strangers(streams []stream) map[string]drill.Numbers {
 	return foreign
 }
 
-// doomed tells of the writes that the former primary went on acknowledging after the fault and that are lost: it was cut
+// doomed tells of the writes that the former primary went on acknowledging after a fault and that are lost: it was cut
 // off and did not know, or did not care.
-func (r *run) doomed(streams []stream, held map[string]drill.Numbers) []drill.Finding {
+func (r *run) doomed(streams []stream, held map[string]drill.Numbers) (found []drill.Finding) {
+	for _, part := range r.parts() {
+		found = append(found, part.doomedHere(streams, held)...)
+	}
+	return found
+}
+
+func (r *run) doomedHere(streams []stream, held map[string]drill.Numbers) []drill.Finding {
 	former := r.former()
 	if r.injection == nil || former == "" {
 		return nil
@@ -215,7 +222,7 @@ func (r *run) doomed(streams []stream, held map[string]drill.Numbers) []drill.Fi
 	var last drill.Offset
 	for _, st := range streams {
 		st.each(held[st.Name], func(s slot, present bool) {
-			if acknowledged(s) && by(s) == former && s.Sent > r.injection.at && !present {
+			if acknowledged(s) && by(s) == former && s.Sent > r.injection.at && s.Sent < r.until && !present {
 				n++
 				last = max(last, s.Done)
 			}

@@ -23,6 +23,7 @@ type milestone struct {
 	name   string
 	at     drill.Offset
 	signal string
+	fault  string // of several, the one after which it came
 }
 
 // phases cuts the time from the injection to restored redundancy into stretches that sum to it. A milestone that
@@ -30,36 +31,43 @@ type milestone struct {
 // arrive late, so milestones are clamped to order.
 func (r *run) phases(c *recovery, rep *drill.RecoveryReport) []drill.Phase {
 	phases := []drill.Phase{}
-	from := r.injection.from
 	limit := forever
 	if !c.never && !r.settings.NoLedger {
 		limit = c.at
 	}
-	ms := r.milestones
-	if r.settings.NoLedger {
-		ms = r.passage
+	ms := r.milestones(c)
+	if len(r.parts()) > 1 {
+		ms = r.courses(c)
 	}
-	before := from
-	for _, m := range ms(c, rep) {
+	if red := rep.Redundancy; red != nil && *red != drill.Never() {
+		signal := "every member answers, streams and has caught up"
+		if r.settings.NoLedger {
+			signal = "as many ready endpoints as are desired"
+		}
+		ms = append(ms, milestone{name: phaseRedundant, at: r.injection.from.Add(duration(*red)), signal: signal})
+	}
+	before := r.injection.from
+	for _, m := range ms {
 		if m.name == phaseRedundant {
 			limit = forever
 		}
 		at := min(max(m.at, before), limit)
 		phases = append(phases, drill.Phase{
-			Name: m.name, Start: r.since(before), Seconds: seconds(at.Sub(before)), Signal: m.signal,
+			Name: m.name, Start: r.since(before), Seconds: seconds(at.Sub(before)), Signal: m.signal, Fault: m.fault,
 		})
 		before = at
 	}
 	return phases
 }
 
-func (r *run) milestones(c *recovery, rep *drill.RecoveryReport) []milestone {
+// milestones are those up to the recovery.
+func (r *run) milestones(c *recovery) []milestone {
+	if r.settings.NoLedger {
+		return r.passage(c)
+	}
 	ms := r.clientMilestones(c)
 	if first := c.firstDown(); first != nil {
 		ms = slices.Insert(ms, 1, r.takeover(c, *first)...)
-	}
-	if red := rep.Redundancy; red != nil && *red != drill.Never() {
-		ms = append(ms, milestone{phaseRedundant, r.injection.from.Add(duration(*red)), "every member answers, streams and has caught up"})
 	}
 	return ms
 }
@@ -70,7 +78,7 @@ func (r *run) clientMilestones(c *recovery) []milestone {
 	if first == nil {
 		return nil
 	}
-	ms := []milestone{{phaseImpact, first.Scheduled, symptom(*first)}}
+	ms := []milestone{{name: phaseImpact, at: first.Scheduled, signal: symptom(*first)}}
 	if s := c.firstSuccess(r.injection.from); s != nil {
 		signal := "first accepted write"
 		if r.settings.NoLedger {
@@ -79,10 +87,10 @@ func (r *run) clientMilestones(c *recovery) []milestone {
 		if s.By != "" {
 			signal += ", by " + s.By
 		}
-		ms = append(ms, milestone{phaseFirstSuccess, s.Done, signal})
+		ms = append(ms, milestone{name: phaseFirstSuccess, at: s.Done, signal: signal})
 	}
 	if !c.never {
-		ms = append(ms, milestone{phaseSustained, c.at, "no slot was down from here on"})
+		ms = append(ms, milestone{name: phaseSustained, at: c.at, signal: "no slot was down from here on"})
 	}
 	return ms
 }
@@ -108,7 +116,7 @@ func (r *run) takeover(c *recovery, first slot) []milestone {
 	case detected != nil:
 		ms = append(ms, *detected)
 	case promoted != nil:
-		ms = append(ms, milestone{phaseDetected, promoted.at, "inferred: nothing was announced before the promotion"})
+		ms = append(ms, milestone{name: phaseDetected, at: promoted.at, signal: "inferred: nothing was announced before the promotion"})
 	}
 	if promoted == nil {
 		return ms
@@ -121,11 +129,11 @@ func (r *run) takeover(c *recovery, first slot) []milestone {
 	for _, v := range r.views {
 		named := slices.Contains(v.Service, heir)
 		switch {
-		case v.at < r.injection.from:
+		case v.at < r.injection.from || v.at >= r.until:
 		case !named:
 			away = true // a member that restarts in place is routed to once it was not
 		case away:
-			return append(ms, milestone{phaseRouted, v.at, "the Service names " + heir})
+			return append(ms, milestone{name: phaseRouted, at: v.at, signal: "the Service names " + heir})
 		}
 	}
 	return ms
@@ -136,14 +144,14 @@ func (r *run) takeover(c *recovery, first slot) []milestone {
 func (r *run) detected(former string) *milestone {
 	label, service := false, false // named the former before
 	for _, v := range r.views {
-		after := v.at >= r.injection.from
+		after := v.at >= r.injection.from && v.at < r.until
 		switch {
 		case after && label && !slices.Contains(v.Label, former):
-			return &milestone{phaseDetected, v.at, "the role label left " + former}
+			return &milestone{name: phaseDetected, at: v.at, signal: "the role label left " + former}
 		case after && service && !slices.Contains(v.Service, former):
-			return &milestone{phaseDetected, v.at, "the Service dropped " + former}
+			return &milestone{name: phaseDetected, at: v.at, signal: "the Service dropped " + former}
 		case after && len(v.Member) > 0 && !slices.Contains(v.Member, former):
-			return &milestone{phaseDetected, v.at, v.Member[0] + " calls itself primary"}
+			return &milestone{name: phaseDetected, at: v.at, signal: v.Member[0] + " calls itself primary"}
 		}
 		label, service = slices.Contains(v.Label, former), slices.Contains(v.Service, former)
 	}
@@ -165,8 +173,8 @@ func (r *run) promoted(former, heir string, first slot) *milestone {
 	}
 	var found *milestone
 	note := func(at drill.Offset, name string) {
-		if found == nil || at < found.at {
-			found = &milestone{phasePromoted, at, name + " says that it is primary"}
+		if at < r.until && (found == nil || at < found.at) {
+			found = &milestone{name: phasePromoted, at: at, signal: name + " says that it is primary"}
 		}
 	}
 	for _, p := range r.probes {

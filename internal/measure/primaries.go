@@ -197,12 +197,22 @@ func (r *run) zombieTail(acks []slot) time.Duration {
 			}
 		}
 	}
-	if r.injection == nil || len(acks) == 0 {
+	if r.injection == nil {
 		return tail
 	}
+	for _, part := range r.parts() {
+		tail = max(tail, part.outlived(acks))
+	}
+	return tail
+}
+
+// outlived is how long the primary of before the fault went on acknowledging after another one's first acknowledgement.
+func (r *run) outlived(acks []slot) time.Duration {
+	end, _ := slices.BinarySearchFunc(acks, r.until, func(a slot, t drill.Offset) int { return cmp.Compare(a.Done, t) })
+	acks = acks[:end]
 	former := r.former()
-	if by(acks[len(acks)-1]) == former || former == "" {
-		return tail
+	if len(acks) == 0 || by(acks[len(acks)-1]) == former || former == "" {
+		return 0
 	}
 	var first, last drill.Offset
 	for _, a := range acks {
@@ -216,9 +226,9 @@ func (r *run) zombieTail(acks []slot) time.Duration {
 		}
 	}
 	if first == 0 || last <= first {
-		return tail
+		return 0
 	}
-	return max(tail, last.Sub(first))
+	return last.Sub(first)
 }
 
 // disagreements lists the stretches after the fault in which the three views differed; views that say the same again

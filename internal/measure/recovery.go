@@ -117,10 +117,15 @@ func (r *run) outcome(c *recovery) drill.RecoveryOutcome {
 		return drill.OutcomeReplaced
 	case heir == "":
 		return ""
-	case heir == r.former():
+	case heir == r.former() && !r.deposed(heir):
 		return drill.OutcomeRestartedInPlace
 	}
 	return drill.OutcomeFailedOver
+}
+
+// deposed reports whether another member led after the injection, also if it does no more.
+func (r *run) deposed(former string) bool {
+	return slices.ContainsFunc(r.observed(r.headline), func(s slot) bool { return s.state == up && s.By != "" && s.By != former })
 }
 
 func (r *run) recoveryReport(c *recovery, shown *replay) *drill.RecoveryReport {
@@ -142,12 +147,8 @@ func (r *run) recoveryReport(c *recovery, shown *replay) *drill.RecoveryReport {
 	rep.FirstSuccess = new(drill.Never())
 	if s := c.firstSuccess(r.injection.from); s != nil {
 		*rep.FirstSuccess = r.since(s.Done)
-		for _, o := range c.outages {
-			if c.slots[o.first].Scheduled > s.Done {
-				rep.Flaps++
-			}
-		}
 	}
+	rep.Flaps = r.flaps()
 	rep.ByClass[c.probe.Class] = c.estimate
 	if fresh := r.of(drill.ClassFresh); len(fresh) > 0 {
 		if other := r.recoveryOf(fresh[0]); other != nil {
@@ -222,6 +223,12 @@ func (r *run) blindness(c *recovery) []drill.Finding {
 // faultReports says what was done to whom, in the order of the plan.
 func (r *run) faultReports() []drill.FaultReport {
 	reps := []drill.FaultReport{}
+	back := map[string]*drill.Estimate{} // from each of several
+	if parts := r.parts(); len(parts) > 1 {
+		for _, part := range parts {
+			back[part.title()] = part.alone()
+		}
+	}
 	for _, p := range r.plans {
 		f := drill.FaultReport{Kind: p.Kind, Name: p.Name, Method: p.Method, Victims: append([]drill.Member{}, p.Victims...), Residue: []string{}}
 		for _, c := range slices.SortedStableFunc(slices.Values(r.faults), func(a, b change) int { return cmp.Compare(a.at, b.at) }) {
@@ -229,6 +236,8 @@ func (r *run) faultReports() []drill.FaultReport {
 				continue
 			}
 			switch c.State {
+			case drill.FaultInjecting:
+				f.Reverted, f.RevertedOffset = false, nil // what was reverted before was only prepared
 			case drill.FaultInjected:
 				f.InjectedOffset = new(drill.Seconds(c.From.Seconds()))
 				f.Spared = c.Spared
@@ -237,13 +246,14 @@ func (r *run) faultReports() []drill.FaultReport {
 			case drill.FaultUnconfirmed:
 				f.Confirmed = false
 			case drill.FaultReverted:
-				f.Reverted = true
+				f.Reverted, f.RevertedOffset = true, new(drill.Seconds(c.at.Seconds()))
 				f.Residue = append([]string{}, c.Residue...)
 			case drill.FaultResidue:
-				f.Reverted = false
+				f.Reverted, f.RevertedOffset = false, nil
 				f.Residue = append([]string{}, c.Residue...)
 			}
 		}
+		f.Recovery = back[p.Kind+" "+p.Name]
 		reps = append(reps, f)
 	}
 	return reps

@@ -30,6 +30,7 @@ type run struct {
 	steady     *drill.Offset
 	stagger    *drill.Seconds
 	injection  *injection
+	until      drill.Offset // what came later belongs to the next of several faults
 	slept      bool         // the machine did, and the clock did not count it
 	finish     drill.Offset // when the observation ended: the last slot's turn
 	lastMoment drill.Offset // of the whole stream
@@ -59,7 +60,7 @@ type probe struct {
 }
 
 func newRun(rec drill.Recording) *run {
-	r := &run{settings: rec.Settings, limits: rec.Objectives, earlier: rec.Earlier}
+	r := &run{settings: rec.Settings, limits: rec.Objectives, earlier: rec.Earlier, until: forever}
 	if r.settings.Window == 0 {
 		r.settings.Window = defaultWindow
 	}
@@ -258,8 +259,13 @@ func (r *run) observed(p *probe) []slot {
 		return nil
 	}
 	from := r.injection.from.Add(-p.gauge.within)
-	i, _ := slices.BinarySearchFunc(p.slots, from, func(s slot, t drill.Offset) int { return cmp.Compare(s.Scheduled, t) })
-	return p.slots[i:]
+	turn := func(s slot, t drill.Offset) int { return cmp.Compare(s.Scheduled, t) }
+	i, _ := slices.BinarySearchFunc(p.slots, from, turn)
+	if r.last() {
+		return p.slots[i:]
+	}
+	end, _ := slices.BinarySearchFunc(p.slots, max(from, r.until.Add(-p.gauge.within)), turn)
+	return p.slots[i:end]
 }
 
 // of lists the target's probes of a class.

@@ -40,6 +40,7 @@ type scene struct {
 	heir                 string        // leads from heirAt on
 	heirAt               time.Duration // 0: a leads all the time
 	epoch                int64         // of the heir
+	leaders              []reign       // who leads after the heir
 	back                 time.Duration // when a answers again, as a replica
 	late                 func(k int64) time.Duration
 	replication          func(member string, t time.Duration) time.Duration // its delay
@@ -72,7 +73,19 @@ func (sc scene) cutAt(t time.Duration) *cut {
 	return nil
 }
 
+// reign is who leads from a moment on.
+type reign struct {
+	from  time.Duration
+	name  string
+	epoch int64
+}
+
 func (sc scene) leader(t time.Duration) (string, int64) {
+	for _, l := range slices.Backward(sc.leaders) {
+		if t >= l.from {
+			return l.name, l.epoch
+		}
+	}
 	if sc.heirAt > 0 && t >= sc.heirAt {
 		return sc.heir, sc.epoch
 	}

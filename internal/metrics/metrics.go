@@ -19,6 +19,7 @@ type Metrics struct {
 	mu    sync.Mutex
 	live  *measure.Live
 	infos map[string]drill.ProbeInfo
+	there map[[2]string]bool // the faults in place, by kind and name: a drill may have several of a kind
 
 	faultActive, lag, lagKnown, primaries *prometheus.GaugeVec
 	slots                                 *prometheus.CounterVec
@@ -47,7 +48,7 @@ func New(registry *prometheus.Registry, d *drill.Drill, settings drill.Settings)
 		return v
 	}
 	m := &Metrics{
-		drill: d.Name, live: measure.NewLive(settings), infos: map[string]drill.ProbeInfo{},
+		drill: d.Name, live: measure.NewLive(settings), infos: map[string]drill.ProbeInfo{}, there: map[[2]string]bool{},
 		faultActive: gauge("fault_active", "1 from a fault's injection until it is reverted.", "drill", "fault"),
 		lag:         gauge("replication_lag_seconds", "Age of the oldest acknowledged write that the member does not show; NaN when it is not known.", "target", "member", "source"),
 		lagKnown:    gauge("replication_lag_known", "1 when the member's lag is known.", "target", "member"),
@@ -82,10 +83,15 @@ func (m *Metrics) Observe(e drill.Event) {
 	case drill.EventFault:
 		switch e.Fault.State {
 		case drill.FaultInjecting, drill.FaultInjected, drill.FaultConfirmed, drill.FaultResidue:
-			m.faultActive.WithLabelValues(m.drill, e.Fault.Kind).Set(1)
+			m.there[[2]string{e.Fault.Kind, e.Fault.Name}] = true
 		case drill.FaultReverted, drill.FaultUnconfirmed:
-			m.faultActive.WithLabelValues(m.drill, e.Fault.Kind).Set(0)
+			delete(m.there, [2]string{e.Fault.Kind, e.Fault.Name})
 		}
+		active := false
+		for f := range m.there {
+			active = active || f[0] == e.Fault.Kind
+		}
+		m.faultActive.WithLabelValues(m.drill, e.Fault.Kind).Set(boolValue(active))
 	}
 }
 

@@ -62,3 +62,16 @@ func TestUnknownLagIsNaN(t *testing.T) {
 	require.InDelta(t, 0, known(), 0)
 	require.True(t, math.IsNaN(lag()), "got %v", lag())
 }
+
+// TestAFaultIsActiveAsLongAsOneOfItsKindIs: a drill may have several.
+func TestAFaultIsActiveAsLongAsOneOfItsKindIs(t *testing.T) {
+	m, _ := newMetrics()
+	see := func(name string, state drill.FaultState) float64 {
+		m.Observe(drill.Event{Type: drill.EventFault, Fault: &drill.FaultChange{Kind: "kill_primary", Name: name, State: state}})
+		return testutil.ToFloat64(m.faultActive.WithLabelValues("kill", "kill_primary"))
+	}
+	require.Equal(t, 1.0, see("orders", drill.FaultInjected))
+	require.Equal(t, 1.0, see("again", drill.FaultInjecting))
+	require.Equal(t, 1.0, see("orders", drill.FaultReverted))
+	require.Equal(t, 0.0, see("again", drill.FaultReverted))
+}

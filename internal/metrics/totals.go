@@ -133,6 +133,9 @@ const headlinePhase = "sustained"
 func recoveryPhases(rec *drill.RecoveryReport) map[string]drill.Seconds {
 	all := map[string]drill.Seconds{}
 	for _, p := range rec.Phases {
+		if p.Fault != "" {
+			continue // of several faults, each of which has such a phase
+		}
 		all[p.Name] = p.Start + p.Seconds
 	}
 	if rec.Redundancy != nil {

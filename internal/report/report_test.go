@@ -103,6 +103,35 @@ func invariants() drill.Report {
 	return r
 }
 
+// several is a run with two faults; the report is cut down to what that changes.
+func several() drill.Report {
+	r := passed()
+	r.Run.Drill, r.Run.Description, r.Run.Verdict = "kill-primary-twice", "", drill.VerdictAborted
+	r.Run.Reasons = []drill.Reason{{Code: "abort_condition", Text: "outage: Writes have failed for 91 s."}}
+	r.Faults = []drill.FaultReport{
+		{Kind: "kill_primary", Name: "orders", Method: "force_delete", Victims: []drill.Member{member("orders-0", "worker-1", drill.RolePrimary)},
+			InjectedOffset: new(drill.Seconds(20)), Confirmed: true, ConfirmedBy: "pod gone", Reverted: true, RevertedOffset: new(drill.Seconds(50.1)), Residue: []string{},
+			Recovery: &drill.Estimate{Estimate: 8.01, Lower: 7.99, Upper: 8.03}},
+		{Kind: "pod_kill", Name: "again", Method: "graceful", Victims: []drill.Member{member("orders-1", "worker-2", drill.RoleReplica)},
+			InjectedOffset: new(drill.Seconds(65)), Confirmed: true, Reverted: true, RevertedOffset: new(drill.Seconds(66)), Residue: []string{}},
+		{Kind: "kill_primary", Name: "last", Method: "force_delete", Victims: []drill.Member{member("orders-2", "worker-3", drill.RolePrimary)},
+			InjectedOffset: new(drill.Seconds(67)), Confirmed: true, Reverted: true, RevertedOffset: new(drill.Seconds(167.9)), Residue: []string{},
+			Recovery: &drill.Estimate{Estimate: drill.Never(), Lower: 90.9, Upper: drill.Never()}},
+	}
+	r.Recovery = &drill.RecoveryReport{Target: "orders", Outcome: drill.OutcomeNotRecovered, HeadlineClass: drill.ClassPooled,
+		Estimate:     drill.Estimate{Estimate: drill.Never(), Lower: 137.9, Upper: drill.Never()},
+		FirstSuccess: new(drill.Seconds(8.02)), Unavailable: 98.9, Redundancy: new(drill.Never()),
+		ByClass: map[drill.Class]drill.Estimate{}, Phases: []drill.Phase{
+			{Name: "impact", Seconds: 0.02, Signal: "first client error: reset", Fault: "kill_primary orders"},
+			{Name: "first_success", Start: 0.02, Seconds: 8, Signal: "first accepted write, by orders-1", Fault: "kill_primary orders"},
+			{Name: "next_fault", Start: 8.02, Seconds: 36.98, Signal: "the next fault was injected", Fault: "kill_primary orders"},
+			{Name: "next_fault", Start: 45, Seconds: 2, Signal: "the next fault was injected", Fault: "pod_kill again"},
+			{Name: "impact", Start: 47, Seconds: 0.04, Signal: "first client error: reset", Fault: "kill_primary last"}}}
+	r.Abort = drill.AbortReport{Fired: true, Rule: "outage", Text: "Writes have failed for 91 s.", Decision: new(drill.Seconds(0.01)), Latency: new(drill.Seconds(0.9))}
+	r.Writes, r.ReplicationLag, r.Primaries, r.Probes, r.Objectives = nil, nil, nil, nil, nil
+	return r
+}
+
 func reports() map[string]drill.Report {
 	failed := passed()
 	failed.Run.Verdict = drill.VerdictFailed
@@ -162,7 +191,7 @@ func reports() map[string]drill.Report {
 		Unknown: []string{"recovery", "writes", "replication_lag", "primaries", "statistics"}}
 
 	return map[string]drill.Report{"passed": passed(), "failed": failed, "never": neverBack, "no_impact": noImpact, "refused": refused,
-		"replaced": replaced(), "evicted": evicted(), "trial": series()[3], "invariants": invariants()}
+		"replaced": replaced(), "evicted": evicted(), "trial": series()[3], "invariants": invariants(), "several": several()}
 }
 
 // replaced is a run without a ledger: every pod of a service was killed.

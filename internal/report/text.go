@@ -224,8 +224,13 @@ func (p *page) faults(faults []drill.FaultReport) {
 	if len(faults) == 0 {
 		return
 	}
-	p.section("Fault")
-	for _, f := range faults {
+	several := len(faults) > 1
+	if several {
+		p.section("Faults, in this order")
+	} else {
+		p.section("Fault")
+	}
+	for i, f := range faults {
 		var victims []string
 		for _, v := range f.Victims {
 			at := v.Name
@@ -256,16 +261,37 @@ func (p *page) faults(faults []drill.FaultReport) {
 		default:
 			text += "; confirmed"
 		}
-		if f.Reverted {
+		switch {
+		case f.Reverted && several && f.RevertedOffset != nil:
+			text += "; reverted at " + seconds(*f.RevertedOffset)
+		case f.Reverted:
 			text += "; reverted"
-		} else {
+		default:
 			text += "; NOT reverted"
+		}
+		if several {
+			text += aftermath(f, i == len(faults)-1)
 		}
 		p.row(f.Kind, text)
 		if len(f.Residue) > 0 {
 			p.row("residue", strings.Join(f.Residue, "; "), bold, red)
 		}
 	}
+}
+
+// aftermath is how the target came back from one of several faults.
+func aftermath(f drill.FaultReport, last bool) string {
+	switch {
+	case f.Recovery == nil && last:
+		return ""
+	case f.Recovery == nil:
+		return "; the next one came before it was over"
+	case never(f.Recovery.Estimate):
+		return "; never back for good"
+	case f.Recovery.Estimate == 0:
+		return "; no outage was seen"
+	}
+	return fmt.Sprintf("; back %s after it [%s, %s]", seconds(f.Recovery.Estimate), number(f.Recovery.Lower), number(f.Recovery.Upper))
 }
 
 func memberNames(ms []drill.Member) []string {
@@ -289,7 +315,12 @@ func (p *page) phases(phases []drill.Phase) {
 	}
 	p.line()
 	p.line("  ", p.style.paint(pad("Phase", label+2), bold), p.style.paint(right("took", 10)+right("until", 11), dim))
+	fault := ""
 	for _, ph := range phases {
+		if ph.Fault != "" && ph.Fault != fault {
+			fault = ph.Fault
+			p.line("    ", p.style.paint(clean("after "+fault), dim))
+		}
 		name := strings.ReplaceAll(ph.Name, "_", " ")
 		cells := 0
 		if total > 0 {

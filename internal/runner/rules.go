@@ -103,8 +103,7 @@ func (r *run) preconditions(ctx context.Context) error {
 func (r *run) precondition(rule drill.Rule, now drill.Offset, unknown string) (drill.Truth, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	values := r.live.Values(now)
-	truth, message := rule.Condition.Evaluate(values)
+	truth, message := rule.Condition.Evaluate(r.live.Values(now))
 	if truth == drill.Unknown && unknown == "" {
 		return truth, nil
 	}
@@ -116,11 +115,6 @@ func (r *run) precondition(rule drill.Rule, now drill.Offset, unknown string) (d
 	text := fmt.Sprintf("The precondition %s does not hold: %s", rule.Name, message)
 	if truth == drill.Unknown {
 		text = fmt.Sprintf("The precondition %s cannot be judged, because %s: %s", rule.Name, unknown, message)
-	}
-	if c, ok := rule.Condition.(interface{ Values(drill.Live) string }); ok {
-		if with := c.Values(values); with != "" {
-			text = strings.TrimSuffix(text, ".") + fmt.Sprintf(" (%s, %s)", conditionText(rule), with)
-		}
 	}
 	return truth, &drill.Refusal{Code: "precondition", Text: strings.TrimSuffix(text, ".") + ". Nothing was injected."}
 }
