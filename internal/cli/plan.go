@@ -101,6 +101,8 @@ type plannedTarget struct {
 	Members []drill.Member   `json:"members"`
 	Views   *drill.Views     `json:"views,omitempty"`   // who is primary, by label and by Service
 	Serving *drill.Readiness `json:"serving,omitempty"` // of a target without roles
+
+	seen bool // nothing kept it from being looked at
 }
 
 // plannedProbe is a probe of the drill's own.

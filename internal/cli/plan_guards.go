@@ -151,9 +151,9 @@ func (m *planner) rights(ctx context.Context) error {
 		return err
 	}
 	you.Needed = len(needed)
-	for _, r := range denied {
-		you.Missing = append(you.Missing, r.String())
-		m.plan.refuse("requester_rights", "You may not %s. A run does nothing that its requester may not.", r)
+	you.Missing = append(you.Missing, together(denied)...)
+	if len(denied) > 0 {
+		m.plan.refuse("requester_rights", "You may not %s. A run does nothing that its requester may not.", strings.Join(you.Missing, ", nor "))
 	}
 	account := kube.RunnerAccount()
 	runner := holderLacks{Who: "runner", User: account.User, Missing: []string{}}
@@ -174,8 +174,8 @@ func (m *planner) rights(ctx context.Context) error {
 		var missing []drill.Permission
 		for _, r := range lacks {
 			missing = append(missing, r.Permission)
-			runner.Missing = append(runner.Missing, r.String())
 		}
+		runner.Missing = append(runner.Missing, together(lacks)...)
 		m.plan.refuse("missing_rights", "The runner may not %s. To let drills in there, run: drill install --allow %s.", rightsText(missing),
 			strings.Join(namespacesOf(missing, m.need.namespaces), " --allow "))
 	}
@@ -193,4 +193,24 @@ func (m *planner) requesterRights() []kube.Right {
 		rights = append(rights, kube.Right{Permission: drill.Permission{Verb: "create", Resource: "secrets", Namespace: kube.Namespace}})
 	}
 	return append(rights, m.need.rights()...)
+}
+
+// together writes rights with the verbs of one object in one place.
+func together(rights []kube.Right) []string {
+	var order []kube.Right
+	verbs := map[kube.Right][]string{}
+	for _, r := range rights {
+		key := r
+		key.Verb = ""
+		if verbs[key] == nil {
+			order = append(order, key)
+		}
+		verbs[key] = append(verbs[key], r.Verb)
+	}
+	var all []string
+	for _, r := range order {
+		r.Verb = strings.Join(verbs[r], ", ")
+		all = append(all, r.String())
+	}
+	return all
 }

@@ -30,9 +30,18 @@ type planner struct {
 }
 
 // labelled is a target whose primary is whom the labels call so.
-type labelled struct{ members []drill.Member }
+type labelled struct {
+	members []drill.Member
+	seen    bool
+}
+
+// errUnseen is why there is no plan of a fault whose target could not be looked at, which has been said.
+var errUnseen = errors.New("its target could not be looked at")
 
 func (l labelled) Primary(context.Context) (drill.Member, error) {
+	if !l.seen {
+		return drill.Member{}, errUnseen
+	}
 	var found []drill.Member
 	for _, m := range l.members {
 		if m.Role == drill.RolePrimary {
@@ -45,7 +54,12 @@ func (l labelled) Primary(context.Context) (drill.Member, error) {
 	return found[0], nil
 }
 
-func (l labelled) Members(context.Context) ([]drill.Member, error) { return l.members, nil }
+func (l labelled) Members(context.Context) ([]drill.Member, error) {
+	if !l.seen {
+		return nil, errUnseen
+	}
+	return l.members, nil
+}
 
 func (labelled) Answers(context.Context, drill.Member) bool { return false }
 
@@ -83,6 +97,15 @@ func (m *planner) refusal(err error) error {
 	return err
 }
 
+// unseen keeps what you may not read: that hides something from you, and not from the runner.
+func (m *planner) unseen(what string, err error) error {
+	if apierrors.IsForbidden(err) {
+		m.plan.unknown("%s: %s", what, sentence(err.Error()))
+		return nil
+	}
+	return m.refusal(err)
+}
+
 // targets looks at every target, by reading the cluster alone.
 func (m *planner) targets(ctx context.Context) error {
 	x := execution{client: m.client, drill: m.drill, log: zap.NewNop()}
@@ -103,7 +126,8 @@ func (m *planner) targets(ctx context.Context) error {
 			t.Serving = &now
 			m.live["target"][spec.Name] = map[string]float64{"ready": float64(len(now.Endpoints)), "desired": float64(now.Desired)}
 		}
-		if err := m.refusal(err); err != nil {
+		t.seen = err == nil
+		if err := m.unseen(fmt.Sprintf("Who the members of target %q are, and so whom the faults would hurt", spec.Name), err); err != nil {
 			return err
 		}
 		if v := t.Views; v != nil && (len(v.Label) != 1 || len(v.Service) != 1 || v.Label[0] != v.Service[0]) {
@@ -119,7 +143,7 @@ func (m *planner) targets(ctx context.Context) error {
 func (m *planner) target(name string) (faults.Target, bool) {
 	for _, t := range m.plan.Targets {
 		if t.Name == name {
-			return labelled{t.Members}, true
+			return labelled{t.Members, t.seen}, true
 		}
 	}
 	return nil, false
@@ -142,10 +166,10 @@ func (m *planner) faults(ctx context.Context) error {
 		planned := plannedFault{Kind: f.Kind, Name: f.Name, At: at, Victims: []drill.Member{}, Nodes: []string{}, Agents: []string{}}
 		_, fp, err := kind.Bind(deps, f.Name, f.Spec).Plan(ctx)
 		if err != nil {
-			if err := m.refusal(err); err != nil {
+			planned.NotNow = sentence(err.Error())
+			if err := m.unseen(fmt.Sprintf("Whom %s %q would hurt", f.Kind, f.Name), err); err != nil && !errors.Is(err, errUnseen) {
 				return err
 			}
-			planned.NotNow = sentence(err.Error())
 		} else {
 			m.plans = append(m.plans, fp)
 			planned.Method, planned.Sentence, planned.Undo = fp.Method, fp.Sentence, fp.Undo

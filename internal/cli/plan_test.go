@@ -311,6 +311,25 @@ func TestPlanSaysWhatItCannotKnow(t *testing.T) {
 	require.Contains(t, text, "you may not list nodes")
 }
 
+// TestPlanOfWhatYouMayNotSee: what is hidden from you is not hidden from the runner.
+func TestPlanOfWhatYouMayNotSee(t *testing.T) {
+	w := newPlanWorld()
+	w.api.PrependReactor("list", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "", nil)
+	})
+	p, text, code := planOf(t, w, planned(t, plannedFile))
+	require.Zero(t, code, "%+v", p.Refused)
+	require.Equal(t, "its target could not be looked at.", p.Faults[0].NotNow)
+	require.Contains(t, strings.Join(p.Unknown, " "), `Who the members of target "orders" are`)
+	require.Contains(t, text, "Nothing that can be seen from here keeps a run from starting.")
+	require.NotContains(t, text, "A run could start now")
+
+	w.denied = map[string]bool{"you create drillruns": true, "you watch drillruns": true}
+	p, _, code = planOf(t, w, planned(t, plannedFile))
+	require.Equal(t, exitRefused, code)
+	require.Equal(t, []string{"create, watch drillruns.failoverdrill.io in namespace failoverdrill"}, p.Rights[0].Missing)
+}
+
 func TestPlanPicture(t *testing.T) {
 	d := planned(t, plannedFile)
 	d.Stagger = 30e9

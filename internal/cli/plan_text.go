@@ -107,6 +107,9 @@ func memberRow(m drill.Member) planRow {
 
 // table writes rows in columns, or each on two lines where their names are too long for that.
 func (s *sheet) table(rows []planRow) {
+	if len(rows) == 0 {
+		return
+	}
 	rows = append([]planRow{{"pod", "node", "zone", "uid"}}, rows...)
 	var w [4]int
 	for _, r := range rows {
@@ -292,7 +295,13 @@ func (p *plan) endText(s *sheet) {
 			s.item("  - ", "%s", u)
 		}
 	}
-	if len(p.Refused) == 0 {
+	blind := slices.ContainsFunc(p.Faults, func(f plannedFault) bool { return f.NotNow != "" })
+	switch {
+	case len(p.Refused) > 0:
+	case blind:
+		s.title("Nothing that can be seen from here keeps a run from starting. Nothing was touched.")
+		return
+	default:
 		s.title("A run could start now. Nothing was touched.")
 		return
 	}

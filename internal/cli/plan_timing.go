@@ -104,7 +104,11 @@ func (t timing) picture(faults []plannedFault) []string {
 		lines = append(lines, bar("random delay, up to", begin+t.Hold, begin+t.Hold+t.Stagger, "?"))
 	}
 	for i, f := range faults {
-		lines = append(lines, bar(fmt.Sprintf("%d %s", i+1, f.Name), f.At, f.At+f.Hold, "#"))
+		ink := "#"
+		if f.NotNow != "" {
+			ink = "?" // for how long is not known
+		}
+		lines = append(lines, bar(fmt.Sprintf("%d %s", i+1, f.Name), f.At, f.At+f.Hold, ink))
 	}
 	lines = append(lines, bar("observation, at least", 0, t.Observed, "-")+">")
 	return append(lines, t.axis(at, begin, end)...)
