@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/drillfile"
@@ -17,15 +18,31 @@ import (
 func fileKinds() drillfile.Kinds {
 	var kinds drillfile.Kinds
 	for _, k := range targets.Kinds() {
-		kinds.Targets = append(kinds.Targets, drillfile.Kind{Name: k.Name, Doc: k.Doc, Decode: k.Decode, Attributes: k.Attributes, Probed: k.Probed, NoLedger: k.NoLedger, Checks: k.Checks})
+		kinds.Targets = append(kinds.Targets, drillfile.Kind{Name: k.Name, Doc: k.Doc, Decode: k.Decode, Namespaces: k.Namespaces, Attributes: k.Attributes, Probed: k.Probed, NoLedger: k.NoLedger, Checks: k.Checks})
 	}
 	for _, k := range probes.Kinds() {
 		kinds.Probes = append(kinds.Probes, drillfile.Kind{Name: k.Name, Doc: k.Doc, Decode: k.Decode, Attributes: k.Attributes})
 	}
 	for _, k := range faults.Kinds() {
-		kinds.Faults = append(kinds.Faults, drillfile.Kind{Name: k.Name, Doc: k.Doc, Decode: k.Decode, Check: suits(k.Name)})
+		kinds.Faults = append(kinds.Faults, drillfile.Kind{Name: k.Name, Doc: k.Doc, Table: k.Table, Decode: k.Decode, Namespaces: besides, Hold: holds, Check: suits(k.Name)})
 	}
 	return kinds
+}
+
+// besides are the namespaces that a fault touches beside those of its target.
+func besides(spec any) []string {
+	if s, ok := spec.(interface{ Namespaces() []string }); ok {
+		return s.Namespaces()
+	}
+	return nil
+}
+
+// holds is how long a fault stays before it is reverted.
+func holds(spec any) time.Duration {
+	if s, ok := spec.(interface{ Holds() time.Duration }); ok {
+		return s.Holds()
+	}
+	return 0
 }
 
 // suits returns what says why a fault of the kind cannot be in its drill.
@@ -99,11 +116,9 @@ func needsOf(d *drill.Drill) needs {
 		}
 	}
 	for _, f := range d.Faults {
-		if beside, ok := f.Spec.(interface{ Namespaces() []string }); ok {
-			for _, ns := range beside.Namespaces() {
-				if !slices.Contains(n.namespaces, ns) {
-					n.namespaces = append(n.namespaces, ns)
-				}
+		for _, ns := range besides(f.Spec) {
+			if !slices.Contains(n.namespaces, ns) {
+				n.namespaces = append(n.namespaces, ns)
 			}
 		}
 	}

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -22,7 +22,9 @@ type Condition struct {
 	message   hclsyntax.Expression
 	text      string           // of the condition, as in the file
 	static    *hcl.EvalContext // variables, locals and functions
-	roots     []liveRoot       // what the expressions read, and nothing else
+	roots     []liveRoot       // the live values that the expressions read, and nothing else
+	silent    []hcl.Traversal  // what the condition reads and the message does not mention
+	bad       drill.Truth      // the truth about which people are told
 }
 
 type liveRoot struct {
@@ -31,18 +33,30 @@ type liveRoot struct {
 }
 
 type liveObject struct {
-	name       string
+	name       string // "" of a root that has attributes itself
 	attributes []reference
 }
 
-func newCondition(condition, message hclsyntax.Expression, refs []reference, src []byte, static *hcl.EvalContext) *Condition {
+func newCondition(condition, message hclsyntax.Expression, changing, mentioned []reference, src []byte, static *hcl.EvalContext, when moment) *Condition {
 	c := &Condition{
-		condition: condition, message: message,
-		text:   string(condition.Range().SliceBytes(src)),
-		static: static,
+		condition: condition, message: message, static: static,
+		text: string(condition.Range().SliceBytes(src)),
+		bad:  drill.False,
 	}
-	for _, r := range refs {
+	if when == inRun {
+		c.bad = drill.True
+	}
+	for _, r := range slices.Concat(changing, mentioned) {
 		c.add(r)
+	}
+	said := map[string]bool{}
+	for _, t := range message.Variables() {
+		said[traversalText(t)] = true
+	}
+	for _, t := range condition.Variables() {
+		if !said[traversalText(t)] {
+			c.silent = append(c.silent, t)
+		}
 	}
 	return c
 }
@@ -78,46 +92,30 @@ func (c *Condition) Evaluate(live drill.Live) (drill.Truth, string) {
 		return drill.Unknown, fmt.Sprintf("The condition %s cannot be evaluated: %s", c.text, over.Detail)
 	}
 	v, _ = v.Unmark()
+	truth := drill.False
 	switch {
 	case !v.IsKnown() || v.IsNull() || v.Type() != cty.Bool:
-		return drill.Unknown, c.say(ctx, live)
+		truth = drill.Unknown
 	case v.True():
-		return drill.True, c.say(ctx, live)
-	default:
-		return drill.False, c.say(ctx, live)
+		truth = drill.True
 	}
+	return truth, c.say(ctx, live, truth)
 }
 
-// Values says what the condition's live values are, as in "with target.orders.lag_seconds as 0.3".
-func (c *Condition) Values(live drill.Live) string {
-	diag := &hcl.Diagnostic{Expression: c.condition, EvalContext: c.context(live)}
-	var parts []string
-	for _, v := range values(diag) {
-		parts = append(parts, v.traversal+" as "+v.value)
+// say is the message with the values in it; what has no reading is called so. When the condition is not as it should be,
+// the values that decide it are added if the message does not mention them.
+func (c *Condition) say(ctx *hcl.EvalContext, live drill.Live, truth drill.Truth) string {
+	s, ok := text(c.message, ctx)
+	if !ok {
+		s, ok = text(c.message, c.contextWith(live, cty.StringVal("(no reading yet)")))
 	}
-	if len(parts) == 0 {
-		return ""
+	if !ok {
+		return strings.TrimSpace("The condition is " + c.text + ", and " + sentence(c.condition.Variables(), ctx) + ".")
 	}
-	return "with " + strings.Join(parts, ", ")
-}
-
-// Diagnostic says at the condition's place in the file that it does not hold, or does, with the values in it.
-func (c *Condition) Diagnostic(summary string, live drill.Live) *hcl.Diagnostic {
-	_, message := c.Evaluate(live)
-	d := problem(c.condition.Range(), summary, message)
-	d.Expression, d.EvalContext = c.condition, c.context(live)
-	return d
-}
-
-// say is the message with the values in it; what has no reading is called so.
-func (c *Condition) say(ctx *hcl.EvalContext, live drill.Live) string {
-	if s, ok := text(c.message, ctx); ok {
-		return s
+	if len(c.silent) > 0 && (truth == c.bad || truth == drill.Unknown) {
+		s += " (" + sentence(c.silent, ctx) + ")"
 	}
-	if s, ok := text(c.message, c.contextWith(live, cty.StringVal("(no reading yet)"))); ok {
-		return s
-	}
-	return strings.TrimSpace("The condition is " + c.text + " " + c.Values(live))
+	return s
 }
 
 func text(expr hclsyntax.Expression, ctx *hcl.EvalContext) (string, bool) {
@@ -145,13 +143,17 @@ func (c *Condition) contextWith(live drill.Live, missing cty.Value) *hcl.EvalCon
 			attributes := make(map[string]cty.Value, len(object.attributes))
 			for _, r := range object.attributes {
 				reading, ok := readings[r.attribute]
-				v := value(r.typ, reading, ok)
+				v := value(r, reading, ok)
 				if !v.IsKnown() && missing != cty.NilVal {
 					v = missing
 				}
 				attributes[r.attribute] = v
 			}
-			objects[object.name] = cty.ObjectVal(attributes)
+			if object.name == "" {
+				objects = attributes
+			} else {
+				objects[object.name] = cty.ObjectVal(attributes)
+			}
 		}
 		ctx.Variables[root.name] = cty.ObjectVal(objects)
 	}
@@ -160,14 +162,14 @@ func (c *Condition) contextWith(live drill.Live, missing cty.Value) *hcl.EvalCon
 
 // value is a reading as an expression sees it. Microseconds are as exact as anything is measured, and more digits
 // would only be noise in messages.
-func value(typ cty.Type, reading float64, ok bool) cty.Value {
+func value(r reference, reading float64, ok bool) cty.Value {
 	switch {
 	case !ok || math.IsNaN(reading):
-		return cty.UnknownVal(typ)
-	case typ == cty.Bool:
+		return r.unknown
+	case r.live.Type == cty.Bool:
 		return cty.BoolVal(reading != 0)
-	case typ != cty.Number:
-		return cty.UnknownVal(typ)
+	case r.live.Type != cty.Number:
+		return r.unknown
 	case math.IsInf(reading, 1):
 		return cty.PositiveInfinity
 	case math.IsInf(reading, -1):
@@ -179,36 +181,55 @@ func value(typ cty.Type, reading float64, ok bool) cty.Value {
 	return cty.NumberFloatVal(reading)
 }
 
-// namedValue is a live value in an expression, for people.
+// namedValue is a value that an expression reads, for people; "" when there is no reading.
 type namedValue struct{ traversal, value string }
 
-// values are those that a diagnostic's expression read, in the order of their names.
-func values(d *hcl.Diagnostic) []namedValue {
-	if d.Expression == nil || d.EvalContext == nil {
-		return nil
-	}
-	seen := map[string]bool{}
+// values are what an expression reads, in its order, each once.
+func values(read []hcl.Traversal, ctx *hcl.EvalContext) []namedValue {
 	var found []namedValue
-	for _, t := range d.Expression.Variables() {
-		v, diags := t.TraverseAbs(d.EvalContext)
+	for _, t := range read {
 		name := traversalText(t)
-		if diags.HasErrors() || seen[name] || v.IsMarked() || !v.IsKnown() || v.IsNull() {
+		v, diags := t.TraverseAbs(ctx)
+		if diags.HasErrors() || v.IsMarked() || slices.ContainsFunc(found, func(x namedValue) bool { return x.traversal == name }) {
 			continue
 		}
-		seen[name] = true
-		switch v.Type() {
-		case cty.Number:
-			found = append(found, namedValue{name, v.AsBigFloat().Text('g', 10)})
-		case cty.Bool:
-			found = append(found, namedValue{name, fmt.Sprint(v.True())})
-		case cty.String:
-			found = append(found, namedValue{name, fmt.Sprintf("%q", short(v.AsString(), maxWord))})
-		default:
-			found = append(found, namedValue{name, aType(v.Type())})
+		found = append(found, namedValue{name, shown(v)})
+	}
+	return found
+}
+
+// sentence says what an expression's values are.
+func sentence(read []hcl.Traversal, ctx *hcl.EvalContext) string {
+	var b strings.Builder
+	for i, v := range values(read, ctx) {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(v.traversal)
+		if v.value == "" {
+			b.WriteString(" has no reading yet")
+		} else {
+			b.WriteString(" is " + v.value)
 		}
 	}
-	sort.Slice(found, func(i, j int) bool { return found[i].traversal < found[j].traversal })
-	return found
+	return b.String()
+}
+
+// shown is a value for people.
+func shown(v cty.Value) string {
+	switch {
+	case !v.IsKnown():
+		return ""
+	case v.IsNull():
+		return "null"
+	case v.Type() == cty.Number:
+		return v.AsBigFloat().Text('g', 10)
+	case v.Type() == cty.Bool:
+		return strconv.FormatBool(v.True())
+	case v.Type() == cty.String:
+		return strconv.Quote(short(v.AsString(), maxWord))
+	}
+	return aType(v.Type())
 }
 
 func traversalText(t hcl.Traversal) string {

@@ -73,7 +73,6 @@ func evaluate(c *drillfile.Condition) {
 			readings(map[string]float64{"lag_seconds": v, "success_ratio": math.Inf(1), "outage_seconds": 0}),
 		} {
 			c.Evaluate(live)
-			c.Values(live)
 		}
 	}
 }

@@ -114,8 +114,12 @@ func snippet(file *hcl.File, at hcl.Range, d *hcl.Diagnostic) *jsonSnippet {
 	if c := contextOf(file.Nav, at.Start.Byte-1); c != "" {
 		s.Context = &c
 	}
-	for _, v := range values(d) {
-		s.Values = append(s.Values, jsonValue{Traversal: v.traversal, Statement: "is " + v.value})
+	if d.Expression != nil && d.EvalContext != nil {
+		for _, v := range values(d.Expression.Variables(), d.EvalContext) {
+			if v.value != "" {
+				s.Values = append(s.Values, jsonValue{Traversal: v.traversal, Statement: "is " + v.value})
+			}
+		}
 	}
 	return s
 }

@@ -6,8 +6,10 @@ import (
 	"testing"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"github.com/zclconf/go-cty/cty"
 
 	"github.com/failoverdrill/drill/internal/drillfile"
 )
@@ -40,9 +42,11 @@ func TestJSON(t *testing.T) {
 }
 
 func TestJSONValues(t *testing.T) {
-	c := condition(t, `target.orders.lag_seconds > 1`, `"Lag."`)
-	d := c.Diagnostic("Steady state does not hold", readings(map[string]float64{"lag_seconds": 0.3}))
-	d.Severity = hcl.DiagWarning
+	expr, diags := hclsyntax.ParseExpression([]byte("a.lag > b.lag"), "x.hcl", hcl.InitialPos)
+	require.Empty(t, diags)
+	value := func(v cty.Value) cty.Value { return cty.ObjectVal(map[string]cty.Value{"lag": v}) }
+	d := &hcl.Diagnostic{Severity: hcl.DiagWarning, Subject: expr.Range().Ptr(), Expression: expr,
+		EvalContext: &hcl.EvalContext{Variables: map[string]cty.Value{"a": value(cty.NumberFloatVal(0.3)), "b": value(cty.UnknownVal(cty.Number))}}}
 	out, err := drillfile.JSON(map[string]*hcl.File{"x.hcl": {Bytes: []byte("short")}}, hcl.Diagnostics{d})
 	require.NoError(t, err)
 	var got struct {
@@ -55,7 +59,7 @@ func TestJSONValues(t *testing.T) {
 	require.NoError(t, json.Unmarshal(out, &got))
 	assert.True(t, got.Valid)
 	assert.Equal(t, 1, got.WarningCount)
-	assert.Equal(t, []map[string]string{{"traversal": "target.orders.lag_seconds", "statement": "is 0.3"}}, got.Diagnostics[0].Snippet.Values)
+	assert.Equal(t, []map[string]string{{"traversal": "a.lag", "statement": "is 0.3"}}, got.Diagnostics[0].Snippet.Values)
 }
 
 // TestPlaces: characters are counted as people see them, bytes as programs slice them, and the carets stand where a

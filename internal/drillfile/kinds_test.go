@@ -2,9 +2,10 @@ package drillfile_test
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/gohcl"
+	"github.com/zclconf/go-cty/cty"
 
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/drillfile"
@@ -12,120 +13,157 @@ import (
 )
 
 type postgresqlSpec struct {
-	Namespace string          `hcl:"namespace"`
-	Selector  string          `hcl:"selector"`
-	DSN       drill.Sensitive `hcl:"dsn"`
-	Service   string          `hcl:"service,optional"`
-	Preset    string          `hcl:"preset,optional"`
-	WriteRate int             `hcl:"write_rate,optional"`
+	Namespace, Selector string
+	DSN                 drill.Sensitive
+	Service, Preset     string
+	WriteRate           int
+	ReadService         string
+}
 
-	ReadService string `hcl:"read_service,optional"`
+func postgresqlBody() schema.Body[postgresqlSpec] {
+	return schema.Body[postgresqlSpec]{
+		Arguments: func(s *postgresqlSpec) []schema.Argument {
+			return []schema.Argument{
+				schema.String("namespace", &s.Namespace, "Where it is.", schema.Required()),
+				schema.String("selector", &s.Selector, "Which pods.", schema.Required()),
+				schema.Secret("dsn", &s.DSN, "How to log in.", schema.Required()),
+				schema.String("service", &s.Service, ""),
+				schema.String("preset", &s.Preset, "", schema.OneOf("patroni", "cloudnative-pg")),
+				schema.Number("write_rate", &s.WriteRate, ""),
+				schema.String("read_service", &s.ReadService, ""),
+			}
+		},
+	}
 }
 
 type httpSpec struct {
-	URL     string `hcl:"url"`
-	Rate    int    `hcl:"rate,optional"`
-	Timeout string `hcl:"timeout,optional"`
+	URL     string
+	Rate    int
+	Timeout time.Duration
 }
 
-type tcpSpec struct {
-	Address string `hcl:"address"`
-}
-
-type kubernetesSpec struct {
-	Namespace string `hcl:"namespace"`
-	Service   string `hcl:"service"`
-	Rate      int    `hcl:"rate,optional"`
-}
-
-type deploymentSpec struct {
-	Namespace string `hcl:"namespace"`
-	Selector  string `hcl:"selector"`
-	Service   string `hcl:"service,optional"`
-}
-
-type podKillSpec struct {
-	Target  string `hcl:"target,optional"`
-	Count   *int   `hcl:"count,optional"`
-	Percent *int   `hcl:"percent,optional"`
-	All     *bool  `hcl:"all,optional"`
-	Method  string `hcl:"method,optional"`
-	Role    string `hcl:"role,optional"`
-}
-
-type killPrimarySpec struct {
-	Method   string `hcl:"method,optional"`
-	HoldDown string `hcl:"hold_down,optional"`
-}
-
-type networkPartitionSpec struct {
-	Target    string         `hcl:"target,optional"`
-	Duration  string         `hcl:"duration"`
-	From      hcl.Expression `hcl:"from"`
-	To        hcl.Expression `hcl:"to"`
-	Direction string         `hcl:"direction,optional"`
-	Action    string         `hcl:"action,optional"`
-}
-
-func decode[Spec any](body hcl.Body, ctx *hcl.EvalContext) (any, *schema.Decoded) {
-	var spec Spec
-	diags := gohcl.DecodeBody(body, ctx, &spec)
-	return spec, &schema.Decoded{Diagnostics: diags}
-}
-
-// decodePostgreSQL also complains, as a kind may, of a dsn that gohcl would have refused.
-func decodePostgreSQL(body hcl.Body, ctx *hcl.EvalContext) (any, *schema.Decoded) {
-	attributes, _ := body.JustAttributes()
-	if dsn, ok := attributes["dsn"]; ok {
-		if v, diags := dsn.Expr.Value(ctx); !diags.HasErrors() && !v.IsKnown() {
-			at := dsn.Expr.Range()
-			return postgresqlSpec{}, &schema.Decoded{Diagnostics: hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "Invalid dsn", Detail: "dsn must be a string.", Subject: &at}}}
+func httpBody() schema.Body[httpSpec] {
+	return schema.Body[httpSpec]{Arguments: func(s *httpSpec) []schema.Argument {
+		return []schema.Argument{
+			schema.String("url", &s.URL, "What to ask.", schema.Required()),
+			schema.Number("rate", &s.Rate, ""),
+			schema.Duration("timeout", &s.Timeout, ""),
 		}
-	}
-	return decode[postgresqlSpec](body, ctx)
+	}}
+}
+
+type plainSpec struct {
+	Namespace, Selector, Service, Address string
+	Rate                                  int
+}
+
+// plainBody is one of texts alone, the first of which is required.
+func plainBody(first string, others ...string) schema.Body[plainSpec] {
+	return schema.Body[plainSpec]{Arguments: func(s *plainSpec) []schema.Argument {
+		to := map[string]*string{"namespace": &s.Namespace, "selector": &s.Selector, "service": &s.Service, "address": &s.Address}
+		all := []schema.Argument{schema.String(first, to[first], "Needed.", schema.Required())}
+		for _, name := range others {
+			all = append(all, schema.String(name, to[name], ""))
+		}
+		return append(all, schema.Number("rate", &s.Rate, ""))
+	}}
+}
+
+type faultSpec struct {
+	Target   string
+	Method   string
+	HoldDown time.Duration
+	Duration time.Duration
+	Side     string
+	Count    int
+	All      bool
+	Role     string
+}
+
+func killPrimaryBody() schema.Body[faultSpec] {
+	return schema.Body[faultSpec]{Arguments: func(s *faultSpec) []schema.Argument {
+		return []schema.Argument{
+			schema.String("target", &s.Target, ""),
+			schema.String("method", &s.Method, "", schema.OneOf("graceful", "force_delete"), schema.Later("sigkill")),
+			schema.Duration("hold_down", &s.HoldDown, ""),
+			schema.Number("count", &s.Count, ""),
+			schema.Bool("all", &s.All, ""),
+			schema.String("role", &s.Role, ""),
+		}
+	}}
+}
+
+func partitionBody() schema.Body[faultSpec] {
+	return schema.Body[faultSpec]{Arguments: func(s *faultSpec) []schema.Argument {
+		side := func(v cty.Value, _ *schema.Decoded) {
+			if v.CanIterateElements() && v.AsValueMap()["namespace"] != cty.NilVal {
+				s.Side = v.AsValueMap()["namespace"].AsString()
+			}
+		}
+		return []schema.Argument{
+			schema.String("target", &s.Target, ""),
+			schema.Duration("duration", &s.Duration, "How long it lasts.", schema.Required()),
+			schema.Value("from", "object", "One side.", side, schema.Required()),
+			schema.Value("to", "object", "The other side.", func(cty.Value, *schema.Decoded) {}, schema.Required()),
+			schema.String("direction", &s.Role, ""),
+		}
+	}}
+}
+
+// kind makes a kind of a body.
+func kind[Spec any](k drillfile.Kind, b schema.Body[Spec]) drillfile.Kind {
+	k.Table = b.Table()
+	k.Decode = func(body hcl.Body, ctx *hcl.EvalContext) (any, *schema.Decoded) { return b.Decode(body, ctx) }
+	return k
 }
 
 // kinds are the test's own, so that nothing here depends on a fault or a target.
 func kinds() drillfile.Kinds {
+	plain := func(spec any) []string { return []string{spec.(plainSpec).Namespace} }
+	hold := func(spec any) time.Duration { return spec.(faultSpec).HoldDown + spec.(faultSpec).Duration }
 	return drillfile.Kinds{
-		Targets: []drillfile.Kind{{
-			Name: "postgresql", Doc: "A PostgreSQL cluster.", Decode: decodePostgreSQL, Probed: true,
+		Targets: []drillfile.Kind{kind(drillfile.Kind{
+			Name: "postgresql", Doc: "A PostgreSQL cluster.", Probed: true,
 			Attributes: []schema.Attribute{
-				schema.Seconds("outage_seconds", ""), schema.Seconds("lag_seconds", ""), schema.Ratio("success_ratio", ""), schema.Seconds("primaries", ""),
-				schema.Seconds("read_outage_seconds", ""), schema.Seconds("staleness_seconds", ""), schema.Seconds("sum_violations", ""), schema.Seconds("register_violations", ""),
+				schema.Seconds("outage_seconds", ""), schema.Seconds("lag_seconds", ""), schema.Ratio("success_ratio", ""), schema.Count("primaries", ""),
+				schema.Seconds("read_outage_seconds", ""), schema.Seconds("staleness_seconds", ""), schema.Count("sum_violations", ""), schema.Count("register_violations", ""),
 			},
-			Checks: []drill.Check{drill.CheckReads, drill.CheckOwn, drill.CheckSum, drill.CheckRegister},
-		}, {
-			Name: "deployment", Doc: "A stateless service.", Decode: decode[deploymentSpec], NoLedger: true,
+			Namespaces: func(spec any) []string { return []string{spec.(postgresqlSpec).Namespace} },
+			Checks:     []drill.Check{drill.CheckReads, drill.CheckOwn, drill.CheckSum, drill.CheckRegister},
+		}, postgresqlBody()), kind(drillfile.Kind{
+			Name: "deployment", Doc: "A stateless service.", NoLedger: true, Namespaces: plain,
 			Attributes: []schema.Attribute{
-				schema.Seconds("outage_seconds", ""), schema.Ratio("success_ratio", ""), schema.Seconds("ready", ""), schema.Seconds("desired", ""),
+				schema.Seconds("outage_seconds", ""), schema.Ratio("success_ratio", ""), schema.Count("ready", ""), schema.Count("desired", ""),
 			},
-		}},
-		Probes: []drillfile.Kind{{
-			Name: "http", Doc: "An HTTP server.", Decode: decode[httpSpec],
+		}, plainBody("namespace", "selector", "service"))},
+		Probes: []drillfile.Kind{kind(drillfile.Kind{
+			Name: "http", Doc: "An HTTP server.",
 			Attributes: []schema.Attribute{
 				schema.Seconds("outage_seconds", ""), schema.Ratio("success_ratio", ""), schema.Seconds("latency_seconds", ""),
 			},
-		}, {
-			Name: "tcp", Doc: "A TCP port.", Decode: decode[tcpSpec], Attributes: []schema.Attribute{schema.Seconds("outage_seconds", "")},
-		}, {
-			Name: "kubernetes", Doc: "A Service's endpoints.", Decode: decode[kubernetesSpec],
-			Attributes: []schema.Attribute{schema.Seconds("ready_endpoints", "")},
-		}},
-		Faults: []drillfile.Kind{{
-			Name: "kill_primary", Doc: "The primary dies.", Decode: decode[killPrimarySpec],
-			Check: func(_ any, name string, targets []drill.TargetSpec) string {
+		}, httpBody()), kind(drillfile.Kind{
+			Name: "tcp", Doc: "A TCP port.", Attributes: []schema.Attribute{schema.Seconds("outage_seconds", "")},
+		}, plainBody("address")), kind(drillfile.Kind{
+			Name: "kubernetes", Doc: "A Service's endpoints.",
+			Attributes: []schema.Attribute{schema.Count("ready_endpoints", "")},
+		}, plainBody("namespace", "service")), kind(drillfile.Kind{
+			Name: "promql", Doc: "A query.", Attributes: []schema.Attribute{schema.Any("value", "")},
+		}, plainBody("address"))},
+		Faults: []drillfile.Kind{kind(drillfile.Kind{
+			Name: "kill_primary", Doc: "The primary dies.", Hold: hold,
+			Check: func(spec any, name string, targets []drill.TargetSpec) string {
 				for _, t := range targets {
-					if t.Name == name {
+					if t.Name == name || t.Name == spec.(faultSpec).Target {
 						return ""
 					}
 				}
 				return fmt.Sprintf("The name of a kill_primary fault is the target whose primary dies, and there is no target named %q.", name)
 			},
-		}, {
-			Name: "pod_kill", Doc: "Pods are removed.", Decode: decode[podKillSpec],
-		}, {
-			Name: "network_partition", Doc: "A network is cut.", Decode: decode[networkPartitionSpec],
-		}},
+		}, killPrimaryBody()), kind(drillfile.Kind{
+			Name: "pod_kill", Doc: "Pods are removed.",
+		}, killPrimaryBody()), kind(drillfile.Kind{
+			Name: "network_partition", Doc: "A network is cut.", Hold: hold,
+			Namespaces: func(spec any) []string { return []string{spec.(faultSpec).Side} },
+		}, partitionBody())},
 	}
 }

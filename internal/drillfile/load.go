@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/gohcl"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/failoverdrill/drill/internal/drill"
@@ -18,12 +18,17 @@ import (
 type Kind struct {
 	Name string
 	Doc  string
-	// Decode reads the block's own arguments. Beside an error that is already reported it may meet unknown values;
-	// gohcl copes with them, and what it says of them is dropped.
+	// Table is what the block may hold.
+	Table schema.Table
+	// Decode reads the block's own arguments.
 	Decode func(hcl.Body, *hcl.EvalContext) (any, *schema.Decoded)
 	// Check, when there is one, says what is wrong with the decoded block among the drill's targets: a sentence that
 	// is shown at the block's name, or "" when all is well. It is called only when every kind's block was decoded.
 	Check func(spec any, name string, targets []drill.TargetSpec) string
+	// Namespaces are those that a target or a fault touches; "" stands for one that is not known. It may be nil.
+	Namespaces func(spec any) []string
+	// Hold is how long a fault stays, if its block says so. It may be nil.
+	Hold func(spec any) time.Duration
 	// Attributes are the live values of a target or a probe, numbers or bools, by name.
 	Attributes []schema.Attribute
 	// Probed says that a target of this kind is itself the name of a probe.
@@ -76,7 +81,7 @@ func Load(path string, src []byte, kinds Kinds, in Inputs) (*File, hcl.Diagnosti
 		l.diags = append(l.diags, over)
 	}
 	file.Open, file.Secret = l.open, l.secret
-	diags = tidy(append(diags, l.diags...))
+	diags = tidy(append(diags, l.heard()...))
 	if !diags.HasErrors() {
 		file.Drills = drills
 	}
@@ -98,8 +103,8 @@ type loader struct {
 	localOrder   []*local
 	open, secret drill.Inputs // what was taken from outside
 
-	wanted map[string]hcl.Range // the invariants that the present drill asks for, and where
-	causes hcl.Diagnostics      // problems of single expressions, in order, because of which their values are unknown
+	homes map[home][]string // where the names of the language belong, once somebody asked
+	muted []hcl.Range       // of what has no place where it stands: nothing more is said of it
 }
 
 func (l *loader) report(at hcl.Range, summary, detail string) {
@@ -108,25 +113,28 @@ func (l *loader) report(at hcl.Range, summary, detail string) {
 
 func (l *loader) load(body *hclsyntax.Body) []*drill.Drill {
 	body = l.declare(body)
-	body, diags := withoutFuture(body, "")
-	l.diags = append(l.diags, diags...)
 	l.checkStatics(body, "")
-	l.causes = slices.Clone(l.diags)
-	byOffset(l.causes)
-
-	var root rootBlocks
-	l.diags = append(l.diags, gohcl.DecodeBody(body, l.static, &root)...)
-	if count(body, "drill") == 0 {
-		l.report(body.MissingItemRange(), "Missing drill block", `A drill file holds at least one drill. Write a block such as drill "kill-primary" { … }.`)
-	}
+	_, root := rootBody().Decode(body, l.static)
+	l.take(root)
 	var drills []*drill.Drill
 	seen := names{}
-	for i := range root.Drills {
-		b := &root.Drills[i]
-		l.checkName("drill", b.Name, b.NameRange, seen)
+	for _, b := range root.Blocks.OfType("drill") {
+		l.checkName("drill", b.Labels[0], b.LabelRanges[0], seen)
 		drills = append(drills, l.drill(b))
 	}
 	return drills
+}
+
+// heard are the problems without those within what has no place where it stands anyway.
+func (l *loader) heard() hcl.Diagnostics {
+	slices.SortFunc(l.muted, func(a, b hcl.Range) int { return a.Start.Byte - b.Start.Byte })
+	return slices.DeleteFunc(l.diags, func(d *hcl.Diagnostic) bool {
+		if d.Subject == nil || d.Subject.Filename != l.path {
+			return false
+		}
+		i := sort.Search(len(l.muted), func(i int) bool { return l.muted[i].End.Byte > offset(d) })
+		return i < len(l.muted) && l.muted[i].Start.Byte < offset(d)
+	})
 }
 
 func problem(at hcl.Range, summary, detail string) *hcl.Diagnostic {
@@ -146,7 +154,7 @@ func tidy(diags hcl.Diagnostics) hcl.Diagnostics {
 	var kept hcl.Diagnostics
 	for _, d := range diags {
 		k := key{d.Summary, d.Detail, offset(d)}
-		if seen[k] || isEcho(d) {
+		if seen[k] {
 			continue
 		}
 		seen[k] = true
@@ -166,18 +174,6 @@ func tidy(diags hcl.Diagnostics) hcl.Diagnostics {
 
 func byOffset(diags hcl.Diagnostics) {
 	sort.SliceStable(diags, func(i, j int) bool { return offset(diags[i]) < offset(diags[j]) })
-}
-
-// isEcho recognises gohcl's complaint that a value is unknown. It is so because of an error that has been reported, or
-// because the file is only validated, without the values of its variables.
-func isEcho(d *hcl.Diagnostic) bool {
-	return d.Summary == "Unsuitable value type" && d.Detail == "Unsuitable value: value must be known" && d.Context != nil
-}
-
-// within reports whether one of the sorted problems begins in the range.
-func within(at hcl.Range, sorted hcl.Diagnostics) bool {
-	i := sort.Search(len(sorted), func(i int) bool { return offset(sorted[i]) >= at.Start.Byte })
-	return i < len(sorted) && offset(sorted[i]) <= at.End.Byte
 }
 
 func offset(d *hcl.Diagnostic) int {

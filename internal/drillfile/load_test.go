@@ -18,7 +18,6 @@ import (
 
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/drillfile"
-	"github.com/failoverdrill/drill/internal/schema"
 )
 
 // shared are the fixtures that are read with the real kinds, too: internal/cli holds each to its marks.
@@ -71,8 +70,8 @@ func TestLoad(t *testing.T) {
 		Probes: []drill.ProbeSpec{{Kind: "http", Name: "checkout", Spec: httpSpec{URL: "http://checkout.shop/healthz", Rate: 20}}},
 		SteadyState: drill.SteadyState{Hold: 20 * time.Second, Timeout: 90 * time.Second,
 			Asserts: []drill.Rule{{Name: "assert_1"}, {Name: "assert_2"}}},
-		Faults: []drill.FaultSpec{{Kind: "kill_primary", Name: "orders", Spec: killPrimarySpec{Method: "force_delete", HoldDown: "90s"}}},
-		Aborts: []drill.Rule{{Name: "outage", For: 5 * time.Second}, {Name: "checkout"}},
+		Faults: []drill.FaultSpec{{Kind: "kill_primary", Name: "orders", Spec: faultSpec{Method: "force_delete", HoldDown: 90 * time.Second}}},
+		Aborts: []drill.Rule{{Name: "outage", For: 5 * time.Second, OnUnknown: drill.UnknownPending}, {Name: "checkout", OnUnknown: drill.UnknownPending}},
 		Objectives: []drill.Objective{
 			{Name: "recovery_time", Limit: 30}, {Name: "redundancy_time", Limit: 300}, {Name: "lost_writes", Limit: 0},
 			{Name: "dual_primary", Limit: 0}, {Name: "replication_lag", Limit: 1.5}, {Name: "leader_changes", Limit: 1},
@@ -177,52 +176,4 @@ func TestSecretsStayReferences(t *testing.T) {
 	spec := file.Drills[0].Targets[0].Spec.(postgresqlSpec)
 	assert.Equal(t, []drill.SecretKey{{Name: "orders-app", Key: "uri"}}, spec.DSN.Refs())
 	assert.Equal(t, "(sensitive)", spec.DSN.String())
-}
-
-// TestSecretInUntaggedSpec: a kind may turn its block into something else, and a secret must not slip through that.
-func TestSecretInUntaggedSpec(t *testing.T) {
-	type inner struct{ labels map[string]string }
-	type loop struct{ next *loop }
-	type spec struct {
-		DSN     drill.Sensitive
-		Service string
-		other   any
-		loop    *loop
-	}
-	table := kinds()
-	as := func(convert func(postgresqlSpec) spec) {
-		table.Targets[0].Decode = func(body hcl.Body, ctx *hcl.EvalContext) (any, *schema.Decoded) {
-			decoded, diags := decode[postgresqlSpec](body, ctx)
-			s := convert(decoded.(postgresqlSpec))
-			s.loop = &loop{}
-			s.loop.next = s.loop
-			return s, diags
-		}
-	}
-	src := []byte(`drill "x" {
-  target "postgresql" "orders" {
-    namespace = "shop"
-    selector  = "a=b"
-    dsn       = secret("orders-app", "uri")
-    service   = secret("orders-app", "host")
-  }
-  fault "kill_primary" "orders" {}
-}
-`)
-	lines := func() (at []int) {
-		_, diags := drillfile.Load("x.hcl", src, table, drillfile.Inputs{})
-		for _, d := range diags {
-			assert.Equal(t, "Misplaced secret", d.Summary)
-			at = append(at, d.Subject.Start.Line)
-		}
-		return at
-	}
-	as(func(s postgresqlSpec) spec { return spec{DSN: s.DSN} })
-	assert.Empty(t, lines())
-	as(func(s postgresqlSpec) spec { return spec{DSN: s.DSN, Service: s.Service} })
-	assert.Equal(t, []int{6}, lines())
-	as(func(s postgresqlSpec) spec {
-		return spec{DSN: s.DSN, other: &inner{labels: map[string]string{"host": s.Service}}}
-	})
-	assert.Equal(t, []int{5, 6}, lines(), "the field has no argument's name, so that it could be either")
 }

@@ -12,26 +12,61 @@ import (
 	"github.com/failoverdrill/drill/internal/schema"
 )
 
-// reference is a live value that an expression reads: root.name.attribute.
+// reference is a live value that an expression reads: root.name.attribute, or run.attribute.
 type reference struct {
 	root, name, attribute string
 	at                    hcl.Range
-	typ                   cty.Type // cty.NilType when the kind is not known
+	live                  schema.Attribute // without a type when the kind is not known
+	unknown               cty.Value        // while there is no reading
 }
 
-// scope is what conditions may refer to: root, then name. A kind is nil when it is not known.
-type scope map[string]map[string]*Kind
+// String is the reference as people write it.
+func (r reference) String() string {
+	if r.name == "" {
+		return r.root + "." + r.attribute
+	}
+	return r.root + "." + r.name + "." + r.attribute
+}
 
-// checkStatics reports what the arguments other than conditions refer to, because there is nothing yet that they may,
-// and the calls of secret() outside the bodies of kinds.
+// moment is when a condition is evaluated.
+type moment int
+
+const (
+	atStart moment = iota // before the first fault
+	inRun
+	atEnd
+)
+
+// scope is what the conditions of a drill may refer to.
+type scope struct {
+	kinds map[string]map[string]*Kind // by root, then name; nil: the kind is not known
+	vague map[string]bool             // roots of which blocks were left out, so that any name may have been meant
+	asked map[string]hcl.Range        // the objectives that the drill has
+	when  moment
+}
+
+func (s scope) at(when moment) scope {
+	s.when = when
+	return s
+}
+
+// Since the first injection; nothing has this reading before.
+const sinceFault = "fault_seconds"
+
+// RunAttributes are what conditions may ask of the run itself.
+func RunAttributes() []schema.Attribute {
+	return []schema.Attribute{
+		schema.Seconds("elapsed_seconds", "How long the run has been going on."),
+		schema.Seconds(sinceFault, "How long ago the first fault was injected; no reading before."),
+	}
+}
+
+// checkStatics reports what the arguments other than conditions refer to and may not.
 func (l *loader) checkStatics(body *hclsyntax.Body, block string) {
 	inKind := block == "target" || block == "probe" || block == "fault"
 	for name, a := range body.Attributes {
 		if isLive(block, name) {
 			continue // the rule's compilation checks it
-		}
-		if !mayCallSecret(block) {
-			l.checkSecrets(a.Expr)
 		}
 		for _, t := range a.Expr.Variables() {
 			l.checkStatic(t)
@@ -46,12 +81,9 @@ func (l *loader) checkStatics(body *hclsyntax.Body, block string) {
 	}
 }
 
-// mayCallSecret tells the blocks whose kinds know which namespace a secret is in, and keep its value to themselves.
-func mayCallSecret(block string) bool { return block == "target" || block == "fault" }
-
 // isLive tells the arguments that stay expressions.
 func isLive(block, argument string) bool {
-	return (block == "assert" || block == "abort") && (argument == "condition" || argument == "error_message")
+	return (block == "assert" || block == "abort" || block == "precondition") && (argument == "condition" || argument == "error_message")
 }
 
 func (l *loader) checkStatic(t hcl.Traversal) {
@@ -87,28 +119,71 @@ func (l *loader) live(expr hclsyntax.Expression, scope scope) ([]reference, bool
 	var refs []reference
 	ok := true
 	for _, t := range expr.Variables() {
-		r, good := l.liveReference(t, scope)
-		if ok = ok && good; r.root != "var" && r.root != "local" {
-			refs = append(refs, r)
+		if isStatic(t.RootName()) {
+			ok = l.checkConstant(t) && ok
+			continue
 		}
+		r, good := l.liveReference(t, scope)
+		refs, ok = append(refs, r), ok && good
 	}
 	return refs, ok
+}
+
+// isStatic tells what is known before the run from live values.
+func isStatic(root string) bool { return root == "var" || root == "local" }
+
+// checkConstant reports a variable or a local value that does not exist, or that a condition would give away.
+func (l *loader) checkConstant(t hcl.Traversal) bool {
+	if !l.checkNamed(t) {
+		return false
+	}
+	v, diags := t.TraverseAbs(l.static)
+	if diags.HasErrors() {
+		l.diags = append(l.diags, diags...)
+		return false
+	}
+	_, marks := v.UnmarkDeep()
+	if _, secret := marks[schema.Sensitive]; secret {
+		l.report(t.SourceRange(), "Misplaced secret", "What a condition compares is printed when it does not hold, and so is its message. Compare something that may be known.")
+		return false
+	}
+	return true
 }
 
 func (l *loader) liveReference(t hcl.Traversal, scope scope) (reference, bool) {
 	r := reference{root: t.RootName(), at: t.SourceRange()}
 	switch r.root {
 	case "target", "probe":
-	case "var", "local":
-		return r, l.checkNamed(t)
+		return l.partReference(t, r, scope)
 	case "run":
-		l.diags = append(l.diags, notYet(r.at, r.root+".…", "Conditions can refer to target.<name>.<attribute> and probe.<name>.<attribute>."))
-		return r, false
-	default:
-		l.report(t[0].SourceRange(), "Unknown reference",
-			fmt.Sprintf("There is nothing named %q to refer to here. Live values are written target.<name>.<attribute> or probe.<name>.<attribute>.", r.root))
+		return l.runReference(t, r, scope)
+	}
+	l.report(t[0].SourceRange(), "Unknown reference",
+		fmt.Sprintf("There is nothing named %q to refer to here.%s", r.root, schema.DidYouMean(r.root, []string{"target", "probe", "run", "var", "local"})))
+	return r, false
+}
+
+func (l *loader) runReference(t hcl.Traversal, r reference, scope scope) (reference, bool) {
+	attribute, ok := step(t, 1)
+	if !ok {
+		l.report(r.at, "Incomplete reference", "Write one of the run's attributes, as in run.elapsed_seconds.")
 		return r, false
 	}
+	all := RunAttributes()
+	if r.live, ok = schema.Find(all, attribute); !ok {
+		l.report(t[1].SourceRange(), "Unknown attribute", fmt.Sprintf("A run has no attribute named %q.%s", attribute, schema.DidYouMean(attribute, schema.Names(all))))
+		return r, false
+	}
+	r.attribute, r.unknown = attribute, r.live.Unknown()
+	if attribute == sinceFault && scope.when == atStart {
+		l.report(r.at, "Value without a reading",
+			"This condition is evaluated before the first fault, and until then run.fault_seconds has no reading, so the run would always be refused. Refer to it in an abort condition or an objective.")
+		return r, false
+	}
+	return r, true
+}
+
+func (l *loader) partReference(t hcl.Traversal, r reference, scope scope) (reference, bool) {
 	name, hasName := step(t, 1)
 	attribute, hasAttribute := step(t, 2)
 	if !hasName || !hasAttribute {
@@ -120,21 +195,25 @@ func (l *loader) liveReference(t hcl.Traversal, scope scope) (reference, bool) {
 		return r, false
 	}
 	r.name, r.attribute = name, attribute
-	kind, known := scope[r.root][name]
-	if !known {
-		l.report(t[1].SourceRange(), "Unknown "+r.root, fmt.Sprintf("This drill has no %s named %q.%s", r.root, name, schema.DidYouMean(name, keys(scope[r.root]))))
+	kind, known := scope.kinds[r.root][name]
+	switch {
+	case !known && scope.vague[r.root]:
+		return r, true // it may be the name of a block that was left out, which has been reported
+	case !known:
+		l.report(t[1].SourceRange(), "Unknown "+r.root, fmt.Sprintf("This drill has no %s named %q.%s", r.root, name, schema.DidYouMean(name, keys(scope.kinds[r.root]))))
 		return r, false
-	}
-	if kind == nil {
+	case kind == nil:
 		return r, true // the kind is unknown, which has been reported
 	}
-	live, known := schema.Find(kind.Attributes, attribute)
-	if r.typ = live.Type; !known {
+	if r.live, known = schema.Find(kind.Attributes, attribute); !known {
 		l.report(t[2].SourceRange(), "Unknown attribute",
 			fmt.Sprintf("A %s of kind %s has no attribute named %q.%s", r.root, kind.Name, attribute, schema.DidYouMean(attribute, schema.Names(kind.Attributes))))
 		return r, false
 	}
-	l.checkMeasured(r)
+	r.unknown = r.live.Unknown()
+	if r.root == "target" {
+		l.checkMeasured(r, scope.asked)
+	}
 	return r, true
 }
 

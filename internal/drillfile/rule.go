@@ -10,51 +10,66 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
+
+	"github.com/failoverdrill/drill/internal/drill"
 )
 
-// rule compiles a condition and its message, over values of which only the types are known. It returns nil when
-// something is wrong with them.
-func (l *loader) rule(condition, message *hcl.Attribute, block hcl.Range, scope scope) *Condition {
-	cond, okCondition := l.expression(condition, "condition", block)
-	msg, okMessage := l.expression(message, "error_message", block)
-	if !okCondition || !okMessage {
-		return nil
+// rule compiles a condition and its message.
+func (l *loader) rule(name string, spec ruleSpec, scope scope) drill.Rule {
+	r := drill.Rule{Name: name}
+	if c := l.condition(spec, scope); c != nil {
+		r.Condition = c
 	}
-	changing, okCondition := l.live(cond, scope)
-	mentioned, okMessage := l.live(msg, scope)
-	if !okCondition || !okMessage {
-		return nil
+	return r
+}
+
+// condition compiles over values of which only the types and the bounds are known. It returns nil when something is
+// wrong, and also when something is missing that has been reported.
+func (l *loader) condition(spec ruleSpec, scope scope) *Condition {
+	cond, okCondition := l.expression(spec.Condition)
+	msg, okMessage := l.expression(spec.ErrorMessage)
+	changing, mentioned := []reference(nil), []reference(nil)
+	if okCondition {
+		changing, okCondition = l.live(cond, scope)
 	}
-	if len(changing) == 0 {
+	if okMessage {
+		mentioned, okMessage = l.live(msg, scope)
+	}
+	if okCondition && len(changing) == 0 {
 		l.report(cond.Range(), "Condition without a live value",
 			"This condition refers to nothing that changes, so its result would always be the same. Refer to a live value, as in target.orders.lag_seconds < 1.")
 		return nil
 	}
-	refs := slices.Concat(changing, mentioned)
-	for _, r := range refs {
-		if r.typ == cty.NilType {
-			return nil
-		}
+	// Each of the two is checked also when something is wrong with the other.
+	if okCondition = okCondition && typed(changing); okCondition {
+		c := newCondition(cond, cond, changing, nil, l.src, l.static, scope.when)
+		okCondition = l.clean(func() { l.checkComparisons(cond, c.context(nil)) }) && l.clean(func() { l.checkCondition(cond, c) })
 	}
-	c := newCondition(cond, msg, refs, l.src, l.static)
-	unknown := c.context(nil)
-	before := len(l.diags)
-	l.checkComparisons(cond, unknown)
-	l.checkComparisons(msg, unknown)
-	if len(l.diags) == before {
-		l.checkCondition(cond, unknown)
-		l.checkMessage(msg, unknown)
+	if okMessage = okMessage && typed(mentioned); okMessage {
+		ctx := newCondition(msg, msg, mentioned, nil, l.src, l.static, scope.when).context(nil)
+		okMessage = l.clean(func() { l.checkComparisons(msg, ctx) }) && l.clean(func() { l.checkMessage(msg, ctx) })
 	}
-	if len(l.diags) > before {
+	if !okCondition || !okMessage {
 		return nil
 	}
-	return c
+	return newCondition(cond, msg, changing, mentioned, l.src, l.static, scope.when)
 }
 
-// expression is the native expression of a required argument that holds no secret.
-func (l *loader) expression(a *hcl.Attribute, name string, block hcl.Range) (hclsyntax.Expression, bool) {
+// clean reports whether nothing was found to be wrong.
+func (l *loader) clean(check func()) bool {
+	before := len(l.diags)
+	check()
+	return len(l.diags) == before
+}
+
+// typed reports whether the types of all values are known.
+func typed(refs []reference) bool {
+	return !slices.ContainsFunc(refs, func(r reference) bool { return r.live.Name == "" })
+}
+
+// expression is the native expression of an argument that holds no secret. That it is missing has been reported.
+func (l *loader) expression(a *hcl.Attribute) (hclsyntax.Expression, bool) {
 	if a == nil {
-		l.report(block, "Missing required argument", fmt.Sprintf("The argument %q is required, but no definition was found.", name))
 		return nil, false
 	}
 	expr, ok := a.Expr.(hclsyntax.Expression)
@@ -62,22 +77,23 @@ func (l *loader) expression(a *hcl.Attribute, name string, block hcl.Range) (hcl
 		l.report(a.Range, "Unsupported syntax", "Write drill files in HCL's native syntax.")
 		return nil, false
 	}
-	before := len(l.diags)
-	l.checkSecrets(expr)
-	return expr, len(l.diags) == before
+	return expr, l.clean(func() { l.checkSecrets(expr) })
 }
 
-func (l *loader) checkCondition(expr hclsyntax.Expression, ctx *hcl.EvalContext) {
+func (l *loader) checkCondition(expr hclsyntax.Expression, c *Condition) {
+	ctx := c.context(nil)
 	v, diags := expr.Value(ctx)
 	if l.diags = append(l.diags, diags...); diags.HasErrors() {
 		return
 	}
-	switch {
-	case v.Type() != cty.Bool:
+	switch t := v.Type(); {
+	case t != cty.Bool && t != cty.DynamicPseudoType:
 		l.report(expr.Range(), "Unsuitable condition",
-			fmt.Sprintf("A condition must be true or false, but this is %s. Compare it with something, as in target.orders.lag_seconds < 1.", aType(v.Type())))
-	case v.IsKnown():
-		l.report(expr.Range(), "Constant condition", "The result of this condition is always the same, whatever is measured. Check its operators.")
+			fmt.Sprintf("A condition must be true or false, but this is %s. Compare it with something, as in target.orders.lag_seconds < 1.", aType(t)))
+	case v.IsKnown() && v.IsNull():
+		l.report(expr.Range(), "Unsuitable condition", "A condition must be true or false, but this is null.")
+	default:
+		l.checkConstantCondition(expr, c)
 	}
 }
 
@@ -92,7 +108,7 @@ func (l *loader) checkMessage(expr hclsyntax.Expression, ctx *hcl.EvalContext) {
 	}
 }
 
-// checkComparisons reports what HCL would let pass or explain badly: durations as text, and the equality of things
+// checkComparisons reports what HCL would let pass or explain badly: durations as text, null, and the equality of things
 // that can never be equal.
 func (l *loader) checkComparisons(expr hclsyntax.Expression, ctx *hcl.EvalContext) {
 	l.diags = append(l.diags, hclsyntax.VisitAll(expr, func(node hclsyntax.Node) hcl.Diagnostics {
@@ -100,22 +116,24 @@ func (l *loader) checkComparisons(expr hclsyntax.Expression, ctx *hcl.EvalContex
 		if !ok || op.Op == hclsyntax.OpLogicalAnd || op.Op == hclsyntax.OpLogicalOr {
 			return nil
 		}
+		left, _ := op.LHS.Value(ctx)
+		right, _ := op.RHS.Value(ctx)
 		var diags hcl.Diagnostics
-		for _, side := range []hclsyntax.Expression{op.LHS, op.RHS} {
-			if text, ok := durationText(side); ok {
+		for _, side := range []struct {
+			hclsyntax.Expression
+			v cty.Value
+		}{{op.LHS, left}, {op.RHS, right}} {
+			if isNull(side.v) {
+				diags = append(diags, problem(side.Range(), "Comparison with null", "No live value is ever null. While a value has no reading, the condition waits for one."))
+			} else if isDuration(side.v) {
 				diags = append(diags, problem(side.Range(), "Duration as text",
-					fmt.Sprintf("Live values are numbers, and this is a text. Write duration(%q), which is its number of seconds.", text)))
+					fmt.Sprintf("Live values are numbers, and this is a text. Write duration(%s), which is its number of seconds.", unwrapped(side).Range().SliceBytes(l.src))))
 			}
 		}
 		if len(diags) > 0 || op.Op != hclsyntax.OpEqual && op.Op != hclsyntax.OpNotEqual {
 			return diags
 		}
-		left, _ := op.LHS.Value(ctx)
-		right, _ := op.RHS.Value(ctx)
-		switch {
-		case isNull(left) || isNull(right):
-			return hcl.Diagnostics{problem(op.Range(), "Comparison with null", "No live value is ever null. While a value has no reading, the condition waits for one.")}
-		case left.Type() != cty.DynamicPseudoType && right.Type() != cty.DynamicPseudoType && !left.Type().Equals(right.Type()):
+		if left.Type() != cty.DynamicPseudoType && right.Type() != cty.DynamicPseudoType && !left.Type().Equals(right.Type()) {
 			return hcl.Diagnostics{problem(op.Range(), "Comparison of different types",
 				fmt.Sprintf("This compares %s with %s, which are never equal. Write both as the same type.", aType(left.Type()), aType(right.Type())))}
 		}
@@ -138,18 +156,16 @@ func aType(t cty.Type) string {
 	return "a " + name
 }
 
-// durationText is the text of a string literal that reads as a duration.
-func durationText(expr hclsyntax.Expression) (string, bool) {
-	t, ok := unwrapped(expr).(*hclsyntax.TemplateExpr)
-	if !ok || !t.IsStringLiteral() {
-		return "", false
+// isDuration reports whether a text reads as a duration, and not as a number.
+func isDuration(v cty.Value) bool {
+	if !isText(v) {
+		return false
 	}
-	v, diags := t.Value(nil)
-	if diags.HasErrors() || !v.IsKnown() || v.IsNull() || v.Type() != cty.String {
-		return "", false
-	}
-	text := v.AsString()
-	_, err := time.ParseDuration(text)
-	_, isNumber := strconv.ParseFloat(text, 64)
-	return text, err == nil && isNumber != nil
+	_, err := time.ParseDuration(v.AsString())
+	_, isNumber := strconv.ParseFloat(v.AsString(), 64)
+	return err == nil && isNumber != nil
+}
+
+func isText(v cty.Value) bool {
+	return !v.IsMarked() && v.IsKnown() && !v.IsNull() && v.Type() == cty.String
 }

@@ -5,35 +5,41 @@ import (
 
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/schedule"
+	"github.com/failoverdrill/drill/internal/schema"
 )
 
-// schedule reads when the drill runs by itself.
-func (l *loader) schedule(b *scheduleBlock) *drill.Schedule {
-	if b == nil {
-		return nil
+func scheduleBody() schema.Body[drill.Schedule] {
+	return schema.Body[drill.Schedule]{
+		Defaults: drill.Schedule{Timezone: "UTC", Missed: drill.MissedSkip},
+		Arguments: func(s *drill.Schedule) []schema.Argument {
+			return []schema.Argument{
+				schema.String("cron", &s.Cron, "When the drill is due: minute, hour, day of month, month and day of week, such as `0 10 1 * *`; or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`.", schema.Required()),
+				schema.String("timezone", &s.Timezone, "The time zone in which cron, window and blackout are read: an IANA name."),
+				schema.Duration("jitter", &s.Jitter, "The longest random delay after the due time.", schema.Default("no delay")),
+				schema.Strings("window", &s.Window, "When a run may start, such as `Mon-Fri 09:00-16:00`.", schema.Default("at any time")),
+				schema.Strings("blackout", &s.Blackout, "Days without a run, such as `2026-12-20/2027-01-05`."),
+				schema.String("missed", &s.Missed, "What becomes of a due time at which nobody could start the run: `skip` counts it, `run_late` runs the newest one once, late.",
+					schema.Answer(drill.MissedSkip, drill.MissedRunLate)),
+			}
+		},
+		Check: checkSchedule,
 	}
-	s := drill.Schedule{Timezone: "UTC", Missed: drill.MissedSkip, Jitter: l.duration(b.Jitter, b.JitterRange, 0),
-		Window: b.Window, Blackout: b.Blackout}
-	// What gohcl could not read it has reported, and left empty: then the empty text is no further problem.
-	for _, a := range []struct {
-		to   *string
-		text *string
-	}{{&s.Cron, b.Cron}, {&s.Timezone, b.Timezone}, {&s.Missed, b.Missed}} {
-		if a.text != nil {
-			*a.to = *a.text
-		}
-	}
-	at := map[string]hcl.Range{"cron": b.CronRange, "timezone": b.TimezoneRange, "missed": b.MissedRange,
-		"jitter": b.JitterRange, "window": b.WindowRange, "blackout": b.BlackoutRange}
-	if b.Cron == nil && !l.failedWithin(b.DefRange) {
-		l.report(b.DefRange, "Missing required argument", `The argument "cron" says when the drill is due. Write it, such as cron = "0 10 1 * *".`)
-	}
-	_, problems := schedule.Parse(s)
+}
+
+// checkSchedule reports what the timetable cannot be made of.
+func checkSchedule(s *drill.Schedule, d *schema.Decoded) {
+	_, problems := schedule.Parse(*s)
 	for _, p := range problems {
-		if p.Argument == "cron" && b.Cron == nil || l.failedWithin(at[p.Argument]) {
-			continue
+		// What was refused already has its default here, and is not complained of twice.
+		if d.Sound(p.Argument) && d.Given(p.Argument) {
+			d.Report(d.At(p.Argument), p.Summary, "%s.", p.Detail)
 		}
-		l.report(at[p.Argument], p.Summary, p.Detail+".")
 	}
+}
+
+// schedule reads when the drill runs by itself.
+func (l *loader) schedule(b *hcl.Block) *drill.Schedule {
+	s, d := scheduleBody().Decode(b.Body, l.static)
+	l.take(d)
 	return &s
 }

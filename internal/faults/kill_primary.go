@@ -82,6 +82,9 @@ func (s killPrimarySpec) TargetName(fault string) string {
 	return fault
 }
 
+// Holds is how long the fault stays.
+func (s killPrimarySpec) Holds() time.Duration { return s.HoldDown }
+
 // NeedsRoles reports that the target must have a primary.
 func (killPrimarySpec) NeedsRoles() bool { return true }
 

@@ -89,6 +89,9 @@ type side struct {
 // pods reports whether the side has pods in it at all.
 func (s side) pods() bool { return s.role != "" || s.selector != nil }
 
+// Holds is how long the fault stays.
+func (s networkPartitionSpec) Holds() time.Duration { return s.Duration }
+
 const sideShape = "Write it as { role = \"primary\" }, { role = \"replica\" }, { role = \"any\" } or { selector = \"app=orders\" }."
 
 func sideArguments(s *side) []schema.Argument {

@@ -33,29 +33,61 @@ type Body[Spec any] struct {
 // Table is what a body may hold.
 func (b Body[Spec]) Table() Table {
 	spec := b.Defaults
-	return Table{Arguments: b.Arguments(&spec), Blocks: b.Blocks}
+	return b.table(&spec)
 }
 
 // Decode reads a body. Values that are not known yet (a variable without a value while a file is only validated, or one
 // whose own problem has been reported) are left at their defaults, and the body is not complete.
 func (b Body[Spec]) Decode(body hcl.Body, ctx *hcl.EvalContext) (Spec, *Decoded) {
 	spec := b.Defaults
-	d := decode(body, ctx, Table{Arguments: b.Arguments(&spec), Blocks: b.Blocks})
-	if b.Check != nil && !d.unknown {
-		b.Check(&spec, d)
-	}
+	table := b.table(&spec)
+	want := table.wanted()
+	content, diags := body.Content(&want)
+	d := read(body, content, diags, ctx, table)
+	b.finish(&spec, d)
 	return spec, d
+}
+
+// DecodePart reads what belongs to it, and returns the rest of the body for somebody else to read.
+func (b Body[Spec]) DecodePart(body hcl.Body, ctx *hcl.EvalContext) (Spec, *Decoded, hcl.Body) {
+	spec := b.Defaults
+	table := b.table(&spec)
+	want := table.wanted()
+	content, rest, diags := body.PartialContent(&want)
+	d := read(body, content, diags, ctx, table)
+	b.finish(&spec, d)
+	return spec, d, rest
+}
+
+func (b Body[Spec]) finish(spec *Spec, d *Decoded) {
+	if b.Check != nil && !d.unknown {
+		b.Check(spec, d)
+	}
+}
+
+// table is what the body may hold, with the arguments' values going to the spec.
+func (b Body[Spec]) table(spec *Spec) Table {
+	t := Table{Blocks: b.Blocks}
+	if b.Arguments != nil {
+		t.Arguments = b.Arguments(spec)
+	}
+	return t
 }
 
 // Decoded is a body that was read, with where its parts are.
 type Decoded struct {
 	Diagnostics hcl.Diagnostics
-	Blocks      hcl.Blocks // the nested ones, in the order of the file
+	Blocks      hcl.Blocks // the nested ones, in the order of the file; without those that have wrong labels
+	Strays      []Stray    // what the body holds and may not
 
 	attributes map[string]*hcl.Attribute // as given, also those that were null or unknown
+	unsound    map[string]bool           // whose values are not known, or were refused
 	missing    hcl.Range
 	unknown    bool
 }
+
+// Sound reports whether an argument's value is what the body says, or its default: it is known and was not refused.
+func (d *Decoded) Sound(name string) bool { return !d.unsound[name] }
 
 // Given reports whether the body has the argument.
 func (d *Decoded) Given(name string) bool { return d.attributes[name] != nil }
@@ -99,68 +131,75 @@ func (d *Decoded) NotYet(at hcl.Range, detail string, args ...any) {
 	})
 }
 
-func decode(body hcl.Body, ctx *hcl.EvalContext, table Table) *Decoded {
-	d := &Decoded{missing: body.MissingItemRange(), attributes: map[string]*hcl.Attribute{}}
+// wanted is the table as HCL knows it. That arguments are required is told here, and better.
+func (t Table) wanted() hcl.BodySchema {
 	var want hcl.BodySchema
-	for _, a := range table.Arguments {
-		want.Attributes = append(want.Attributes, hcl.AttributeSchema{Name: a.Name, Required: a.Required})
+	for _, a := range t.Arguments {
+		want.Attributes = append(want.Attributes, hcl.AttributeSchema{Name: a.Name})
 	}
-	for _, b := range table.Blocks {
+	for _, b := range t.Blocks {
 		want.Blocks = append(want.Blocks, hcl.BlockHeaderSchema{Type: b.Type, LabelNames: b.Labels})
 	}
-	content, diags := body.Content(&want)
-	d.Diagnostics = diags
-	d.Blocks = content.Blocks
+	return want
+}
+
+func read(body hcl.Body, content *hcl.BodyContent, diags hcl.Diagnostics, ctx *hcl.EvalContext, table Table) *Decoded {
+	d := &Decoded{Diagnostics: diags, Blocks: content.Blocks, missing: body.MissingItemRange(), attributes: map[string]*hcl.Attribute{}, unsound: map[string]bool{}}
 	maps.Copy(d.attributes, content.Attributes)
+	d.explain(body, table)
 	for i := range table.Arguments {
-		if a := &table.Arguments[i]; d.attributes[a.Name] != nil {
-			d.read(a, ctx)
+		switch a := &table.Arguments[i]; {
+		case d.attributes[a.Name] != nil:
+			d.unsound[a.Name] = !d.read(a, ctx)
+		case a.Required && !d.meant(a.Name):
+			d.Report(d.missing, "Missing required argument", "The argument %q is required, and is not here. %s", a.Name, a.Doc)
 		}
 	}
-	for i, b := range table.Blocks {
-		d.count(&table.Blocks[i], b.Type)
+	for i := range table.Blocks {
+		d.count(&table.Blocks[i], body)
 	}
 	return d
 }
 
-// read evaluates one argument and sets what it goes to.
-func (d *Decoded) read(a *Argument, ctx *hcl.EvalContext) {
+// read evaluates one argument and sets what it goes to. It returns false when there is no value to rely on.
+func (d *Decoded) read(a *Argument, ctx *hcl.EvalContext) bool {
+	before := len(d.Diagnostics)
 	if a.Live {
 		a.set(cty.NilVal, d)
-		return
+		return true
 	}
 	if a.Fields != nil {
 		d.object(a, ctx)
-		return
+		return !d.Diagnostics[before:].HasErrors()
 	}
 	expr := d.attributes[a.Name].Expr
 	v, diags := expr.Value(ctx)
 	d.Diagnostics = append(d.Diagnostics, diags...)
 	if diags.HasErrors() {
 		d.unknown = true
-		return
+		return false
 	}
 	v, marks := v.UnmarkDeep()
 	if _, secret := marks[Sensitive]; (secret || refers(v)) && !a.Sensitive {
 		d.misplaced(a, expr)
-		return
+		return false
 	}
 	if v.IsKnown() && v.IsNull() {
-		d.null(a)
-		return
+		return d.null(a)
 	}
 	converted, err := convert.Convert(v, a.typ)
 	if err != nil {
 		d.unsuitable(a, v, expr.Range(), ": "+err.Error())
-		return
+		return false
 	}
 	if !converted.IsWhollyKnown() {
 		d.unknown = true
-		return
+		return false
 	}
 	if d.word(a, converted) {
 		a.set(converted, d)
 	}
+	return !d.Diagnostics[before:].HasErrors()
 }
 
 func (d *Decoded) misplaced(a *Argument, expr hcl.Expression) {
@@ -186,12 +225,13 @@ func refers(v cty.Value) bool {
 }
 
 // null is as good as not given, as everywhere in HCL's family.
-func (d *Decoded) null(a *Argument) {
+func (d *Decoded) null(a *Argument) bool {
 	at := d.At(a.Name)
 	delete(d.attributes, a.Name)
 	if a.Required {
 		d.Report(at, "Missing required argument", "The argument %q is required, but its value is null.", a.Name)
 	}
+	return !a.Required
 }
 
 // word holds an argument to the words that it may be.
@@ -204,8 +244,11 @@ func (d *Decoded) word(a *Argument, v cty.Value) bool {
 		d.NotYet(d.At(a.Name), "%s = %q belongs to the drill language, but this version of drill cannot do it. Available are: %s.", a.Name, given, strings.Join(a.Values, ", "))
 		return true
 	}
-	d.Report(d.At(a.Name), "Unknown "+strings.ReplaceAll(a.Name, "_", " "), "%s", sentences(
-		fmt.Sprintf("There is no %s %q.%s", a.Name, given, DidYouMean(given, slices.Concat(a.Values, a.Later))), a.Hint))
+	summary, detail := "Unknown "+strings.ReplaceAll(a.Name, "_", " "), fmt.Sprintf("There is no %s %q.", a.Name, given)
+	if a.unnamed {
+		summary, detail = "Unknown value", fmt.Sprintf("The argument %q cannot be %q.", a.Name, given)
+	}
+	d.Report(d.At(a.Name), summary, "%s", sentences(detail+DidYouMean(given, slices.Concat(a.Values, a.Later)), a.Hint))
 	return false
 }
 
@@ -234,19 +277,14 @@ func (d *Decoded) number(a *Argument, v cty.Value, at hcl.Range) (int, bool) {
 }
 
 // count holds the body to blocks that must be there, or only once.
-func (d *Decoded) count(b *Nested, blockType string) {
-	var found []*hcl.Block
-	for _, x := range d.Blocks {
-		if x.Type == blockType {
-			found = append(found, x)
-		}
-	}
+func (d *Decoded) count(b *Nested, body hcl.Body) {
+	found := d.Blocks.OfType(b.Type)
 	switch {
-	case b.Required && len(found) == 0 && !d.Diagnostics.HasErrors():
-		d.Report(d.missing, "Missing "+blockType+" block", "A block %q is needed here: %s", blockType, b.Doc)
+	case b.Required && len(found) == 0 && Written(body, b.Type) == 0 && !d.meant(b.Type):
+		d.Report(d.missing, "Missing "+b.Type+" block", "A block %q is needed here. %s Write it as %s.", b.Type, b.Doc, b.Header())
 	case !b.Many && len(found) > 1:
 		for _, x := range found[1:] {
-			d.Report(x.DefRange, "Duplicate "+blockType+" block", "Only one %q block is allowed; the first is on line %d of %s.", blockType, found[0].DefRange.Start.Line, found[0].DefRange.Filename)
+			d.Report(x.DefRange, "Duplicate "+b.Type+" block", "Only one %q block is allowed; the first is on line %d of %s.", b.Type, found[0].DefRange.Start.Line, found[0].DefRange.Filename)
 		}
 	}
 }

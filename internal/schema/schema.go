@@ -31,9 +31,10 @@ type Argument struct {
 	Hint      string     // a sentence for who has written something that does not fit
 	Fields    []Argument // of an object
 
-	typ   cty.Type                      // what the value is converted to; cty.DynamicPseudoType leaves it
-	set   func(v cty.Value, d *Decoded) // of a known value of that type
-	check func(d *Decoded)              // of an object's fields together
+	unnamed bool                          // no word for what it may be: its name is not one
+	typ     cty.Type                      // what the value is converted to; cty.DynamicPseudoType leaves it
+	set     func(v cty.Value, d *Decoded) // of a known value of that type
+	check   func(d *Decoded)              // of an object's fields together
 }
 
 // Nested is a block within a block.
@@ -63,6 +64,11 @@ func Default(words string) Option { return func(a *Argument) { a.Default = words
 
 // OneOf lists the words that the argument may be.
 func OneOf(words ...string) Option { return func(a *Argument) { a.Values = words } }
+
+// Answer is OneOf for an argument whose name does not say what its words are: a missed run is no kind of "missed".
+func Answer(words ...string) Option {
+	return func(a *Argument) { a.Values, a.unnamed = words, true }
+}
 
 // Later lists words that belong to the language and that this version cannot do: the file is valid, and a run refused.
 func Later(words ...string) Option { return func(a *Argument) { a.Later = words } }

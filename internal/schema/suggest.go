@@ -11,6 +11,19 @@ import (
 // DidYouMean is a sentence with the known name that is nearest to the given one, or with all of them when none is
 // near. It begins with a space, and is empty when there is nothing to say.
 func DidYouMean(given string, known []string) string {
+	if best := Nearest(given, known); best != "" {
+		return fmt.Sprintf(" Did you mean %q?", best)
+	}
+	if len(known) == 0 {
+		return ""
+	}
+	known = slices.Clone(known)
+	slices.Sort(known)
+	return " Known are: " + strings.Join(known, ", ") + "."
+}
+
+// Nearest is the known name that was probably meant; "" when none is near.
+func Nearest(given string, known []string) string {
 	known = slices.Clone(known)
 	slices.Sort(known)
 	best, bestAt := "", 1+len([]rune(given))/3
@@ -23,12 +36,5 @@ func DidYouMean(given string, known []string) string {
 			best, bestAt = k, at
 		}
 	}
-	switch {
-	case best != "":
-		return fmt.Sprintf(" Did you mean %q?", best)
-	case len(known) == 0:
-		return ""
-	default:
-		return " Known are: " + strings.Join(known, ", ") + "."
-	}
+	return best
 }

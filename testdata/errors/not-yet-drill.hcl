@@ -7,13 +7,6 @@ drill "not-yet-drill" {
 
   fault "kill_primary" "orders" {}
 
-  guard { # ERROR: Not available yet
-    max_targets = 1
-  }
-
-  precondition "x" { # ERROR: Not available yet
-  }
-
-  notify "slack" { # ERROR: Not available yet
+  notify "slack" { # WARNING: Not available yet
   }
 }

@@ -10,7 +10,7 @@ drill "not-yet-objectives" {
   objectives {
     read_outage = "0s"
 
-    alert "PrimaryDown" { # ERROR: Not available yet
+    alert "PrimaryDown" { # WARNING: Not available yet
       within = "60s"
     }
   }

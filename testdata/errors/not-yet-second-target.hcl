@@ -7,7 +7,7 @@ drill "not-yet-second-target" {
 
   fault "kill_primary" "orders" {}
 
-  target "postgresql" "carts" { # ERROR: Not available yet
+  target "postgresql" "carts" { # WARNING: Not available yet
     namespace = "shop"
     selector  = "a=b"
     dsn       = secret("carts-app", "uri")

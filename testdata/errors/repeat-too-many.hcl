@@ -1,5 +1,5 @@
 drill "repeat-too-many" {
-  repeat = 1001 # ERROR: Number out of range
+  repeat = 1001 # ERROR: Repeat out of range
 
   target "postgresql" "orders" {
     namespace = "shop"

@@ -1,5 +1,5 @@
 drill "repeat-zero" {
-  repeat = 0 # ERROR: Number out of range
+  repeat = 0 # ERROR: Repeat out of range
 
   target "postgresql" "orders" {
     namespace = "shop"

@@ -1,4 +1,4 @@
-drill "not-yet-second-fault" {
+drill "fault-after-timeout" {
   target "postgresql" "orders" {
     namespace = "shop"
     selector  = "application=patroni"
@@ -7,7 +7,8 @@ drill "not-yet-second-fault" {
 
   fault "kill_primary" "orders" {}
 
-  fault "kill_primary" "again" { # ERROR: Not available yet
-    after = "20s" # ERROR: Not available yet
+  fault "kill_primary" "again" {
+    target = "orders"
+    after  = "10m" # ERROR: Timeout too short
   }
 }
