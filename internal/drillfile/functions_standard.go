@@ -64,7 +64,7 @@ var collectionFunctions = []Function{
 	{Name: "distinct", Signature: "distinct(list)", Doc: "A list with each element once.", impl: stdlib.DistinctFunc, cost: squareCost},
 	{Name: "element", Signature: "element(list, index)", Doc: "An element of a list; behind its end the list begins anew.", impl: stdlib.ElementFunc, moves: true},
 	{Name: "flatten", Signature: "flatten(list)", Doc: "A list with the elements of the lists in it.", impl: stdlib.FlattenFunc, moves: true},
-	{Name: "index", Signature: "index(list, value)", Doc: "The place of a value in a list, from 0.", impl: stdlib.IndexFunc},
+	{Name: "index", Signature: "index(list, value)", Doc: "The place of a value in a list, from 0.", impl: indexFunction()},
 	{Name: "keys", Signature: "keys(map)", Doc: "The keys of a map, sorted.", impl: stdlib.KeysFunc},
 	{Name: "length", Signature: "length(value)", Doc: "The number of elements of a collection, or of characters of a text.", impl: lengthFunction()},
 	{Name: "lookup", Signature: "lookup(map, key, default)", Doc: "The value of a key in a map, or the default.", impl: stdlib.LookupFunc, moves: true},
@@ -383,6 +383,33 @@ func lengthFunction() function.Function {
 				return cty.NumberIntVal(int64(len(t.AttributeTypes()))), nil
 			}
 			return v.Length(), nil
+		},
+	})
+}
+
+// indexFunction is Terraform's: it looks for a value, where cty's own looks up a key.
+func indexFunction() function.Function {
+	return function.New(&function.Spec{
+		Description: "The place of a value in a list, from 0.",
+		Params:      []function.Parameter{{Name: "list", Type: cty.DynamicPseudoType}, {Name: "value", Type: cty.DynamicPseudoType, AllowNull: true}},
+		Type: func(args []cty.Value) (cty.Type, error) {
+			if t := args[0].Type(); !t.IsListType() && !t.IsTupleType() {
+				return cty.NilType, function.NewArgErrorf(0, "this must be a list")
+			}
+			return cty.Number, nil
+		},
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			for i, e := range args[0].AsValueSlice() {
+				switch same, err := stdlib.Equal(e, args[1]); {
+				case err != nil:
+					return cty.NilVal, fmt.Errorf("compare element %d: %w", i, err)
+				case !same.IsKnown():
+					return cty.UnknownVal(cty.Number), nil
+				case same.True():
+					return cty.NumberIntVal(int64(i)), nil
+				}
+			}
+			return cty.NilVal, function.NewArgErrorf(1, "the list has no such element")
 		},
 	})
 }

@@ -1,12 +1,14 @@
 package drillfile
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
 
 	"github.com/failoverdrill/drill/internal/schema"
 )
@@ -14,8 +16,9 @@ import (
 // What evaluating a file, or a condition once, may take. One step is some hundreds of nanoseconds, so that whatever is
 // written ends within a second. An honest file takes some hundred steps.
 const (
-	fileSteps      = 1 << 20
-	conditionSteps = 1 << 16
+	fileSteps      = 1 << 18
+	conditionSteps = 1 << 14
+	problemSteps   = 32      // what a problem costs, which try() may go on from
 	maxValue       = 1 << 20 // bytes of one value, as weigh counts them
 	bytesPerStep   = 32
 	elementBytes   = 32   // what an element costs beside its content
@@ -27,15 +30,16 @@ const (
 type budget struct {
 	steps int
 	over  *hcl.Range // where it ran out; nil while there is some left
+	whole *budget    // of the file, of which this is a part; nil when it stands alone
 
 	// sensitive counts the sensitive values that were met. Where one was, an error's words might tell it. In a for over a
 	// sensitive collection the elements have no marks, so everything in it is veiled.
 	sensitive, veils int
 }
 
-func (b *budget) spend(steps int, at hcl.Range) bool {
-	if b.steps -= steps; b.steps < 0 && b.over == nil {
-		b.over = &at
+func (b *budget) spend(steps int, at *hcl.Range) bool {
+	if b.steps -= steps; b.over == nil && (b.steps < 0 || b.whole != nil && !b.whole.spend(steps, at)) {
+		b.over = at
 	}
 	return b.over == nil
 }
@@ -103,7 +107,7 @@ func (m *metered) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 	if b == nil {
 		return m.Expression.Value(ctx)
 	}
-	if b.over != nil || !b.spend(1, m.SrcRange) {
+	if b.over != nil || !b.spend(1, &m.SrcRange) {
 		return cty.DynamicVal, nil // said once, by whoever made the budget
 	}
 	sensitive, veils := b.sensitive, b.veils
@@ -114,7 +118,7 @@ func (m *metered) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 	if b.over != nil {
 		return cty.DynamicVal, nil
 	}
-	veil(diags, b.sensitive > sensitive || veils > 0)
+	b.spend(problemSteps*veil(diags, b.sensitive > sensitive || veils > 0), &m.SrcRange)
 	if len(diags) > maxProblems {
 		diags = diags[:maxProblems]
 	}
@@ -124,6 +128,9 @@ func (m *metered) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 
 // check holds a value to what it may be where it stands.
 func (m *metered) check(v cty.Value, b *budget) (cty.Value, hcl.Diagnostics) {
+	if _, reference := m.Expression.(*hclsyntax.ScopeTraversalExpr); reference && !v.IsMarked() && (v.Type() == cty.Number || v.Type() == cty.Bool) {
+		return v, nil // has been checked where it was made
+	}
 	w := weigh(v)
 	if w.sensitive {
 		b.sensitive++
@@ -141,20 +148,25 @@ func (m *metered) check(v cty.Value, b *budget) (cty.Value, hcl.Diagnostics) {
 		return cty.DynamicVal, hcl.Diagnostics{problem(m.SrcRange, "Secret not known yet",
 			`The secret's value is not known before the run, so it can only be put into a longer text, as in "${secret("orders-app", "uri")}?sslmode=require", or with join or format's %s. Keep the value that you need in the Secret itself.`)}
 	}
-	b.spend(w.bytes/bytesPerStep+w.unify, m.SrcRange)
+	b.spend(w.bytes/bytesPerStep+w.unify, &m.SrcRange)
 	return v, nil
 }
 
-// evaluate computes the value. The arguments of a function are evaluated first, so that what it would make of them can be
-// bounded before.
+// evaluate computes the value. The arguments of a function that multiplies are evaluated first, so that what it would make
+// of them can be bounded before.
 func (m *metered) evaluate(ctx *hcl.EvalContext, b *budget) (cty.Value, hcl.Diagnostics) {
 	call, ok := m.Expression.(*hclsyntax.FunctionCallExpr)
-	if !ok || call.Name == "try" || call.Name == "can" {
+	if !ok {
 		return m.Expression.Value(ctx)
+	}
+	f := functionNamed(call.Name)
+	if f == nil || f.cost == nil {
+		v, diags := call.Value(ctx)
+		return v, withoutStack(diags, call)
 	}
 	with := *call
 	with.Args = make([]hclsyntax.Expression, len(call.Args))
-	values := make([]cty.Value, len(call.Args), len(call.Args)+1)
+	values := make([]cty.Value, len(call.Args))
 	var diags hcl.Diagnostics
 	for i, a := range call.Args {
 		v, wrong := a.Value(ctx)
@@ -164,10 +176,10 @@ func (m *metered) evaluate(ctx *hcl.EvalContext, b *budget) (cty.Value, hcl.Diag
 	if diags.HasErrors() || b.over != nil {
 		return cty.DynamicVal, diags
 	}
-	if cost := costOf(call, values); cost > maxValue {
+	if cost := costOf(f, values, call.ExpandFinal); cost > maxValue {
 		return cty.DynamicVal, hcl.Diagnostics{problem(call.Range(), "Value too large",
-			fmt.Sprintf("The result of this call of %s would be too large: a value in a drill file may have up to %d KiB.", call.Name, maxValue>>10))}
-	} else if !b.spend(cost/bytesPerStep, call.Range()) {
+			fmt.Sprintf("The result of this call of %s() would be too large: a value in a drill file may have up to %d KiB.", call.Name, maxValue>>10))}
+	} else if !b.spend(cost/bytesPerStep, &m.SrcRange) {
 		return cty.DynamicVal, nil
 	}
 	v, diags := with.Value(ctx)
@@ -181,19 +193,27 @@ func (m *metered) evaluate(ctx *hcl.EvalContext, b *budget) (cty.Value, hcl.Diag
 			}
 		}
 	}
-	return v, diags
+	return v, withoutStack(diags, call)
+}
+
+// withoutStack says in words that a function cannot cope with its arguments.
+func withoutStack(diags hcl.Diagnostics, call *hclsyntax.FunctionCallExpr) hcl.Diagnostics {
+	for _, d := range diags {
+		if extra, ok := d.Extra.(hclsyntax.FunctionCallDiagExtra); ok {
+			if _, panicked := errors.AsType[function.PanicError](extra.FunctionCallError()); panicked {
+				d.Detail = fmt.Sprintf("%s() cannot do anything with these arguments.", call.Name)
+			}
+		}
+	}
+	return diags
 }
 
 // costOf is how large a function's work or result can be, in bytes as weigh counts them, for those that multiply.
-func costOf(call *hclsyntax.FunctionCallExpr, args []cty.Value) int {
-	f := functionNamed(call.Name)
-	if f == nil || f.cost == nil {
-		return 0
-	}
+func costOf(f *Function, args []cty.Value, expand bool) int {
 	for i := range args {
 		args[i], _ = args[i].UnmarkDeep()
 	}
-	if call.ExpandFinal && len(args) > 0 {
+	if expand && len(args) > 0 {
 		if last := args[len(args)-1]; last.CanIterateElements() {
 			args = append(args[:len(args)-1], last.AsValueSlice()...)
 		}
@@ -204,18 +224,21 @@ func costOf(call *hclsyntax.FunctionCallExpr, args []cty.Value) int {
 // vetted is in the Extra of a problem that has been looked at.
 type vetted struct{}
 
-// veil takes what could tell a sensitive value out of new problems.
-func veil(diags hcl.Diagnostics, sensitive bool) {
+// veil takes what could tell a sensitive value out of new problems, and returns their number.
+func veil(diags hcl.Diagnostics, sensitive bool) int {
+	found := 0
 	for _, d := range diags {
 		if d.Extra == (vetted{}) {
 			continue
 		}
+		found++
 		d.Extra = vetted{}
 		if sensitive {
 			d.Detail = "What is wrong is not shown in full, because a sensitive value takes part in it."
 			d.Expression, d.EvalContext = nil, nil
 		}
 	}
+	return found
 }
 
 // weight is what a value costs, and what is to know of what is in it.
@@ -260,7 +283,7 @@ func (w *weight) addElements(v cty.Value, t cty.Type) {
 	for it := v.ElementIterator(); it.Next() && w.bytes <= maxValue; {
 		k, e := it.Element()
 		w.bytes += elementBytes
-		if k.Type() == cty.String {
+		if k.Type() == cty.String && k.IsKnown() && !k.IsNull() { // a set's elements are their own keys
 			w.bytes += len(k.AsString())
 		}
 		w.add(e)
