@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
 
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/schema"
@@ -101,7 +102,9 @@ type loader struct {
 	declared     map[string]*variable
 	locals       map[string]*local
 	localOrder   []*local
-	open, secret drill.Inputs // what was taken from outside
+	named        map[string]map[string]cty.Value // the values of both, by root and name
+	whole        map[string]bool                 // the roots that are referred to as a whole, which is an error
+	open, secret drill.Inputs                    // what was taken from outside
 
 	homes map[home][]string // where the names of the language belong, once somebody asked
 	muted []hcl.Range       // of what has no place where it stands: nothing more is said of it

@@ -29,7 +29,10 @@ func (l *loader) declare(body *hclsyntax.Body) *hclsyntax.Body {
 		l.static.Variables[root] = cty.DynamicVal
 	}
 
-	stand := l.standIns(body)
+	l.named, l.whole = map[string]map[string]cty.Value{"var": {}, "local": {}}, map[string]bool{}
+	l.standIns(body)
+	l.settle("var")
+	l.settle("local")
 	kept := &hclsyntax.Body{Attributes: body.Attributes, SrcRange: body.SrcRange, EndRange: body.EndRange}
 	var variables, locals []*hclsyntax.Block
 	for _, b := range body.Blocks {
@@ -43,8 +46,8 @@ func (l *loader) declare(body *hclsyntax.Body) *hclsyntax.Body {
 		}
 	}
 	l.declareLocals(locals) // their names, so that references can be told from mistakes
-	l.variables(variables, stand["var"])
-	l.evaluateLocals(stand["local"])
+	l.variables(variables)
+	l.evaluateLocals()
 	return kept
 }
 
@@ -53,6 +56,8 @@ type local struct {
 	name string
 	attr *hclsyntax.Attribute
 	refs []hcl.Traversal // to other locals
+
+	wrong bool // it refers to something that there is not, which has been reported
 	// state tells those that are being evaluated, or have been.
 	state localState
 	value cty.Value // DynamicVal when something was wrong, which has been reported
@@ -89,29 +94,30 @@ func (l *loader) declareLocals(blocks []*hclsyntax.Block) {
 }
 
 // evaluateLocals evaluates each after those that it refers to.
-func (l *loader) evaluateLocals(stand map[string]cty.Value) {
+func (l *loader) evaluateLocals() {
 	for _, x := range l.localOrder {
+		before := len(l.diags)
 		for _, t := range x.attr.Expr.Variables() {
 			l.checkStatic(t)
 			if _, ok := step(t, 1); ok && t.RootName() == "local" {
 				x.refs = append(x.refs, t)
 			}
 		}
+		x.wrong = len(l.diags) > before
 	}
 	for _, x := range l.localOrder {
 		if x.state == waiting {
 			l.evaluateLocal(x, nil)
 		}
-		stand[x.name] = x.value
+		l.named["local"][x.name] = x.value
 	}
-	l.static.Variables["local"] = cty.ObjectVal(stand)
+	l.settle("local")
 }
 
 // evaluateLocal follows the references depth first. The way is the locals that led here.
 func (l *loader) evaluateLocal(x *local, way []*local) {
 	x.state = evaluating
 	way = append(way, x)
-	looped := false
 	needed := map[string]cty.Value{}
 	for _, t := range x.refs {
 		name, _ := step(t, 1)
@@ -124,13 +130,13 @@ func (l *loader) evaluateLocal(x *local, way []*local) {
 		case waiting:
 			l.evaluateLocal(next, way)
 		case evaluating:
-			looped = true
+			x.wrong = true
 			l.cycle(t, way[slices.Index(way, next):])
 		case evaluated:
 		}
 		needed[name] = next.value
 	}
-	if !looped {
+	if !x.wrong {
 		ctx := l.static.NewChild()
 		ctx.Variables = map[string]cty.Value{"local": cty.ObjectVal(needed)}
 		v, diags := x.attr.Expr.Value(ctx)
@@ -189,25 +195,30 @@ func (l *loader) checkNamed(t hcl.Traversal) bool {
 	return false
 }
 
-// standIns has an unknown value for each variable and local that is referred to anywhere, so that one that there is not,
+// standIns puts an unknown value for each variable and local that is referred to anywhere, so that one that there is not,
 // which is reported elsewhere, is not complained of again.
-func (l *loader) standIns(body *hclsyntax.Body) map[string]map[string]cty.Value {
-	values := map[string]map[string]cty.Value{"var": {}, "local": {}}
-	_ = hclsyntax.VisitAll(body, func(node hclsyntax.Node) hcl.Diagnostics {
-		s, ok := node.(*hclsyntax.ScopeTraversalExpr)
-		if !ok {
-			return nil
+func (l *loader) standIns(body *hclsyntax.Body) {
+	for _, a := range body.Attributes {
+		for _, t := range a.Expr.Variables() {
+			root := t.RootName()
+			if named := l.named[root]; named == nil {
+				l.static.Variables[root] = cty.DynamicVal
+			} else if name, ok := step(t, 1); ok {
+				named[name] = cty.DynamicVal
+			} else {
+				l.whole[root] = true
+			}
 		}
-		root := s.Traversal.RootName()
-		if named := values[root]; named == nil {
-			l.static.Variables[root] = cty.DynamicVal
-		} else if name, ok := step(s.Traversal, 1); ok {
-			named[name] = cty.DynamicVal
-		}
-		return nil
-	})
-	for root, named := range values {
-		l.static.Variables[root] = cty.ObjectVal(named)
 	}
-	return values
+	for _, b := range body.Blocks {
+		l.standIns(b.Body)
+	}
+}
+
+// settle gives expressions the values of the variables or the locals. A reference to all of them is an error of its own.
+func (l *loader) settle(root string) {
+	l.static.Variables[root] = cty.ObjectVal(l.named[root])
+	if l.whole[root] {
+		l.static.Variables[root] = cty.DynamicVal
+	}
 }

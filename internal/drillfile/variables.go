@@ -66,7 +66,7 @@ type variable struct {
 }
 
 // variables reads the variable blocks and gives each its value.
-func (l *loader) variables(blocks []*hclsyntax.Block, values map[string]cty.Value) {
+func (l *loader) variables(blocks []*hclsyntax.Block) {
 	var all []*variable
 	seen := names{}
 	for _, b := range blocks {
@@ -83,17 +83,17 @@ func (l *loader) variables(blocks []*hclsyntax.Block, values map[string]cty.Valu
 	given := l.given()
 	for _, v := range all {
 		l.assign(v, given[v.name])
-		values[v.name] = v.value
+		l.named["var"][v.name] = v.value
 	}
-	l.static.Variables["var"] = cty.ObjectVal(values)
+	l.settle("var")
 	for _, v := range all {
 		for _, rule := range v.validations {
 			if !l.validate(v, rule) {
-				values[v.name] = cty.DynamicVal // what uses it would only be wrong, too
+				l.named["var"][v.name] = cty.DynamicVal // what uses it would only be wrong, too
 			}
 		}
 	}
-	l.static.Variables["var"] = cty.ObjectVal(values)
+	l.settle("var")
 }
 
 func (l *loader) variable(b *hclsyntax.Block, seen names) *variable {
