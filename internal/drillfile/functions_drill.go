@@ -194,7 +194,7 @@ func sensitiveFunction() function.Function {
 }
 
 // marking says whether sensitive values are marked: the last readers of blocks that cannot cope with marks are being replaced.
-const marking = false
+const marking = true
 
 func marked(v cty.Value, marks ...any) cty.Value {
 	if !marking {

@@ -1,9 +1,9 @@
 locals {
-  namespace = "shop"
+  shop = "shop"
 }
 
 variable "namespace" {
-  default = local.namespace # ERROR: Reference in a default
+  default = local.shop # ERROR: Reference in a default
 }
 
 drill "variable-default-refers" {

@@ -3,7 +3,7 @@ variable "namespace" {
 }
 
 variable "namespace" { # ERROR: Duplicate name
-  default = "bank"
+  default = "till"
 }
 
 drill "variable-duplicate" {
