@@ -17,11 +17,11 @@ import (
 const (
 	maxBytes    = 1 << 20
 	maxSigns    = 1 << 19 // of whatever could be a token: a token takes a hundred times the memory of its text
-	maxNesting  = 32   // of brackets, braces, quotes and templates
-	maxUnary    = 32   // operators in a row
-	maxTokens   = 2000 // of an expression, from one equals sign to the next
-	maxDigits   = 64   // of a number
-	maxExponent = 1023 // of a number, base 2: what a float64 holds
+	maxNesting  = 32      // of brackets, braces, quotes and templates
+	maxUnary    = 32      // operators in a row
+	maxTokens   = 2000    // of an expression, from one equals sign to the next
+	maxDigits   = 64      // of a number
+	maxExponent = 1023    // of a number, base 2: what a float64 holds
 )
 
 // checkBytes refuses what is no text.

@@ -28,7 +28,7 @@ locals {
 	require.Empty(t, diags, render(t, file, diags))
 	assert.Equal(t, `[["a-b-c0","a-b-c1"],"a",[]]`, file.Drills[0].Description)
 	truth, text := file.Drills[0].Aborts[0].Condition.Evaluate(readings(map[string]float64{"primaries": 3}))
-	assert.Equal(t, "a-b-c: 3", text)
+	assert.Equal(t, "a-b-c: 3 (var.n is 2)", text)
 	assert.EqualValues(t, 2, truth)
 }
 
