@@ -193,15 +193,7 @@ func sensitiveFunction() function.Function {
 	})
 }
 
-// marking says whether sensitive values are marked: the last readers of blocks that cannot cope with marks are being replaced.
-const marking = true
-
-func marked(v cty.Value, marks ...any) cty.Value {
-	if !marking {
-		return v
-	}
-	return v.WithMarks(cty.NewValueMarks(marks...))
-}
+func marked(v cty.Value, marks ...any) cty.Value { return v.WithMarks(cty.NewValueMarks(marks...)) }
 
 // checkTexts is checkText for all that is in a value.
 func checkTexts(v cty.Value) error {

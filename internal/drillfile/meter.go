@@ -126,6 +126,13 @@ func (m *metered) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 	return v, append(diags, wrong...)
 }
 
+// own is a problem that tells nothing of the values.
+func own(at hcl.Range, summary, detail string) hcl.Diagnostics {
+	d := problem(at, summary, detail)
+	d.Extra = vetted{}
+	return hcl.Diagnostics{d}
+}
+
 // check holds a value to what it may be where it stands.
 func (m *metered) check(v cty.Value, b *budget) (cty.Value, hcl.Diagnostics) {
 	if _, reference := m.Expression.(*hclsyntax.ScopeTraversalExpr); reference && !v.IsMarked() && (v.Type() == cty.Number || v.Type() == cty.Bool) {
@@ -140,13 +147,13 @@ func (m *metered) check(v cty.Value, b *budget) (cty.Value, hcl.Diagnostics) {
 	}
 	switch {
 	case w.bytes > maxValue:
-		return cty.DynamicVal, hcl.Diagnostics{problem(m.SrcRange, "Value too large",
-			fmt.Sprintf("A value in a drill file may have up to %d KiB, elements and texts together, and this one has more.", maxValue>>10))}
+		return cty.DynamicVal, own(m.SrcRange, "Value too large",
+			fmt.Sprintf("A value in a drill file may have up to %d KiB, elements and texts together, and this one has more.", maxValue>>10))
 	case w.wild:
-		return cty.DynamicVal, hcl.Diagnostics{problem(m.SrcRange, "Number out of range", "Use numbers of ordinary size: this one would have hundreds of digits.")}
+		return cty.DynamicVal, own(m.SrcRange, "Number out of range", "Use numbers of ordinary size: this one would have hundreds of digits.")
 	case w.deferred && m.combined:
-		return cty.DynamicVal, hcl.Diagnostics{problem(m.SrcRange, "Secret not known yet",
-			`The secret's value is not known before the run, so it can only be put into a longer text, as in "${secret("orders-app", "uri")}?sslmode=require", or with join or format's %s. Keep the value that you need in the Secret itself.`)}
+		return cty.DynamicVal, own(m.SrcRange, "Secret not known yet",
+			`The secret's value is not known before the run, so it can only be put into a longer text, as in "${secret("orders-app", "uri")}?sslmode=require", or with join or format's %s. Keep the value that you need in the Secret itself.`)
 	}
 	b.spend(w.bytes/bytesPerStep+w.unify, &m.SrcRange)
 	return v, nil
@@ -177,8 +184,8 @@ func (m *metered) evaluate(ctx *hcl.EvalContext, b *budget) (cty.Value, hcl.Diag
 		return cty.DynamicVal, diags
 	}
 	if cost := costOf(f, values, call.ExpandFinal); cost > maxValue {
-		return cty.DynamicVal, hcl.Diagnostics{problem(call.Range(), "Value too large",
-			fmt.Sprintf("The result of this call of %s() would be too large: a value in a drill file may have up to %d KiB.", call.Name, maxValue>>10))}
+		return cty.DynamicVal, own(call.Range(), "Value too large",
+			fmt.Sprintf("The result of this call of %s() would be too large: a value in a drill file may have up to %d KiB.", call.Name, maxValue>>10))
 	} else if !b.spend(cost/bytesPerStep, &m.SrcRange) {
 		return cty.DynamicVal, nil
 	}
