@@ -144,7 +144,7 @@ func (f *inputFlags) load(env *Env, path string, src []byte, partial bool) (*dri
 		in.Given = append(in.Given, drillfile.Value{Name: name, Origin: "--var", Text: value, Stray: f.several})
 	}
 	in.Partial = in.Partial || diags.HasErrors() // what is missing because of them is no problem of its own
-	if f.several {
+	if f.several && len(f.typed) > 0 {           // parsing a file once more costs as much as all the rest
 		if f.declared == nil {
 			f.declared = map[string]bool{}
 		}

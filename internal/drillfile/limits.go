@@ -26,34 +26,50 @@ const (
 
 // checkBytes refuses what is no text.
 func checkBytes(path string, src []byte) hcl.Diagnostics {
+	_, diags := measureBytes(path, src)
+	return diags
+}
+
+// measured is what is known of a text before it is parsed.
+type measured struct {
+	signs int // words, signs and lines: never fewer than tokens
+	run   int // the longest word or number
+}
+
+// measureBytes is checkBytes for whom it matters how large the text is.
+func measureBytes(path string, src []byte) (m measured, diags hcl.Diagnostics) {
 	at := hcl.Range{Filename: path, Start: hcl.InitialPos, End: hcl.InitialPos}
 	if len(src) > maxBytes {
-		return hcl.Diagnostics{problem(at, "File too large",
+		return m, hcl.Diagnostics{problem(at, "File too large",
 			fmt.Sprintf("A drill file may have up to 1 MiB, but this one has %d bytes. Check that it is a drill file, or split it.", len(src)))}
 	}
-	signs, word := 0, false
+	word, run := false, 0
 	for i, n := 0, 0; i < len(src); i += n {
 		var r rune
 		r, n = utf8.DecodeRune(src[i:])
-		inWord := n > 1 || r >= '0' && (r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == '_')
-		if inWord && !word || !inWord && r != ' ' && r != '\t' {
-			signs++
+		before := word
+		word = n > 1 || r >= '0' && (r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == '_')
+		if word && !before || !word && r != ' ' && r != '\t' {
+			m.signs++
 		}
-		word = inWord
+		if run++; !word && r != '.' {
+			run = 0
+		}
+		m.run = max(m.run, run)
 		switch {
 		case r == utf8.RuneError && n == 1:
-			return hcl.Diagnostics{problem(position(path, src, i), "Invalid character encoding",
+			return m, hcl.Diagnostics{problem(position(path, src, i), "Invalid character encoding",
 				"Drill files are UTF-8, and these bytes are not. Save the file as UTF-8.")}
 		case isControl(r):
-			return hcl.Diagnostics{problem(position(path, src, i), "Control character",
+			return m, hcl.Diagnostics{problem(position(path, src, i), "Control character",
 				fmt.Sprintf("The character %U is not allowed in a drill file. Remove it; if the file looks right in an editor, save it as UTF-8 without a byte order mark.", r))}
 		}
 	}
-	if signs > maxSigns {
-		return hcl.Diagnostics{problem(at, "File too large",
-			fmt.Sprintf("A drill file may have up to %d words, signs and lines, but this one has %d. Check that it is a drill file, or split it.", maxSigns, signs))}
+	if m.signs > maxSigns {
+		return m, hcl.Diagnostics{problem(at, "File too large",
+			fmt.Sprintf("A drill file may have up to %d words, signs and lines, but this one has %d. Check that it is a drill file, or split it.", maxSigns, m.signs))}
 	}
-	return nil
+	return m, nil
 }
 
 // isControl tells the characters that steer a terminal, make a text look like another one, or could pass for drill's own
@@ -70,6 +86,76 @@ func position(path string, src []byte, offset int) hcl.Range {
 	end.Column++
 	end.Byte++
 	return hcl.Range{Filename: path, Start: pos, End: end}
+}
+
+// maxShallow is how deep the expressions of a file may be of which the tokens need no check, however they are made: no
+// level of them has more than two tokens that nest.
+const maxShallow = maxNesting/2 - 3
+
+// small tells the files whose tokens are too few for any of the limits but that of nesting. Most are, and looking at the
+// tokens of a file costs half as much as parsing it.
+func (m measured) small() bool { return m.signs < maxTokens && m.run <= maxDigits }
+
+// parse reads a file within the limits. The file is for Render. When there are errors, the body is only good for its names.
+func parse(path string, src []byte) (*hclsyntax.Body, *hcl.File, hcl.Diagnostics) {
+	size, diags := measureBytes(path, src)
+	if diags.HasErrors() {
+		return nil, nil, diags // and not the source, which may be no text
+	}
+	if !size.small() {
+		if diags := checkTokens(path, src); diags.HasErrors() {
+			return nil, &hcl.File{Bytes: src}, diags
+		}
+	}
+	parsed, diags := hclsyntax.ParseConfig(src, path, hcl.InitialPos)
+	body, ok := parsed.Body.(*hclsyntax.Body)
+	if size.small() && (diags.HasErrors() || !ok || !shallow(body)) {
+		if diags := checkTokens(path, src); diags.HasErrors() {
+			return nil, &hcl.File{Bytes: src}, diags
+		}
+	}
+	if !ok && !diags.HasErrors() {
+		diags = hcl.Diagnostics{problem(parsed.Body.MissingItemRange(), "Unsupported syntax", "Write drill files in HCL's native syntax.")}
+	}
+	if diags.HasErrors() {
+		return nil, parsed, tidy(diags)
+	}
+	return body, parsed, tidy(checkLiterals(body)) // evaluating those might never end
+}
+
+// shallow reports whether nothing in a body is nested deeply.
+func shallow(body *hclsyntax.Body) bool {
+	d := depth{}
+	_ = hclsyntax.Walk(body, &d)
+	return d.most <= maxShallow
+}
+
+// depth walks through a body and keeps the most expressions and blocks that were in each other.
+type depth struct{ now, most int }
+
+func counts(n hclsyntax.Node) bool {
+	switch n.(type) {
+	case *hclsyntax.Body, hclsyntax.Attributes, *hclsyntax.Attribute, hclsyntax.Blocks:
+		return false
+	}
+	return true
+}
+
+// Enter implements hclsyntax.Walker.
+func (d *depth) Enter(n hclsyntax.Node) hcl.Diagnostics {
+	if counts(n) {
+		d.now++
+		d.most = max(d.most, d.now)
+	}
+	return nil
+}
+
+// Exit implements hclsyntax.Walker.
+func (d *depth) Exit(n hclsyntax.Node) hcl.Diagnostics {
+	if counts(n) {
+		d.now--
+	}
+	return nil
 }
 
 // checkTokens bounds how deep the parser will have to go.

@@ -56,25 +56,15 @@ type File struct {
 // does not touch the file system; path is the name to show.
 func Load(path string, src []byte, kinds Kinds, in Inputs) (*File, hcl.Diagnostics) {
 	file := &File{Files: map[string]*hcl.File{}}
-	if diags := checkBytes(path, src); diags.HasErrors() {
-		return file, diags // and not the source, which may be no text
+	body, parsed, diags := parse(path, src)
+	if parsed != nil {
+		file.Files[path] = parsed
 	}
-	file.Files[path] = &hcl.File{Bytes: src}
-	if diags := checkTokens(path, src); diags.HasErrors() {
-		return file, diags
+	if body != nil {
+		file.Names = drillNames(body)
 	}
-	parsed, diags := hclsyntax.ParseConfig(src, path, hcl.InitialPos)
-	file.Files[path] = parsed
 	if diags.HasErrors() {
-		return file, tidy(diags)
-	}
-	body, ok := parsed.Body.(*hclsyntax.Body)
-	if !ok {
-		return file, hcl.Diagnostics{problem(parsed.Body.MissingItemRange(), "Unsupported syntax", "Write drill files in HCL's native syntax.")}
-	}
-	file.Names = drillNames(body)
-	if diags := checkLiterals(body); diags.HasErrors() {
-		return file, tidy(diags) // evaluating them might never end
+		return file, diags
 	}
 	l := &loader{path: path, src: src, kinds: kinds, in: in}
 	drills := l.load(body)

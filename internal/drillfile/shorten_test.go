@@ -28,7 +28,7 @@ func TestWhatIsLongIsShortened(t *testing.T) {
 			for _, color := range []bool{false, true} {
 				var b bytes.Buffer
 				require.NoError(t, drillfile.Render(&b, file.Files, diags, 78, color))
-				for _, line := range strings.Split(b.String(), "\n") {
+				for line := range strings.SplitSeq(b.String(), "\n") {
 					require.Less(t, len(line), 1100)
 				}
 				require.Less(t, b.Len(), 60_000)
@@ -81,4 +81,29 @@ func TestTooManyWords(t *testing.T) {
 	}
 	_, diags := drillfile.Load("x.hcl", []byte(strings.Repeat("# An ordinary comment, as people write them.\n", 20_000)), kinds(), drillfile.Inputs{})
 	require.ErrorContains(t, diags, "Missing drill block")
+}
+
+// TestSmallFilesHaveTheSameLimits: a small file is parsed before its tokens are looked at, and a large one after. Both are
+// told the same.
+func TestSmallFilesHaveTheSameLimits(t *testing.T) {
+	padding := "\n" + strings.Repeat("# . . . . . . . . . .\n", 300)
+	for _, nest := range [][3]string{
+		{"[", "1", "]"}, {"(", "1", ")"}, {"{ a = ", "1", "}"}, {`"${`, "1", `}"`}, {`"x${`, "1", `}y"`}, {"min(", "1", ")"}, {"-", "1", ""}, {"!", "true", ""},
+		{"[for x in ", "[1]", " : x]"}, {`"%{ if true }`, "a", `%{ endif }"`}, {"a[", "0", "]"}, {"1 + (", "1", ")"}, {"true ? [", "1", "] : []"}, {"a {\n", "", "}\n"}, {"{ (", "a", ") = 1 }"},
+	} {
+		for depth := 1; depth < 45; depth++ {
+			src := strings.Repeat(nest[0], depth) + nest[1] + strings.Repeat(nest[2], depth)
+			if !strings.HasPrefix(nest[0], "a {") {
+				src = "drill \"a\" {\n  description = " + src + "\n}\n"
+			}
+			summaries := func(src string) (all []string) {
+				_, diags := drillfile.Load("x.hcl", []byte(src), kinds(), drillfile.Inputs{})
+				for _, d := range diags {
+					all = append(all, d.Summary)
+				}
+				return all
+			}
+			require.Equal(t, summaries(src+padding), summaries(src), "%s %d times", nest[0], depth)
+		}
+	}
 }

@@ -17,20 +17,9 @@ const VariablesExt = ".drillvars.hcl"
 // ReadVariables reads a file of variables' values: arguments alone, each of which gives the variable of its name a value.
 // Stray says that they may belong to another drill file. The file is for Render.
 func ReadVariables(path string, src []byte, stray bool) ([]Value, *hcl.File, hcl.Diagnostics) {
-	if diags := checkBytes(path, src); diags.HasErrors() {
-		return nil, nil, diags // and not the source, which may be no text
-	}
-	file := &hcl.File{Bytes: src}
-	if diags := checkTokens(path, src); diags.HasErrors() {
+	body, file, diags := parse(path, src)
+	if diags.HasErrors() {
 		return nil, file, diags
-	}
-	parsed, diags := hclsyntax.ParseConfig(src, path, hcl.InitialPos)
-	body, ok := parsed.Body.(*hclsyntax.Body)
-	if diags.HasErrors() || !ok {
-		return nil, file, tidy(diags)
-	}
-	if diags = checkLiterals(body); diags.HasErrors() {
-		return nil, file, tidy(diags)
 	}
 	for _, b := range body.Blocks {
 		diags = append(diags, blockAmongValues(b))
