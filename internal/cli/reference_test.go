@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/failoverdrill/drill/internal/drillfile"
 	"github.com/failoverdrill/drill/internal/schema"
 )
 
@@ -52,11 +53,56 @@ func TestReference(t *testing.T) {
 
 // generated are the parts of pages, by name.
 func generated() map[string]string {
-	parts := map[string]string{"kinds": kindSections(kindRows())}
+	parts := map[string]string{"kinds": kindSections(kindRows()), "functions": functionSections(), "blocks": blockSections("", drillfile.Language()),
+		"live values": attributeTable("run.", drillfile.RunAttributes())}
 	for _, k := range kindRows() {
 		parts[k.Block+" "+k.Name] = argumentTable(k.Table.Arguments)
 	}
 	return parts
+}
+
+// blockSections are blocks and those within them.
+func blockSections(within string, blocks []schema.Nested) string {
+	var b strings.Builder
+	for _, n := range blocks {
+		path := n.Type
+		if within != "" {
+			path = n.Type + "` in `" + within
+		}
+		fmt.Fprintf(&b, "### `%s`\n\n%s %s\n\n", path, n.Doc, howMany(n))
+		fmt.Fprintf(&b, "```hcl\n%s\n```\n\n", n.Header())
+		if len(n.Body.Arguments) > 0 {
+			b.WriteString(argumentTable(n.Body.Arguments) + "\n")
+		}
+		b.WriteString(blockSections(n.Type, n.Body.Blocks))
+	}
+	return b.String()
+}
+
+func howMany(n schema.Nested) string {
+	switch {
+	case n.Required && n.Many:
+		return "At least one is needed."
+	case n.Required:
+		return "It is needed."
+	case n.Many:
+		return "Any number."
+	default:
+		return "At most one."
+	}
+}
+
+func functionSections() string {
+	var b strings.Builder
+	group := ""
+	for _, f := range drillfile.Functions() {
+		if f.Group != group {
+			group = f.Group
+			fmt.Fprintf(&b, "\n**%s**\n\n| function | gives |\n|---|---|\n", group)
+		}
+		fmt.Fprintf(&b, "| `%s` | %s |\n", f.Signature, cell(f.Doc))
+	}
+	return strings.TrimPrefix(b.String(), "\n")
 }
 
 // kindSections are all kinds, by type of block.
@@ -156,4 +202,28 @@ func TestExamplesLoad(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPagesLoad: every whole drill file that a page shows is valid, and formatted.
+func TestPagesLoad(t *testing.T) {
+	file := regexp.MustCompile("(?ms)^```hcl\n((?:drill|variable|locals) .*?)^```")
+	pages, err := filepath.Glob("../../docs/*.md")
+	require.NoError(t, err)
+	more, err := filepath.Glob("../../docs/*/*.md")
+	require.NoError(t, err)
+	found := 0
+	for _, page := range append(append(pages, "../../README.md"), more...) {
+		src, err := os.ReadFile(page)
+		require.NoError(t, err)
+		for _, m := range file.FindAllStringSubmatch(string(src), -1) {
+			if !strings.Contains(m[1], "\ndrill ") && !strings.HasPrefix(m[1], "drill ") || strings.Contains(m[1], "…") {
+				continue // a part of a file
+			}
+			found++
+			_, diags := drillfile.Load(page, []byte(m[1]), fileKinds(), drillfile.Inputs{Partial: true})
+			assert.Empty(t, diags, page)
+			assert.Equal(t, string(hclwrite.Format([]byte(m[1]))), m[1], page)
+		}
+	}
+	assert.GreaterOrEqual(t, found, 3)
 }

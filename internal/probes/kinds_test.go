@@ -93,6 +93,22 @@ func TestWrongBlocks(t *testing.T) {
 	}
 }
 
+// TestCaretsWithinAnArgument: a problem in a part of a value is at that part.
+func TestCaretsWithinAnArgument(t *testing.T) {
+	for body, column := range map[string]int{
+		`expect_status = [200, 999]`:             23,
+		`expect_status = [200, "x"]`:             23,
+		`headers = { ok = "1", "a b" = "c" }`:    23,
+		`expect_json = { ok = 1, checks = [1] }`: 25,
+		`expect_json = { ok = 1, "" = 2 }`:       25,
+	} {
+		_, diags := decode(t, "http", body+"\nurl = \"http://checkout\"")
+		if assert.Len(t, diags, 1, body) {
+			assert.Equal(t, column, diags[0].Subject.Start.Column, body)
+		}
+	}
+}
+
 func TestDefaults(t *testing.T) {
 	spec, diags := decode(t, "http", `url = "http://checkout"`)
 	require.Empty(t, diags)

@@ -115,7 +115,7 @@ func TestDecodeParts(t *testing.T) {
 
 // TestUnknownValues: what is not known yet is left at the default, and nothing is said about it.
 func TestUnknownParts(t *testing.T) {
-	for _, src := range []string{`kind = var.later`, `place = { zone = var.later }`, `place = { zone = "a", (var.later) = "b" }`, `place = var.vague`, `codes = [1, var.vague]`} {
+	for _, src := range []string{`kind = var.later`, `place = { zone = var.later }`, `place = { zone = "a", (var.later) = "b" }`, `place = { zone = var.later, spare = true, node = "b" }`, `place = var.vague`, `codes = [1, var.vague]`} {
 		got, d := readParts(t, src)
 		require.Empty(t, d.Diagnostics, src)
 		require.False(t, d.Complete(), src)

@@ -124,6 +124,14 @@ func TestDecodePointsAtWhatIsWrong(t *testing.T) {
 	}
 }
 
+// TestTwoWaysToReadRoles: a preset and labels spelt out exclude each other.
+func TestTwoWaysToReadRoles(t *testing.T) {
+	_, diags := decode(t, "namespace = \"shop\"\nselector = \"app=pg\"\ndsn = \"postgres://orders/orders\"\npreset = \"patroni\"\nrole_label = \"role\"")
+	require.Len(t, diags, 1)
+	assert.Equal(t, "Two ways to read roles", diags[0].Summary)
+	assert.Equal(t, 5, diags[0].Subject.Start.Line)
+}
+
 func TestJudge(t *testing.T) {
 	pg := func(severity, code string) error { return &pgconn.PgError{SeverityUnlocalized: severity, Code: code} }
 	lost := func(err error) error { return &net.OpError{Op: "read", Err: os.NewSyscallError("read", err)} }
