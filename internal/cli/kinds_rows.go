@@ -52,7 +52,22 @@ func kindRows() []kindRow {
 		all = append(all, kindRow{Block: "fault", Name: k.Name, Doc: k.Doc, Example: k.Example, Table: k.Table,
 			Permissions: func() []drill.Permission { return k.Permissions(someNamespace) }})
 	}
+	for i := range all {
+		all[i].Table.Arguments = append(all[i].Table.Arguments, sharedArguments(all[i].Block)...)
+	}
 	return all
+}
+
+// sharedArguments are those of every kind of a type of block, such as a fault's after.
+func sharedArguments(block string) []schema.Argument {
+	for _, top := range drillfile.Language() {
+		for _, b := range top.Body.Blocks {
+			if b.Type == block {
+				return b.Body.Arguments
+			}
+		}
+	}
+	return nil
 }
 
 // page is where there is more to read.

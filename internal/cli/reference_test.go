@@ -65,12 +65,15 @@ func generated() map[string]string {
 func blockSections(within string, blocks []schema.Nested) string {
 	var b strings.Builder
 	for _, n := range blocks {
-		path := n.Type
+		path := "`" + strings.TrimSuffix(n.Header(), " { … }") + "`"
 		if within != "" {
-			path = n.Type + "` in `" + within
+			path += " in `" + within + "`"
 		}
-		fmt.Fprintf(&b, "### `%s`\n\n%s %s\n\n", path, n.Doc, howMany(n))
-		fmt.Fprintf(&b, "```hcl\n%s\n```\n\n", n.Header())
+		fmt.Fprintf(&b, "### %s\n\n%s %s", path, n.Doc, howMany(n))
+		if _, inner := n.Body.Names(); len(inner) > 0 {
+			fmt.Fprintf(&b, " It holds blocks: `%s`.", strings.Join(inner, "`, `"))
+		}
+		b.WriteString("\n\n")
 		if len(n.Body.Arguments) > 0 {
 			b.WriteString(argumentTable(n.Body.Arguments) + "\n")
 		}
