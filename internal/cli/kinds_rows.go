@@ -109,14 +109,11 @@ func (k kindRow) load() (*drillfile.File, hcl.Diagnostics) {
 func (k kindRow) drill(target string) string {
 	blocks := target
 	client, _ := probes.Find("http")
-	switch k.Block {
-	case "probe":
+	if k.Block == "probe" {
 		blocks += k.Example
-		fallthrough
-	default:
-		if k.Example != client.Example {
-			blocks += client.Example // a target without a ledger needs a probe that stands for its clients
-		}
+	}
+	if k.Example != client.Example {
+		blocks += client.Example // a target without a ledger needs a probe that stands for its clients
 	}
 	if k.Block == "fault" {
 		blocks += k.Example
