@@ -32,31 +32,39 @@ func content(t *testing.T, pattern string) (text string) {
 	return text
 }
 
+// holds is require.Contains without a print of the text, which is a page or more.
+func holds(t *testing.T, text, part, format string, args ...any) {
+	t.Helper()
+	if !strings.Contains(text, part) {
+		t.Fatalf(format, args...)
+	}
+}
+
 // TestEveryKindIsWhole is what makes "one file, one line, one page, one drill, one fixture" true.
 func TestEveryKindIsWhole(t *testing.T) {
 	shipped := content(t, "../../drills/*.hcl")
 	for _, k := range kindRows() {
 		t.Run(k.Block+" "+k.Name, func(t *testing.T) {
 			page := content(t, "../../"+k.page())
-			require.Contains(t, page, "# `"+k.Name+"`", "write its page, %s", k.page())
-			require.Contains(t, page, "<!-- generated: "+k.Block+" "+k.Name+" -->", "%s must list the arguments, which make reference does", k.page())
+			holds(t, page, "# `"+k.Name+"`", "write its page, %s", k.page())
+			holds(t, page, "<!-- generated: "+k.Block+" "+k.Name+" -->", "%s must list the arguments, which make reference does", k.page())
 			require.NotEmpty(t, k.Table.Arguments)
 			require.NotEmpty(t, k.Example)
 			for _, p := range k.Permissions() {
 				resource, _, _ := strings.Cut(p.Resource, "/")
-				require.Contains(t, page, "`"+p.Verb+"`", "%s must name the right to %s", k.page(), p)
-				require.Contains(t, strings.ToLower(page), resource, "%s must name the right to %s", k.page(), p)
+				holds(t, page, "`"+p.Verb+"`", "%s must name the right to %s", k.page(), p)
+				holds(t, strings.ToLower(page), resource, "%s must name the right to %s", k.page(), p)
 			}
 			fixtures := content(t, fixtures+"/errors/"+k.Block+"-"+k.Name+"*.hcl")
-			require.Contains(t, fixtures, k.Block+` "`+k.Name+`"`, "write testdata/errors/%s-%s.hcl with a mistake, marked # ERROR: summary", k.Block, k.Name)
+			holds(t, fixtures, k.Block+` "`+k.Name+`"`, "write testdata/errors/%s-%s.hcl with a mistake, marked # ERROR: summary", k.Block, k.Name)
 			if k.Block != "probe" {
-				require.Contains(t, shipped, k.Block+` "`+k.Name+`"`, "ship a drill that uses it")
+				holds(t, shipped, k.Block+` "`+k.Name+`"`, "ship a drill that uses it")
 			}
 		})
 	}
 	for _, k := range faults.Kinds() {
 		require.NotEmpty(t, k.Permissions("ns"), "%s declares the rights that it needs", k.Name)
-		require.Contains(t, content(t, "../../docs/faults/README.md"), "`"+k.Name+"`", "say who heals %s in the table", k.Name)
+		holds(t, content(t, "../../docs/faults/README.md"), "`"+k.Name+"`", "say who heals %s in the table", k.Name)
 	}
 	values := content(t, "../../docs/probes/README.md")
 	for _, k := range probes.Kinds() {

@@ -44,10 +44,12 @@ func TestReference(t *testing.T) {
 			require.NoError(t, os.WriteFile(page, []byte(fresh), 0o644))
 			continue
 		}
-		assert.Equal(t, fresh, string(src), "%s is not what the tables say. Run make reference", page)
+		if fresh != string(src) { // a page is too long to be printed twice
+			t.Errorf("%s is not what the tables say. Run make reference, and look at what it changes", page)
+		}
 	}
 	for name := range parts {
-		assert.Contains(t, used, name, "a page in docs/ must show <!-- generated: %s -->", name)
+		holds(t, strings.Join(used, "\n"), name, "a page in docs/ must show <!-- generated: %s -->", name)
 	}
 }
 
