@@ -32,8 +32,8 @@ func content(t *testing.T, pattern string) (text string) {
 	return text
 }
 
-// holds is require.Contains without a print of the text, which is a page or more.
-func holds(t *testing.T, text, part, format string, args ...any) {
+// mustHold is require.Contains without a print of the text, which is a page or more.
+func mustHold(t *testing.T, text, part, format string, args ...any) {
 	t.Helper()
 	if !strings.Contains(text, part) {
 		t.Fatalf(format, args...)
@@ -46,25 +46,25 @@ func TestEveryKindIsWhole(t *testing.T) {
 	for _, k := range kindRows() {
 		t.Run(k.Block+" "+k.Name, func(t *testing.T) {
 			page := content(t, "../../"+k.page())
-			holds(t, page, "# `"+k.Name+"`", "write its page, %s", k.page())
-			holds(t, page, "<!-- generated: "+k.Block+" "+k.Name+" -->", "%s must list the arguments, which make reference does", k.page())
+			mustHold(t, page, "# `"+k.Name+"`", "write its page, %s", k.page())
+			mustHold(t, page, "<!-- generated: "+k.Block+" "+k.Name+" -->", "%s must list the arguments, which make reference does", k.page())
 			require.NotEmpty(t, k.Table.Arguments)
 			require.NotEmpty(t, k.Example)
 			for _, p := range k.Permissions() {
 				resource, _, _ := strings.Cut(p.Resource, "/")
-				holds(t, page, "`"+p.Verb+"`", "%s must name the right to %s", k.page(), p)
-				holds(t, strings.ToLower(page), resource, "%s must name the right to %s", k.page(), p)
+				mustHold(t, page, "`"+p.Verb+"`", "%s must name the right to %s", k.page(), p)
+				mustHold(t, strings.ToLower(page), resource, "%s must name the right to %s", k.page(), p)
 			}
 			fixtures := content(t, fixtures+"/errors/"+k.Block+"-"+k.Name+"*.hcl")
-			holds(t, fixtures, k.Block+` "`+k.Name+`"`, "write testdata/errors/%s-%s.hcl with a mistake, marked # ERROR: summary", k.Block, k.Name)
+			mustHold(t, fixtures, k.Block+` "`+k.Name+`"`, "write testdata/errors/%s-%s.hcl with a mistake, marked # ERROR: summary", k.Block, k.Name)
 			if k.Block != "probe" {
-				holds(t, shipped, k.Block+` "`+k.Name+`"`, "ship a drill that uses it")
+				mustHold(t, shipped, k.Block+` "`+k.Name+`"`, "ship a drill that uses it")
 			}
 		})
 	}
 	for _, k := range faults.Kinds() {
 		require.NotEmpty(t, k.Permissions("ns"), "%s declares the rights that it needs", k.Name)
-		holds(t, content(t, "../../docs/faults/README.md"), "`"+k.Name+"`", "say who heals %s in the table", k.Name)
+		mustHold(t, content(t, "../../docs/faults/README.md"), "`"+k.Name+"`", "say who heals %s in the table", k.Name)
 	}
 	values := content(t, "../../docs/probes/README.md")
 	for _, k := range probes.Kinds() {

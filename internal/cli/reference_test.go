@@ -49,7 +49,7 @@ func TestReference(t *testing.T) {
 		}
 	}
 	for name := range parts {
-		holds(t, strings.Join(used, "\n"), name, "a page in docs/ must show <!-- generated: %s -->", name)
+		mustHold(t, strings.Join(used, "\n"), name, "a page in docs/ must show <!-- generated: %s -->", name)
 	}
 }
 
