@@ -209,6 +209,24 @@ func TestExamplesLoad(t *testing.T) {
 	}
 }
 
+// TestTheLanguageIsExplained: every block and every argument says what it means, in sentences.
+func TestTheLanguageIsExplained(t *testing.T) {
+	var walk func(path string, blocks []schema.Nested)
+	walk = func(path string, blocks []schema.Nested) {
+		for _, b := range blocks {
+			assert.True(t, strings.HasSuffix(b.Doc, "."), "%s%s: %q", path, b.Type, b.Doc)
+			for _, a := range b.Body.Arguments {
+				assert.True(t, strings.HasSuffix(a.Doc, "."), "%s%s.%s: %q", path, b.Type, a.Name, a.Doc)
+			}
+			walk(path+b.Type+".", b.Body.Blocks)
+		}
+	}
+	walk("", drillfile.Language())
+	for _, f := range drillfile.Functions() {
+		assert.True(t, strings.HasSuffix(f.Doc, ".") && strings.HasPrefix(f.Signature, f.Name+"("), f.Name)
+	}
+}
+
 // TestPagesLoad: every whole drill file that a page shows is valid, and formatted.
 func TestPagesLoad(t *testing.T) {
 	file := regexp.MustCompile("(?ms)^```hcl\n((?:drill|variable|locals) .*?)^```")
