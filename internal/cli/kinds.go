@@ -18,10 +18,10 @@ import (
 func fileKinds() drillfile.Kinds {
 	var kinds drillfile.Kinds
 	for _, k := range targets.Kinds() {
-		kinds.Targets = append(kinds.Targets, drillfile.Kind{Name: k.Name, Doc: k.Doc, Decode: k.Decode, Namespaces: k.Namespaces, Attributes: k.Attributes, Probed: k.Probed, NoLedger: k.NoLedger, Checks: k.Checks})
+		kinds.Targets = append(kinds.Targets, drillfile.Kind{Name: k.Name, Doc: k.Doc, Table: k.Table, Decode: k.Decode, Namespaces: k.Namespaces, Attributes: k.Attributes, Probed: k.Probed, NoLedger: k.NoLedger, Checks: k.Checks})
 	}
 	for _, k := range probes.Kinds() {
-		kinds.Probes = append(kinds.Probes, drillfile.Kind{Name: k.Name, Doc: k.Doc, Decode: k.Decode, Attributes: k.Attributes})
+		kinds.Probes = append(kinds.Probes, drillfile.Kind{Name: k.Name, Doc: k.Doc, Table: k.Table, Decode: k.Decode, Attributes: k.Attributes})
 	}
 	for _, k := range faults.Kinds() {
 		kinds.Faults = append(kinds.Faults, drillfile.Kind{Name: k.Name, Doc: k.Doc, Table: k.Table, Decode: k.Decode, Namespaces: besides, Hold: holds, Check: suits(k.Name)})

@@ -22,8 +22,11 @@ type Condition struct {
 	message   hclsyntax.Expression
 	text      string           // of the condition, as in the file
 	static    *hcl.EvalContext // variables, locals and functions
+	plain     bool             // neither expression needs them any more, nor a budget
+	names     []namedReference // the live values of a plain condition
 	roots     []liveRoot       // the live values that the expressions read, and nothing else
-	silent    []hcl.Traversal  // what the condition reads and the message does not mention
+	read      []mention        // what the condition reads, in its order
+	silent    []mention        // what of that the message does not mention
 	bad       drill.Truth      // the truth about which people are told
 }
 
@@ -54,8 +57,16 @@ func newCondition(condition, message hclsyntax.Expression, changing, mentioned [
 		said[traversalText(t)] = true
 	}
 	for _, t := range condition.Variables() {
-		if !said[traversalText(t)] {
-			c.silent = append(c.silent, t)
+		m := mention{name: traversalText(t), traversal: t}
+		if slices.ContainsFunc(c.read, func(x mention) bool { return x.name == m.name }) {
+			continue
+		}
+		if isStatic(t.RootName()) {
+			v, _ := t.TraverseAbs(static)
+			m.constant = shown(v)
+		}
+		if c.read = append(c.read, m); !said[m.name] {
+			c.silent = append(c.silent, m)
 		}
 	}
 	return c
@@ -88,7 +99,7 @@ func (c *Condition) Evaluate(live drill.Live) (drill.Truth, string) {
 	if diags.HasErrors() {
 		return drill.Unknown, fmt.Sprintf("The condition %s cannot be evaluated: %s", c.text, diags[0].Detail)
 	}
-	if over := budgetOf(ctx).problem(); over != nil {
+	if over := c.overspent(ctx); over != nil {
 		return drill.Unknown, fmt.Sprintf("The condition %s cannot be evaluated: %s", c.text, over.Detail)
 	}
 	v, _ = v.Unmark()
@@ -102,6 +113,35 @@ func (c *Condition) Evaluate(live drill.Live) (drill.Truth, string) {
 	return truth, c.say(ctx, live, truth)
 }
 
+// fold computes once what no live value is in, if that is worth it.
+func (c *Condition) fold() *Condition {
+	if !isPlain(c.condition) || !isPlain(c.message) {
+		return c
+	}
+	condition, ok := fold(c.condition, c.static)
+	message, also := fold(c.message, c.static)
+	if !ok || !also {
+		return c
+	}
+	c.condition, c.message, c.plain = condition, message, true
+	for _, root := range c.roots {
+		for _, object := range root.objects {
+			for _, r := range object.attributes {
+				c.names = append(c.names, namedReference{r, r.String()})
+			}
+		}
+	}
+	return c
+}
+
+// overspent says that the budget of an evaluation ran out.
+func (c *Condition) overspent(ctx *hcl.EvalContext) *hcl.Diagnostic {
+	if c.plain {
+		return nil
+	}
+	return budgetOf(ctx).problem()
+}
+
 // say is the message with the values in it; what has no reading is called so. When the condition is not as it should be,
 // the values that decide it are added if the message does not mention them.
 func (c *Condition) say(ctx *hcl.EvalContext, live drill.Live, truth drill.Truth) string {
@@ -110,12 +150,49 @@ func (c *Condition) say(ctx *hcl.EvalContext, live drill.Live, truth drill.Truth
 		s, ok = text(c.message, c.contextWith(live, cty.StringVal("(no reading yet)")))
 	}
 	if !ok {
-		return strings.TrimSpace("The condition is " + c.text + ", and " + sentence(c.condition.Variables(), ctx) + ".")
+		return strings.TrimSpace("The condition is " + c.text + ", and " + c.tell(c.read, ctx) + ".")
 	}
 	if len(c.silent) > 0 && (truth == c.bad || truth == drill.Unknown) {
-		s += " (" + sentence(c.silent, ctx) + ")"
+		s += " (" + c.tell(c.silent, ctx) + ")"
 	}
 	return s
+}
+
+// mention is a value that a condition reads.
+type mention struct {
+	name      string
+	traversal hcl.Traversal
+	constant  string // of a variable or a local value: what it is
+}
+
+// tell says what values are.
+func (c *Condition) tell(all []mention, ctx *hcl.EvalContext) string {
+	var b strings.Builder
+	for i, m := range all {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(m.name)
+		value := m.constant
+		if value == "" {
+			value = shown(c.valueOf(m, ctx))
+		}
+		if value == "" {
+			b.WriteString(" has no reading yet")
+		} else {
+			b.WriteString(" is ")
+			b.WriteString(value)
+		}
+	}
+	return b.String()
+}
+
+func (c *Condition) valueOf(m mention, ctx *hcl.EvalContext) cty.Value {
+	if c.plain {
+		return ctx.Variables[m.name]
+	}
+	v, _ := m.traversal.TraverseAbs(ctx)
+	return v
 }
 
 func text(expr hclsyntax.Expression, ctx *hcl.EvalContext) (string, bool) {
@@ -135,6 +212,9 @@ func text(expr hclsyntax.Expression, ctx *hcl.EvalContext) (string, bool) {
 func (c *Condition) context(live drill.Live) *hcl.EvalContext { return c.contextWith(live, cty.NilVal) }
 
 func (c *Condition) contextWith(live drill.Live, missing cty.Value) *hcl.EvalContext {
+	if c.plain {
+		return c.flat(live, missing)
+	}
 	ctx := withBudget(c.static, &budget{steps: conditionSteps})
 	for _, root := range c.roots {
 		objects := make(map[string]cty.Value, len(root.objects))
@@ -158,6 +238,21 @@ func (c *Condition) contextWith(live drill.Live, missing cty.Value) *hcl.EvalCon
 		ctx.Variables[root.name] = cty.ObjectVal(objects)
 	}
 	return ctx
+}
+
+// flat is the context of a folded condition: every value by its whole name, where liveValue looks.
+func (c *Condition) flat(live drill.Live, missing cty.Value) *hcl.EvalContext {
+	values := make(map[string]cty.Value, len(c.names))
+	for i := range c.names {
+		n := &c.names[i]
+		reading, ok := live[n.root][n.name][n.attribute]
+		v := value(n.reference, reading, ok)
+		if missing != cty.NilVal && !v.IsKnown() {
+			v = missing
+		}
+		values[n.key] = v
+	}
+	return &hcl.EvalContext{Variables: values}
 }
 
 // value is a reading as an expression sees it. Microseconds are as exact as anything is measured, and more digits
@@ -196,23 +291,6 @@ func values(read []hcl.Traversal, ctx *hcl.EvalContext) []namedValue {
 		found = append(found, namedValue{name, shown(v)})
 	}
 	return found
-}
-
-// sentence says what an expression's values are.
-func sentence(read []hcl.Traversal, ctx *hcl.EvalContext) string {
-	var b strings.Builder
-	for i, v := range values(read, ctx) {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(v.traversal)
-		if v.value == "" {
-			b.WriteString(" has no reading yet")
-		} else {
-			b.WriteString(" is " + v.value)
-		}
-	}
-	return b.String()
 }
 
 // shown is a value for people.

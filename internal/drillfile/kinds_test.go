@@ -104,7 +104,7 @@ func partitionBody() schema.Body[faultSpec] {
 			schema.String("target", &s.Target, ""),
 			schema.Duration("duration", &s.Duration, "How long it lasts.", schema.Required()),
 			schema.Value("from", "object", "One side.", side, schema.Required()),
-			schema.Value("to", "object", "The other side.", func(cty.Value, *schema.Decoded) {}, schema.Required()),
+			schema.Value("to", "object", "The other side.", side, schema.Required()),
 			schema.String("direction", &s.Role, ""),
 		}
 	}}

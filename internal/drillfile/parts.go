@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -104,8 +105,22 @@ func (l *loader) part(b *hcl.Block, kinds []Kind) part {
 		return p
 	}
 	p.spec, p.decoded = p.kind.Decode(body, l.static)
+	if p.meta != nil {
+		suggest(p.decoded.Strays, faultBody().Table())
+	}
 	l.take(p.decoded)
 	return p
+}
+
+// suggest says that an argument which its kind does not know may be one that stands beside the kind's own.
+func suggest(strays []schema.Stray, table schema.Table) {
+	names, _ := table.Names()
+	for _, s := range strays {
+		if best := schema.Nearest(s.Name, names); best != "" && s.Meant == "" && !s.Block {
+			detail, _, _ := strings.Cut(s.Diagnostic.Detail, " Known are: ")
+			s.Diagnostic.Detail = fmt.Sprintf("%s Did you mean %q?", detail, best)
+		}
+	}
 }
 
 // checkPart asks a block's kind what is wrong with it among the drill's targets, once all of that is known.

@@ -52,7 +52,7 @@ func (l *loader) condition(spec ruleSpec, scope scope) *Condition {
 	if !okCondition || !okMessage {
 		return nil
 	}
-	return newCondition(cond, msg, changing, mentioned, l.src, l.static, scope.when)
+	return newCondition(cond, msg, changing, mentioned, l.src, l.static, scope.when).fold()
 }
 
 // clean reports whether nothing was found to be wrong.
@@ -127,7 +127,7 @@ func (l *loader) checkComparisons(expr hclsyntax.Expression, ctx *hcl.EvalContex
 				diags = append(diags, problem(side.Range(), "Comparison with null", "No live value is ever null. While a value has no reading, the condition waits for one."))
 			} else if isDuration(side.v) {
 				diags = append(diags, problem(side.Range(), "Duration as text",
-					fmt.Sprintf("Live values are numbers, and this is a text. Write duration(%s), which is its number of seconds.", unwrapped(side).Range().SliceBytes(l.src))))
+					fmt.Sprintf("Live values are numbers, and this is a text. Write duration(%s), which is its number of seconds.", unwrapped(side.Expression).Range().SliceBytes(l.src))))
 			}
 		}
 		if len(diags) > 0 || op.Op != hclsyntax.OpEqual && op.Op != hclsyntax.OpNotEqual {

@@ -20,9 +20,11 @@ func (l *loader) explain(s schema.Stray) {
 	if len(homes) == 0 {
 		return
 	}
-	if i := strings.Index(s.Diagnostic.Detail, " Known are: "); i >= 0 {
-		s.Diagnostic.Detail = s.Diagnostic.Detail[:i]
+	// A name of the language is hardly a misspelt one, unless it is the beginning of another.
+	if !strings.HasPrefix(s.Meant, s.Name) {
+		s.Diagnostic.Detail, _, _ = strings.Cut(s.Diagnostic.Detail, " Did you mean ")
 	}
+	s.Diagnostic.Detail, _, _ = strings.Cut(s.Diagnostic.Detail, " Known are: ")
 	if len(homes) > 3 {
 		homes = append(slices.Clone(homes[:3]), "others")
 	}
