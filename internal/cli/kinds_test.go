@@ -140,3 +140,19 @@ func grants(rules []rbacv1.PolicyRule, p drill.Permission) bool {
 		return slices.Contains(r.Verbs, p.Verb) && slices.Contains(r.APIGroups, p.Group) && slices.Contains(r.Resources, p.Resource)
 	})
 }
+
+// TestKindsLeaveMetaArguments: what every block of a type may say is no kind's to declare.
+func TestKindsLeaveMetaArguments(t *testing.T) {
+	for _, root := range drillfile.Language() {
+		for _, block := range root.Body.Blocks {
+			for _, k := range map[string][]drillfile.Kind{"target": fileKinds().Targets, "probe": fileKinds().Probes, "fault": fileKinds().Faults}[block.Type] {
+				require.NotEmpty(t, k.Table.Arguments, k.Name)
+				own, _ := k.Table.Names()
+				meta, _ := block.Body.Names()
+				for _, name := range own {
+					require.NotContains(t, meta, name, "%s %q", block.Type, k.Name)
+				}
+			}
+		}
+	}
+}

@@ -166,7 +166,7 @@ func TestWhatToWrite(t *testing.T) {
 // TestNoSecondProblem: what is wrong only because of another problem is not told.
 func TestNoSecondProblem(t *testing.T) {
 	for name, tc := range map[string]struct{ src, want string }{
-		"required argument misspelt":   {drillWith("abort \"a\" {\nconditon = target.orders.lag_seconds > 5\nerror_message = \"x\"\n}"), "Unsupported argument"},
+		"required argument misspelt":   {drillWith("abort \"a\" {\nconditions = target.orders.lag_seconds > 5\nerror_message = \"x\"\n}"), "Unsupported argument"},
 		"required block misspelt":      {"drill \"x\" {\ntarget \"deployment\" \"a\" {\nnamespace = \"shop\"\n}\nprobe \"tcp\" \"b\" {\naddress = \"a:1\"\n}\nfalt \"pod_kill\" \"a\" {}\n}", "Unsupported block type"},
 		"target without a name":        {strings.Replace(drillWith("abort \"a\" {\ncondition = target.orders.lag_seconds > 5\nerror_message = \"x\"\n}"), `"postgresql" "orders"`, `"postgresql"`, 1), "Missing name for target"},
 		"kind misspelt":                {strings.Replace(drillWith("abort \"a\" {\ncondition = target.orders.lag > 5\nerror_message = \"x\"\n}"), `"postgresql"`, `"postgres"`, 1), "Unknown kind of target"},

@@ -121,7 +121,7 @@ func (r *run) steadyNow(now drill.Offset) (holds bool, why string) {
 		case drill.False:
 			return false, message
 		case drill.Unknown:
-			return false, "no reading yet of a value in an assertion of steady_state"
+			return false, "an assertion of steady_state has no reading yet of all its values: " + message
 		}
 	}
 	return true, ""
