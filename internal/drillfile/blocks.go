@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -78,7 +79,8 @@ func checkStagger(d time.Duration) (summary, detail string) {
 	return "", ""
 }
 
-func drillBlocks() []schema.Nested {
+// drillBlocks is made once: a file may have many drills, and nobody changes what is in it.
+var drillBlocks = sync.OnceValue(func() []schema.Nested {
 	kind := []string{"kind", "name"}
 	name := []string{"name"}
 	return []schema.Nested{
@@ -95,7 +97,7 @@ func drillBlocks() []schema.Nested {
 		{Type: "schedule", Body: scheduleBody().Table(), Doc: "When the drill runs by itself."},
 		{Type: "notify", Labels: name, Many: true, Doc: "Who is told how a run ended. It belongs to the language; this version of drill cannot do it."},
 	}
-}
+})
 
 // faultSpec is what every fault may say beside its kind's own arguments.
 type faultSpec struct{ After time.Duration }
