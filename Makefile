@@ -66,6 +66,21 @@ bench: .tools/k6-$(K6) ## What drill costs, beside other tools on the same work 
 	GOBIN=$(CURDIR)/.tools go install go.k6.io/k6@$(K6)
 	mv .tools/k6 $@
 
+FUZZTIME ?= 600
+FUZZED   := $(foreach p,github.com/failoverdrill/drill/internal/drillfile github.com/failoverdrill/drill/internal/schema github.com/hashicorp/hcl/v2/... github.com/zclconf/...,-gcflags=$(p)=-d=libfuzzer)
+
+fuzz: ## Hand the loader of drill files what a fuzzer makes up, for FUZZTIME seconds in all (600)
+	@found=$$(grep -hoE '^func Fuzz[A-Za-z]+' internal/drillfile/*_test.go internal/cli/*_test.go | wc -l); \
+	for package in drillfile cli; do \
+		go test -c -o bin/fuzz/$$package.test $(FUZZED) ./internal/$$package; \
+		for target in $$(grep -hoE '^func Fuzz[A-Za-z]+' internal/$$package/*_test.go | cut -c6-); do \
+			echo "$$package $$target"; \
+			(cd internal/$$package && nice ../../bin/fuzz/$$package.test -test.run '^$$' -test.fuzz "^$$target\$$" -test.parallel 1 -test.fuzzminimizetime 20x \
+				-test.fuzztime $$(( $(FUZZTIME) / found ))s -test.fuzzcachedir "$$(go env GOCACHE)/fuzz/drill/$$package") || failed=1; \
+		done; \
+	done; \
+	exit $${failed:-0}
+
 smoke: ## The shipped drills in kind, asserted on their reports; reports and JUnit in .ci/out
 	$(MAKE) --no-print-directory lab
 	$(DEMO) up fast
@@ -80,14 +95,14 @@ lint: .tools/golangci-lint-$(GOLANGCI) ## golangci-lint, with depguard holding t
 	mv .tools/golangci-lint $@
 
 fmt: ## Format the Go code
-	gofmt -w cmd internal deploy test/bench test/e2e test/postgres test/truth
+	gofmt -w cmd internal deploy test/bench test/e2e test/postgres test/torture test/truth
 
 reference: ## Write what docs/ takes from the tables of the language: arguments, kinds, functions
 	go test ./internal/cli -run '^TestReference$$' -update
 
 check: lint test ## What must hold before a push
-	test -z "$$(gofmt -l cmd internal deploy test/bench test/e2e test/postgres test/truth)"
+	test -z "$$(gofmt -l cmd internal deploy test/bench test/e2e test/postgres test/torture test/truth)"
 	bin/drill validate drills
 	bin/drill fmt --check --diff drills
 
-.PHONY: help build image lab lab-down install demo demo-schedule test truth bench smoke lint fmt reference check
+.PHONY: help build image lab lab-down install demo demo-schedule test truth bench fuzz smoke lint fmt reference check
