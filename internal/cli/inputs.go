@@ -29,6 +29,7 @@ type inputFlags struct {
 	// several says that the flags are for several drill files, so that a name need not be in each; see unclaimed.
 	several bool
 
+	kinds    *drillfile.Kinds
 	files    map[string]variablesFile // that were read, by path
 	beside   map[string][]string      // the variables files in a directory
 	declared map[string]bool          // by any of the drill files
@@ -153,7 +154,10 @@ func (f *inputFlags) load(env *Env, path string, src []byte, partial bool) (*dri
 			f.declared[name] = true
 		}
 	}
-	file, found := drillfile.Load(path, src, fileKinds(), in)
+	if f.kinds == nil {
+		f.kinds = new(fileKinds())
+	}
+	file, found := drillfile.Load(path, src, *f.kinds, in)
 	maps.Copy(file.Files, files)
 	if diags = append(diags, found...); diags.HasErrors() {
 		file.Drills = nil

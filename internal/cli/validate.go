@@ -54,10 +54,15 @@ json prints the problems as terraform validate -json does, for what can read tha
 
 // rubbish is how much of it may lie about, as a share of what is in use: one file at a time is, and little of what reading
 // it takes, so that collecting at every doubling would cost a third of all.
-const rubbish = 400
+// What is in use and what lies about may be so much together, unless a single file needs more.
+const (
+	rubbish = 400
+	room    = 128 << 20
+)
 
 func validate(env *Env, paths []string, output string, in *inputFlags) error {
 	defer debug.SetGCPercent(debug.SetGCPercent(rubbish))
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(room))
 	v := validation{env: env, in: in, files: map[string]*hcl.File{}, places: map[drillName]hcl.Range{}, said: map[saying]bool{}}
 	sources, diags := findSources(paths)
 	in.several = slices.IndexFunc(sources, source.vars) >= 0 || len(sources) > 1

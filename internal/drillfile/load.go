@@ -89,9 +89,12 @@ type loader struct {
 	static *hcl.EvalContext // of all arguments: variables, locals and functions
 	budget *budget          // of evaluating them
 
-	declared     map[string]*variable
-	locals       map[string]*local
-	localOrder   []*local
+	declared   map[string]*variable
+	locals     map[string]*local
+	localOrder []*local
+
+	knownVariables, knownLocals []string // their names, in order, as known() found them last
+
 	named        map[string]map[string]cty.Value // the values of both, by root and name
 	whole        map[string]bool                 // the roots that are referred to as a whole, which is an error
 	open, secret drill.Inputs                    // what was taken from outside

@@ -161,6 +161,20 @@ func (l *loader) cycle(t hcl.Traversal, way []*local) {
 	l.report(t.SourceRange(), "Locals in a circle", detail)
 }
 
+// known lists the variables' or the locals' names. They are sorted once: a file may refer to thousands that there are not.
+func (l *loader) known(root string) []string {
+	sorted, count := &l.knownVariables, len(l.declared)
+	if root == "local" {
+		sorted, count = &l.knownLocals, len(l.locals)
+	}
+	if len(*sorted) != count {
+		if *sorted = keys(l.declared); root == "local" {
+			*sorted = keys(l.locals)
+		}
+	}
+	return *sorted
+}
+
 // checkNamed reports a reference to a variable or a local that there is not. It returns true when all is well.
 func (l *loader) checkNamed(t hcl.Traversal) bool {
 	root := t.RootName()
@@ -176,10 +190,7 @@ func (l *loader) checkNamed(t hcl.Traversal) bool {
 	if root == "var" && l.declared[name] != nil || root == "local" && l.locals[name] != nil {
 		return true
 	}
-	known := keys(l.declared)
-	if root == "local" {
-		known = keys(l.locals)
-	}
+	known := l.known(root)
 	detail := fmt.Sprintf("This file has no %s named %q.%s", what, name, schema.DidYouMean(name, known))
 	switch {
 	case root == "var" && l.locals[name] != nil:

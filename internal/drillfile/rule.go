@@ -26,6 +26,9 @@ func (l *loader) rule(name string, spec ruleSpec, scope scope) drill.Rule {
 // condition compiles over values of which only the types and the bounds are known. It returns nil when something is
 // wrong, and also when something is missing that has been reported.
 func (l *loader) condition(spec ruleSpec, scope scope) *Condition {
+	if l.budget.over != nil {
+		return nil // said once, for the file
+	}
 	cond, okCondition := l.expression(spec.Condition)
 	msg, okMessage := l.expression(spec.ErrorMessage)
 	changing, mentioned := []reference(nil), []reference(nil)
@@ -53,6 +56,17 @@ func (l *loader) condition(spec ruleSpec, scope scope) *Condition {
 		return nil
 	}
 	return newCondition(cond, msg, changing, mentioned, l.src, l.static, scope.when).fold()
+}
+
+// affords reports whether a condition or a message was evaluated within its budget, which is that of a sample. The file's
+// own pays for all of them, so that many small ones take no longer than a large one.
+func (l *loader) affords(ctx *hcl.EvalContext, expr hclsyntax.Expression) bool {
+	b := budgetOf(ctx)
+	l.budget.spend(conditionSteps-b.steps, new(expr.Range()))
+	if over := b.problem(); over != nil {
+		l.diags = append(l.diags, over)
+	}
+	return b.over == nil && l.budget.over == nil
 }
 
 // clean reports whether nothing was found to be wrong.
@@ -83,7 +97,7 @@ func (l *loader) expression(a *hcl.Attribute) (hclsyntax.Expression, bool) {
 func (l *loader) checkCondition(expr hclsyntax.Expression, c *Condition) {
 	ctx := c.context(nil)
 	v, diags := expr.Value(ctx)
-	if l.diags = append(l.diags, diags...); diags.HasErrors() {
+	if l.diags = append(l.diags, diags...); diags.HasErrors() || !l.affords(ctx, expr) {
 		return
 	}
 	switch t := v.Type(); {
@@ -99,7 +113,7 @@ func (l *loader) checkCondition(expr hclsyntax.Expression, c *Condition) {
 
 func (l *loader) checkMessage(expr hclsyntax.Expression, ctx *hcl.EvalContext) {
 	v, diags := expr.Value(ctx)
-	if l.diags = append(l.diags, diags...); diags.HasErrors() {
+	if l.diags = append(l.diags, diags...); diags.HasErrors() || !l.affords(ctx, expr) {
 		return
 	}
 	s, err := convert.Convert(v, cty.String)

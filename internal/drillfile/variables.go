@@ -156,7 +156,7 @@ func (l *loader) given() map[string]*Value {
 			continue
 		}
 		d := &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Undeclared variable", Detail: fmt.Sprintf(
-			"The file %s declares no variable %q, which is given by %s.%s", l.path, g.Name, g.Origin, schema.DidYouMean(g.Name, keys(l.declared)))}
+			"The file %s declares no variable %q, which is given by %s.%s", l.path, g.Name, g.Origin, schema.DidYouMean(g.Name, l.known("var")))}
 		if g.Expr != nil {
 			d.Subject = g.Expr.Range().Ptr()
 		}

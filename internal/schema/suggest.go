@@ -14,7 +14,7 @@ func DidYouMean(given string, known []string) string {
 	if best := Nearest(given, known); best != "" {
 		return fmt.Sprintf(" Did you mean %q?", best)
 	}
-	if len(known) == 0 {
+	if len(known) == 0 || len(known) > maxCompared {
 		return ""
 	}
 	known = slices.Clone(known)
@@ -22,8 +22,15 @@ func DidYouMean(given string, known []string) string {
 	return " Known are: " + strings.Join(known, ", ") + "."
 }
 
-// Nearest is the known name that was probably meant; "" when none is near.
+// maxCompared bounds how many names are compared, and how long they are, because comparing is quadratic: no one reads a
+// suggestion among thousands, and a file may hold as many mistakes.
+const maxCompared = 200
+
+// Nearest is the known name that was probably meant; "" when none is near, or when there are too many.
 func Nearest(given string, known []string) string {
+	if len(given) > maxCompared || len(known) > maxCompared {
+		return ""
+	}
 	known = slices.Clone(known)
 	slices.Sort(known)
 	best, bestAt := "", 1+len([]rune(given))/3
