@@ -72,6 +72,11 @@ func secret(name string, keys ...string) runtime.Object {
 	return s
 }
 
+// endpoints are where Patroni keeps its state when it uses no ConfigMaps.
+func endpoints(name string, said m) runtime.Object {
+	return &corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: ns, Annotations: said}} //nolint:staticcheck // deprecated, and in use
+}
+
 func statefulSet(name string, match map[string]string) runtime.Object {
 	return &appsv1.StatefulSet{ObjectMeta: meta(name, nil), Spec: appsv1.StatefulSetSpec{Selector: &metav1.LabelSelector{MatchLabels: match}}}
 }
@@ -154,7 +159,7 @@ func TestSystems(t *testing.T) {
 				pods(2, "StatefulSet", "acid-orders", "ghcr.io/zalando/spilo-17:4.0", m{"application": "spilo", "cluster-name": "acid-orders"}, m{"spilo-role": "master"}, m{"spilo-role": "replica"}),
 				service("acid-orders", nil, "10.0.0.1"), service("acid-orders-repl", nil, "10.0.0.2"),
 				[]runtime.Object{secret("app.acid-orders.credentials.postgresql.acid.zalan.do", "username", "password"),
-					&corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: "acid-orders", Namespace: ns, Annotations: m{"ttl": "25", "leader": "acid-orders-0"}}}}),
+					endpoints("acid-orders", m{"ttl": "25", "leader": "acid-orders-0"})}),
 			want: System{Kind: "postgresql", Preset: "zalando", Name: "acid-orders", Selector: "application=spilo,cluster-name=acid-orders", Service: "acid-orders", Read: "acid-orders-repl", TTL: 25e9},
 			says: []string{`user=${secret("app.acid-orders.credentials.postgresql.acid.zalan.do", "username")}`, "host=acid-orders.shop.svc", "TODO: the name of the database"},
 		},
