@@ -243,6 +243,10 @@ func TestPlanRefuses(t *testing.T) {
 		"not installed": {func(w *planWorld, _ *drill.Drill) {
 			require.NoError(t, w.api.Tracker().Delete(appsv1.SchemeGroupVersion.WithResource("deployments"), kube.Namespace, "drill-server"))
 		}, "not_installed", "drill install --allow shop"},
+		"no server": {func(w *planWorld, _ *drill.Drill) {
+			server := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "drill-server", Namespace: kube.Namespace}}
+			require.NoError(t, w.api.Tracker().Update(appsv1.SchemeGroupVersion.WithResource("deployments"), server, kube.Namespace))
+		}, "no_server", "nobody would admit the run"},
 		"no namespace": {func(w *planWorld, _ *drill.Drill) {
 			require.NoError(t, w.api.Tracker().Delete(corev1.SchemeGroupVersion.WithResource("namespaces"), "", "shop"))
 		}, "no_namespace", `There is no namespace "shop"`},
@@ -344,6 +348,8 @@ random delay, up to                 ????????????????
 observation, at least                               ----------------------------------------->
                                |         |          |         |         |          |
                                T-40s     T-20s      T         T+20s     T+40s      T+1m`, "\n"+strings.Join(timing.picture(fs), "\n"))
+	long := timingOf(d, []plannedFault{{Name: "orders", Hold: 90}, {Name: "cut", At: 20, Hold: 45}})
+	require.Equal(t, drill.Seconds(90), long.Observed, "no run ends while a fault lasts")
 	require.Equal(t, "1m30s", span(90))
 	require.Equal(t, "2h", span(7200))
 	require.Equal(t, "500ms", span(0.5))

@@ -167,7 +167,7 @@ func TestSystems(t *testing.T) {
 			objects: slices.Concat(
 				pods(2, "StatefulSet", "hippo-00", "crunchy-postgres:17", m{"postgres-operator.crunchydata.com/cluster": "hippo", "postgres-operator.crunchydata.com/data": "postgres"}, m{"postgres-operator.crunchydata.com/role": "master"}, m{"postgres-operator.crunchydata.com/role": "replica"}),
 				service("hippo-primary", nil, "10.0.0.1"), []runtime.Object{secret("hippo-pguser-hippo", "uri", "user", "password"),
-					&corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: "hippo-ha-config", Namespace: ns, Annotations: m{"config": `{"ttl":40}`}}}}),
+					endpoints("hippo-ha-config", m{"config": `{"ttl":40}`})}),
 			want: System{Kind: "postgresql", Preset: "crunchy", Name: "hippo", Selector: "postgres-operator.crunchydata.com/cluster=hippo,postgres-operator.crunchydata.com/data=postgres", Service: "hippo-primary", TTL: 40e9},
 			says: []string{`hold_down = "1m"`, `secret("hippo-pguser-hippo", "uri")`},
 		},
@@ -266,6 +266,10 @@ func TestSeveralAnswers(t *testing.T) {
 		"two systems":          {append(patroniPods(), other...), Options{}, "--selector: application=patroni,cluster-name=orders; app=queue;"},
 		"two Services":         {append(patroniPods(), service("orders-lb", nil, "10.0.0.1")...), Options{}, "--service: orders; orders-lb;"},
 		"two Secrets of drill": {append(patroniPods(), secret("orders-drill-ro", "uri")), Options{}, "--secret: orders-drill; orders-drill-ro;"},
+		"a pooler is another system": {append(patroniPods(), pods(1, "ReplicaSet", "pool-1", "pgbouncer:1", m{"cnpg.io/cluster": "pg", "cnpg.io/podRole": "pooler", "pod-template-hash": "1"}, nil, nil)...), Options{},
+			"--selector: application=patroni,cluster-name=orders; cnpg.io/cluster=pg,cnpg.io/podRole=pooler;"},
+		"a role alone is no Patroni": {append(patroniPods(), pods(1, "ReplicaSet", "web-1", "web:1", m{"cluster-name": "web", "role": "primary", "pod-template-hash": "1"}, nil, nil)...), Options{},
+			"--selector: application=patroni,cluster-name=orders; cluster-name=web;"},
 		"no such Service":      {patroniPods(), Options{Service: "checkout"}, `Service "checkout" in namespace shop leads to none of`},
 		"no such Secret":       {patroniPods(), Options{Secret: "none"}, `no Secret "none"`},
 		"no such key":          {patroniPods(), Options{Secret: "orders-app/none"}, `no key "none"; it has: password, uri`},
@@ -317,6 +321,18 @@ func TestSecretsAreForgotten(t *testing.T) {
 	s, err := look(t, Options{}, patroniPods()...)
 	require.NoError(t, err)
 	require.NotContains(t, fmt.Sprintf("%+v %+v", s, s.Secret), "hunter2")
+}
+
+// TestWhoIsOnTheWayOut: pods that go, or have gone, are no members.
+func TestWhoIsOnTheWayOut(t *testing.T) {
+	objects := patroniPods()
+	leaving := pods(1, "StatefulSet", "left", "x:1", m{"application": "patroni", "cluster-name": "orders", "role": "replica"}, nil, nil)[0].(*corev1.Pod)
+	leaving.DeletionTimestamp, leaving.Finalizers = new(metav1.Now()), []string{"a/b"}
+	failed := pods(1, "StatefulSet", "failed", "x:1", m{"application": "patroni", "cluster-name": "orders", "role": "replica"}, nil, nil)[0].(*corev1.Pod)
+	failed.Status.Phase = corev1.PodFailed
+	s, err := look(t, Options{}, append(objects, leaving, failed)...)
+	require.NoError(t, err)
+	require.Equal(t, []string{"orders-0", "orders-1", "orders-2"}, s.Members)
 }
 
 func TestNames(t *testing.T) {
