@@ -52,7 +52,11 @@ func suits(kind string) func(spec any, name string, all []drill.TargetSpec) stri
 		if led, ok := spec.(interface{ NeedsRoles() bool }); wrong != "" || !ok || !led.NeedsRoles() {
 			return wrong
 		}
+		named, _ := spec.(interface{ TargetName(fault string) string })
 		for _, t := range all {
+			if named != nil && named.TargetName(name) != t.Name {
+				continue
+			}
 			if k, ok := targets.Find(t.Kind); ok && k.NoLedger {
 				return fmt.Sprintf("The members of a target of kind %s have no roles, and this %s asks for one. Use pod_kill without role.", t.Kind, kind)
 			}

@@ -156,7 +156,7 @@ func (p *plan) victims(s *sheet) {
 		rows = append(rows, planRow{who, "", n.Zone, n.UID})
 	}
 	if len(rows) > 0 {
-		s.title("The victims, and the nodes that the faults are on")
+		s.title("The victims, and the nodes that the faults are on, as of now")
 		s.table(rows)
 	}
 }
@@ -185,6 +185,9 @@ func (p *plan) faultsText(s *sheet) {
 		}
 	}
 	p.victims(s)
+	if len(p.Faults) > 1 {
+		s.item("  ", "Where a fault changed who the victims of a later one are, those are found anew at its turn. They are never more than here.")
+	}
 	s.title("What drill makes for it")
 	for _, m := range p.Makes {
 		s.item("  - ", "%s", m)
