@@ -36,7 +36,7 @@ type labelled struct {
 }
 
 // errUnseen is why there is no plan of a fault whose target could not be looked at, which has been said.
-var errUnseen = errors.New("its target could not be looked at")
+var errUnseen = errors.New("its target is not whole, or could not be looked at; the end of this plan says which")
 
 func (l labelled) Primary(context.Context) (drill.Member, error) {
 	if !l.seen {

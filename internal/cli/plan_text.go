@@ -203,11 +203,11 @@ func (p *plan) timingText(s *sheet) {
 	if t.Hold > 0 {
 		s.item("  ", "Before T the steady state must hold for %s without a break; a run that does not see that within %s is refused.", span(t.Hold), span(t.SteadyTimeout))
 	}
+	if t.Stagger > 0 {
+		s.item("  ", "Then a random delay of up to %s.", span(t.Stagger))
+	}
 	if t.Delay > 0 {
 		s.item("  ", "The first fault comes %s after that.", span(t.Delay))
-	}
-	if t.Stagger > 0 {
-		s.item("  ", "Then a random delay of up to %s.", report.Seconds(t.Stagger))
 	}
 	for i, f := range p.Faults {
 		if f.Hold > 0 {
