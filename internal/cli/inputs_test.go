@@ -125,6 +125,9 @@ func TestTheOrderIsTerraforms(t *testing.T) {
 	require.NoError(t, os.Mkdir(d.path("below"), 0o700))
 	d.write("below/e.drillvars.hcl", `zone = "from-below"`)
 	require.Equal(t, "from-c", d.zone(), "neither hidden files nor other directories")
+	alone := newDesk(t, fmt.Sprintf(orders, "", ""))
+	alone.write(".a.drillvars.hcl", `zone = "from-hidden"`)
+	require.Equal(t, "from-default", alone.zone())
 
 	file := d.write("prod.hcl", `zone = "from-file"`)
 	other := d.write("other.hcl", `zone = "from-other"`)
@@ -174,7 +177,8 @@ func TestNamesThatNoFileDeclares(t *testing.T) {
 }
 
 func TestWhatIsWrongWithAVariablesFileIsToldWithTheRest(t *testing.T) {
-	d := newDesk(t, strings.Replace(fmt.Sprintf(orders, "", ""), "fault \"kill_primary\"", "fault \"kill_primry\"", 1))
+	d := newDesk(t, "")
+	d.write("kill.hcl", strings.Replace(strings.Replace(fmt.Sprintf(orders, "", ""), "fault \"kill_primary\"", "fault \"kill_primry\"", 1), "  default     = \"from-default\"\n", "", 1))
 	d.write("a.drillvars.hcl", "zone = eu\n")
 	_, err := d.load()
 	require.Equal(t, exitInvalidFile, exitCode(err))

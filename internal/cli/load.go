@@ -62,6 +62,9 @@ func oneDrill(env *Env, path, name string, in *inputFlags) (*loaded, error) {
 // recordedDrill loads a drill from a run's record, and what the file took from outside when the run was asked for.
 func recordedDrill(env *Env, spec kube.Spec, in drill.Inputs) (*loaded, error) {
 	file, diags := drillfile.Load(spec.File, []byte(spec.Source), fileKinds(), drillfile.Recorded(in))
+	if !diags.HasErrors() {
+		diags = nil // warnings are shown where the run is asked for
+	}
 	return pickDrill(env, spec.File, spec.Source, spec.Drill, file, diags)
 }
 

@@ -90,6 +90,11 @@ func runDrill(ctx context.Context, env *Env, path string, o *runOptions) error {
 	if spec.Requester, err = client.WhoAmI(ctx); err != nil {
 		return err
 	}
+	if secret != nil && !spec.Local {
+		if err := client.MayStoreInputs(ctx); err != nil {
+			return err
+		}
+	}
 	t := &trials{env: env, client: client, runs: kube.NewRuns(client.Dynamic, kube.Namespace), drill: read, secret: secret, view: newView(env, o.output), files: files}
 	t.one = t.execute
 	t.output(o.output)

@@ -118,11 +118,24 @@ func StoreInputs(ctx context.Context, client kubernetes.Interface, run *DrillRun
 	case err == nil, apierrors.IsAlreadyExists(err): // whose it is, is found out by whoever reads it
 		return nil
 	case apierrors.IsForbidden(err):
-		return &drill.Refusal{Code: "forbidden", Err: err, Text: fmt.Sprintf(
-			"the drill takes secret values along, in a Secret, and you may not create those in namespace %s. Ask for it: kubectl -n %s create rolebinding NAME --role drill-inputs --user YOU. "+
-				"Or name a Kubernetes Secret beside the target in the drill file, with secret()", run.Namespace, run.Namespace)}
+		return mayNotStore(run.Namespace, err)
 	}
 	return fmt.Errorf("create Secret %s: %w", s.Name, err)
+}
+
+// MayStoreInputs refuses a caller who could not make the Secret of a run, before there is a run.
+func (c *Client) MayStoreInputs(ctx context.Context) error {
+	denied, err := c.Denied(ctx, []Right{{Permission: drill.Permission{Verb: "create", Resource: "secrets", Namespace: Namespace}}})
+	if err == nil && len(denied) > 0 {
+		err = mayNotStore(Namespace, nil)
+	}
+	return err
+}
+
+func mayNotStore(namespace string, err error) error {
+	return &drill.Refusal{Code: "forbidden", Err: err, Text: fmt.Sprintf(
+		"the drill takes secret values along, in a Secret, and you may not create those in namespace %s. Ask for it: kubectl -n %s create rolebinding NAME --role drill-inputs --user YOU. "+
+			"Or name a Kubernetes Secret beside the target in the drill file, with secret()", namespace, namespace)}
 }
 
 // LoadInputs reads what a run's file took from outside. A *drill.Refusal says why they cannot be the run's; ErrNoInputs

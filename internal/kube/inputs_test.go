@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -152,6 +153,20 @@ func TestWhoeverMayNotMakeTheSecretIsToldHow(t *testing.T) {
 	})
 	refusal := refused(t, kube.StoreInputs(t.Context(), client, run, payload))
 	require.Contains(t, refusal.Text, "--role drill-inputs")
+
+	allowed := false
+	client.PrependReactor("create", "selfsubjectaccessreviews", func(a clienttesting.Action) (bool, runtime.Object, error) {
+		review := a.(clienttesting.CreateAction).GetObject().(*authorizationv1.SelfSubjectAccessReview).DeepCopy()
+		require.Equal(t, "create", review.Spec.ResourceAttributes.Verb)
+		require.Equal(t, "secrets", review.Spec.ResourceAttributes.Resource)
+		require.Equal(t, kube.Namespace, review.Spec.ResourceAttributes.Namespace)
+		review.Status.Allowed = allowed
+		return true, review, nil
+	})
+	c := &kube.Client{Interface: client}
+	require.Contains(t, refused(t, c.MayStoreInputs(t.Context())).Text, "--role drill-inputs", "before there is a run")
+	allowed = true
+	require.NoError(t, c.MayStoreInputs(t.Context()))
 }
 
 func TestOtherInputsAreAnotherSeries(t *testing.T) {

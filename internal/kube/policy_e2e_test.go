@@ -3,6 +3,7 @@
 package kube_test
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -217,4 +218,98 @@ func TestNobodySchedulesInAnothersName(t *testing.T) {
 	require.NoError(t, err)
 	_, err = records.CreateScheduled(ctx, spec, inTheWay)
 	require.ErrorContains(t, err, "is not this schedule's")
+}
+
+// TestARequesterMakesInputsAlone: the right to make a Secret in drill's namespace is the right to make one with a run's inputs.
+func TestARequesterMakesInputsAlone(t *testing.T) {
+	c := connect(t)
+	ctx := t.Context()
+	const user = "mallory@inputs.example.com"
+	bind := func(kind, role string) {
+		b, err := c.RbacV1().RoleBindings(kube.Namespace).Create(ctx, &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"},
+			RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: kind, Name: role},
+			Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: user}}}, metav1.CreateOptions{})
+		require.NoError(t, err, "drill must be installed: make install")
+		t.Cleanup(func() {
+			_ = c.RbacV1().RoleBindings(kube.Namespace).Delete(context.WithoutCancel(ctx), b.Name, metav1.DeleteOptions{})
+		})
+	}
+	bind("ClusterRole", "drill-requester")
+	bind("Role", "drill-inputs")
+	mallory, err := c.As(user, "system:authenticated")
+	require.NoError(t, err)
+	owner := metav1.OwnerReference{APIVersion: kube.Resource.GroupVersion().String(), Kind: kube.Kind, Name: "r", UID: "u"}
+	right := func() *corev1.Secret {
+		return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: kube.InputsSecret("r"), OwnerReferences: []metav1.OwnerReference{owner}},
+			Type: kube.InputsType, Immutable: new(true), Data: map[string][]byte{kube.InputsKey: []byte("{}")}}
+	}
+	try := func(client *kube.Client, s *corev1.Secret) error {
+		_, err := client.CoreV1().Secrets(kube.Namespace).Create(ctx, s, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		return err
+	}
+	eventually(t, 10*time.Second, "the role is in force", func() bool { return try(mallory, right()) == nil })
+	for name, edit := range map[string]func(*corev1.Secret){
+		"a token of the runner's account": func(s *corev1.Secret) {
+			s.Type, s.Data = corev1.SecretTypeServiceAccountToken, nil
+			s.Annotations = map[string]string{corev1.ServiceAccountNameKey: "drill-runner"}
+		},
+		"a token under the right name": func(s *corev1.Secret) {
+			s.Type = corev1.SecretTypeServiceAccountToken
+			s.Annotations = map[string]string{corev1.ServiceAccountNameKey: "drill-server"}
+		},
+		"a Secret of no type": func(s *corev1.Secret) { s.Type = "" },
+		"credentials for images": func(s *corev1.Secret) {
+			s.Type = corev1.SecretTypeDockerConfigJson
+			s.Data = map[string][]byte{corev1.DockerConfigJsonKey: []byte("{}")}
+		},
+		"an agent's Secret":       func(s *corev1.Secret) { s.Name = "agents-r"; s.Type = corev1.SecretTypeOpaque },
+		"another name":            func(s *corev1.Secret) { s.Name = kube.InputsSecret("other") },
+		"a name that is made up":  func(s *corev1.Secret) { s.Name, s.GenerateName = "", "drillrun-" },
+		"nobody's":                func(s *corev1.Secret) { s.OwnerReferences = nil },
+		"owned by what is no run": func(s *corev1.Secret) { s.OwnerReferences[0].Kind, s.OwnerReferences[0].APIVersion = "Pod", "v1" },
+		"owned by a second one, too": func(s *corev1.Secret) {
+			s.OwnerReferences = append(s.OwnerReferences, owner)
+			s.OwnerReferences[1].UID = "v"
+		},
+		"one that can be changed": func(s *corev1.Secret) { s.Immutable = nil },
+		"something else in it":    func(s *corev1.Secret) { s.Data["token"] = []byte("x") },
+		"something else instead":  func(s *corev1.Secret) { s.Data = map[string][]byte{"token": []byte("x")} },
+		"empty":                   func(s *corev1.Secret) { s.Data = nil },
+	} {
+		s := right()
+		edit(s)
+		require.ErrorContains(t, try(mallory, s), "inputs.failoverdrill.io", name)
+	}
+	secrets := mallory.CoreV1().Secrets(kube.Namespace)
+	_, err = secrets.Get(ctx, kube.InputsSecret("r"), metav1.GetOptions{})
+	require.True(t, apierrors.IsForbidden(err))
+	_, err = secrets.List(ctx, metav1.ListOptions{})
+	require.True(t, apierrors.IsForbidden(err))
+	_, err = mallory.CoreV1().Secrets(metav1.NamespaceDefault).Create(ctx, right(), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	require.True(t, apierrors.IsForbidden(err), "nowhere else")
+
+	// Whoever may make pods there is not held to it: the runner's agents have certificates.
+	runner, err := c.As("system:serviceaccount:failoverdrill:drill-runner", "system:serviceaccounts", "system:authenticated")
+	require.NoError(t, err)
+	agents := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "agents-r"}, Data: map[string][]byte{"ca.crt": []byte("x")}}
+	require.NoError(t, try(runner, agents))
+	require.NoError(t, try(c, agents), "nor are its owners")
+	_, err = runner.CoreV1().Secrets(kube.Namespace).Get(ctx, "x", metav1.GetOptions{})
+	require.True(t, apierrors.IsForbidden(err), "the runner reads none in drill's namespace")
+
+	// Nobody changes what a run was given.
+	run, err := kube.NewRuns(mallory.Dynamic, kube.Namespace).Create(ctx, func() kube.Spec {
+		me, err := mallory.WhoAmI(ctx)
+		require.NoError(t, err)
+		return kube.Spec{Drill: "d", File: "f", Source: "x", Requester: me, Inputs: kube.Inputs{Variables: map[string]string{"zone": `"a"`}, Secret: strings.Repeat("0", 64)}}
+	}())
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_ = c.Dynamic.Resource(kube.Resource).Namespace(kube.Namespace).Delete(context.WithoutCancel(ctx), run.Name, metav1.DeleteOptions{})
+	})
+	for _, p := range []string{`{"spec":{"inputs":{"secret":"` + strings.Repeat("1", 64) + `"}}}`, `{"spec":{"inputs":{"secret":null}}}`, `{"spec":{"inputs":null}}`,
+		`{"spec":{"inputs":{"variables":{"zone":"\"b\""}}}}`, `{"spec":{"inputs":{"variables":{"more":"1"}}}}`} {
+		_, err := mallory.Dynamic.Resource(kube.Resource).Namespace(kube.Namespace).Patch(ctx, run.Name, types.MergePatchType, []byte(p), metav1.PatchOptions{})
+		require.ErrorContains(t, err, "cannot be changed", p)
+	}
 }

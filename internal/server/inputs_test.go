@@ -130,3 +130,33 @@ func TestEachTrialHasItsOwnSecret(t *testing.T) {
 	require.Contains(t, w.settled("r1-t2").Annotations[kube.AnnotationSeriesEnded], "Secret")
 	w.none("r1-t3")
 }
+
+// TestVariablesFilesAreNoDrillFiles: those beside a drill file give its variables their values, unless drill schedule add did.
+func TestVariablesFilesAreNoDrillFiles(t *testing.T) {
+	var got []Source
+	s := &scheduler{files: map[string]parsed{}, o: Options{Drills: func(from Source) ([]*drill.Drill, kube.Inputs, error) {
+		got = append(got, from)
+		return []*drill.Drill{{Name: from.File, Schedule: &drill.Schedule{Cron: "@daily", Timezone: "UTC"}}}, kube.Inputs{Variables: map[string]string{"zone": from.Text}}, nil
+	}}}
+	files := map[string]string{"a.hcl": "1", "b.hcl": "2", "b.hcl.inputs.json": "recorded", "lab.drillvars.hcl": "beside"}
+	find := func() *findings {
+		f, kept := &findings{drills: map[string]scheduled{}}, map[string]parsed{}
+		s.add(f, kept, "directory x", files, kube.Requester{User: "alice"}, false)
+		s.files = kept
+		return f
+	}
+	f := find()
+	require.Empty(t, f.problems)
+	beside := map[string]string{"lab.drillvars.hcl": "beside"}
+	require.Equal(t, []Source{{File: "a.hcl", Text: "1", Beside: beside}, {File: "b.hcl", Text: "2", Recorded: "recorded", Beside: beside}}, got)
+	require.Equal(t, map[string]string{"zone": "1"}, f.drills["a.hcl"].inputs.Variables)
+	require.Equal(t, map[string]string{"zone": "2"}, f.drills["b.hcl"].Variables, "for drill schedule list")
+	find()
+	require.Len(t, got, 2, "what is the same is not read again")
+	files["lab.drillvars.hcl"] = "changed"
+	find()
+	require.Len(t, got, 4, "and a variable is part of it")
+	files["b.hcl.inputs.json"] = "changed"
+	find()
+	require.Len(t, got, 5)
+}
