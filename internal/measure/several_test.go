@@ -122,6 +122,7 @@ func TestASecondFaultInTheMiddleOfTheFirstOutage(t *testing.T) {
 	var sum drill.Seconds
 	for _, p := range rep.Recovery.Phases {
 		sum += p.Seconds
+		require.False(t, p.Name == "promoted" && p.Fault == "kill_primary orders", "that came after the second fault")
 	}
 	require.InDelta(t, float64(*rep.Recovery.Redundancy), float64(sum), 1e-6)
 }
@@ -250,4 +251,67 @@ func TestAServiceThatIsHitTwice(t *testing.T) {
 		"impact", "detected", "ready", "routed", "first_success", "sustained", "redundant"}, names)
 	require.InDelta(t, float64(*rep.Recovery.Redundancy), total, 1e-6, "the phases sum to the total")
 	require.Equal(t, "pod checkout-g is Ready", rep.Recovery.Phases[9].Signal, "not one that was there before the second fault")
+}
+
+// TestAWriteUnderWayWhenTheSecondFaultComes belongs to that one, and not to the first.
+func TestAWriteUnderWayWhenTheSecondFaultComes(t *testing.T) {
+	sc := twice("c")
+	sc.cuts[1].from -= 30 * ms
+	rep := sc.report()
+	require.NotNil(t, rep.Faults[0].Recovery)
+	require.InDelta(t, 8, float64(rep.Faults[0].Recovery.Estimate), 0.05)
+	require.InDelta(t, 6, float64(rep.Faults[1].Recovery.Estimate), 0.05)
+}
+
+// TestWhatIsSeenLateIsOfTheFaultInWhoseTimeItIs: a watch that was away shows nothing of the first failover until the second.
+func TestWhatIsSeenLateIsOfTheFaultInWhoseTimeItIs(t *testing.T) {
+	sc := twice("c")
+	sc.events = append(sc.events, views(sc.steady, "a", "a", "a"), views(62*sec, "b", "b", "b"), views(65900*ms, "c", "c", "c"))
+	for _, p := range sc.report().Recovery.Phases {
+		if p.Fault == "kill_primary orders" {
+			require.NotEqual(t, "routed", p.Name)
+			if p.Name == "detected" {
+				require.Contains(t, p.Signal, "inferred")
+			}
+		}
+	}
+}
+
+// TestTheFirstVictimsZombieTail is told also when it leads again in the end.
+func TestTheFirstVictimsZombieTail(t *testing.T) {
+	sc := twice("a")
+	sc.leaders[0].epoch, sc.epoch = 0, 0
+	sc.edit = func(s *drill.Sample) {
+		s.Epoch = 0
+		if s.Member == "a" && s.Scheduled >= drill.Offset(20*sec) && s.Scheduled < drill.Offset(33*sec) {
+			s.Outcome, s.Signal, s.By, s.Role, s.Write = drill.OutcomeOK, "", "a", drill.RolePrimary, true
+		}
+	}
+	require.InDelta(t, 5, float64(sc.report().Primaries.ZombieTail), 0.2, "from b's first to a's last")
+}
+
+// TestWhoLeadsAgainIsNotDoomed: it knew what it did.
+func TestWhoLeadsAgainIsNotDoomed(t *testing.T) {
+	sc := twice("a")
+	sc.lost = func(seq int64) bool { return seq >= 70*50 && seq < 71*50 }
+	rep := sc.report()
+	require.Equal(t, 50, *rep.Writes.Lost)
+	for _, f := range rep.Findings {
+		require.NotEqual(t, "doomed_writes", f.Code)
+	}
+}
+
+// TestLiveHurtsWhomTheNewestPlanNames: a member that was spared by the new plan still serves.
+func TestLiveHurtsWhomTheNewestPlanNames(t *testing.T) {
+	l := NewLive(drill.Settings{NoLedger: true})
+	plan := func(victim string) drill.Event {
+		return drill.Event{Type: drill.EventPlan, Plans: []drill.FaultPlan{{Kind: "pod_kill", Name: "again", Victims: people(victim)}}}
+	}
+	l.Event(plan("a"))
+	l.Event(plan("b"))
+	l.Event(drill.Event{Type: drill.EventFault, Fault: &drill.FaultChange{Kind: "pod_kill", Name: "again", State: drill.FaultInjected}})
+	l.Event(serving(sec, "a c d", "a c d"))
+	require.True(t, l.Redundant("checkout", drill.Offset(sec)))
+	l.Event(serving(sec, "b c d", "b c d"))
+	require.False(t, l.Redundant("checkout", drill.Offset(sec)))
 }

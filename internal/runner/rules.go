@@ -33,7 +33,7 @@ func (s *ruleState) look(truth drill.Truth, at, now, graceEnd drill.Offset) (cha
 	}
 	s.counts = counts
 	s.from = max(s.from, graceEnd)
-	fires = counts && !s.fired && now >= graceEnd && now.Sub(s.from) >= s.rule.For
+	fires = counts && !s.fired && now.Sub(s.from) >= s.rule.For
 	s.fired = s.fired || fires
 	return changed, fires
 }

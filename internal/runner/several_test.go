@@ -239,6 +239,31 @@ func TestRevertsInReverseOrder(t *testing.T) {
 	}
 }
 
+// TestAPreparationIsNoInjection: what was prepared first and injected last is reverted first, and not while it waits.
+func TestAPreparationIsNoInjection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage()
+		s.cut.prepares, s.cut.hold = true, 3*time.Second // long over when its turn comes, if it counted from the start
+		c := s.config()
+		c.Faults[0].Fault = unprepared{worldFault{s.world}}
+		rep := Run(t.Context(), c)
+		require.Equal(t, drill.VerdictPassed, rep.Run.Verdict, "%+v", rep.Run.Reasons)
+		require.Equal(t, []string{`preparing cut ["orders-2"]`, "injecting orders {}", `injecting cut ["orders-2"]`, "reverted cut", "reverted orders"}, s.notes)
+		s.checkClean(t)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage()
+		s.cut.prepares = true
+		c := s.config()
+		c.Faults[0].Fault = unprepared{worldFault{s.world}}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		go func() { time.Sleep(30 * time.Second); cancel(errors.New("interrupt")) }() // both are there
+		Run(ctx, c)
+		require.Equal(t, []string{"reverted cut", "reverted orders"}, s.notes[len(s.notes)-2:])
+		s.checkClean(t)
+	})
+}
+
 // TestTheFirstFaultWaitsToo: its turn is counted from the steady state, which must last through it.
 func TestTheFirstFaultWaitsToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -414,8 +439,11 @@ func TestALaterFaultFindsItsVictimAnew(t *testing.T) {
 			s := newStage()
 			s.follow()
 			s.cut.prepares = prepares
+			taken := 0
+			s.hooks["lock"] = func(context.Context) error { taken++; return nil }
 			rep := Run(t.Context(), s.config())
 			require.Equal(t, drill.VerdictPassed, rep.Run.Verdict, "%+v", rep.Run.Reasons)
+			require.Equal(t, 2, taken, "the nodes of the new plan are locked already")
 			require.Equal(t, "orders-1", rep.Faults[1].Victims[0].Name, "the report names whom it hurt")
 			require.Len(t, rep.Faults[1].Victims, 1)
 			want := []string{"preparing orders {}", "injecting orders {}", `injecting cut ["orders-1"]`, "reverted orders", "reverted cut"}
