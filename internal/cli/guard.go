@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -55,22 +56,37 @@ func checkBounds(d *drill.Drill, plans []drill.FaultPlan) []guardCheck {
 	}
 	if most := d.Guard.MaxTargets; most > 0 {
 		c := guardCheck{What: guardMaxTargets}
-		// Each fault's victims count anew: a later fault may meet another member than the one that was planned.
-		var victims []string
-		for _, p := range plans {
-			for _, v := range p.Victims {
-				victims = append(victims, v.String())
-			}
-		}
-		c.Holds = len(victims) <= most
-		c.Why = fmt.Sprintf("The faults hurt %d of the %d members that the guard allows.", len(victims), most)
+		n, who := countVictims(plans)
+		c.Holds = n <= most
+		c.Why = fmt.Sprintf("The faults hurt %d of the %d members that the guard allows.", n, most)
 		if !c.Holds {
-			c.Why = fmt.Sprintf("The faults would hurt %d members (%s), and the guard allows %d. Let them hurt fewer, or raise the guard's max_targets",
-				len(victims), strings.Join(victims, ", "), most)
+			c.Why = fmt.Sprintf("The faults would hurt %d members (%s), and the guard allows %d. Let them hurt fewer, or raise the guard's max_targets", n, who, most)
 		}
 		all = append(all, c)
 	}
 	return all
+}
+
+// countVictims counts each fault's victims anew, and names them: a later fault may meet another member than the one that
+// was planned, because that one is gone by then.
+func countVictims(plans []drill.FaultPlan) (n int, who string) {
+	var all []string
+	seen := map[string]bool{}
+	for _, p := range plans {
+		var names []string
+		again := false
+		for _, v := range p.Victims {
+			names = append(names, v.String())
+			again = again || seen[v.UID]
+			seen[v.UID] = true
+		}
+		text := fmt.Sprintf("%s: %s", p.Name, strings.Join(names, ", "))
+		if again {
+			text += ", or who is in its place by then"
+		}
+		n, all = n+len(names), append(all, text)
+	}
+	return n, strings.Join(all, "; ")
 }
 
 // touchedNamespaces are those in which a target, a probe, a fault or a victim is.
@@ -144,6 +160,9 @@ func firingAlerts(ctx context.Context, server, name string) ([]string, error) {
 	}
 	query := fmt.Sprintf(`ALERTS{alertname=%q,alertstate="firing"}`, name)
 	value, warnings, _, err := promv1.NewAPI(client).Query(ctx, query, time.Time{})
+	if request, ok := errors.AsType[*url.Error](err); ok {
+		return nil, request.Err // the address has been told
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -48,11 +48,14 @@ func TestMaxTargetsCountsEveryFaultsVictims(t *testing.T) {
 	require.Equal(t, []guardCheck{{What: guardMaxTargets, Holds: true, Why: "The faults hurt 2 of the 2 members that the guard allows."}}, checkBounds(d, plans))
 	// The second fault may meet somebody else by then, so the same member counts twice.
 	plans = append(plans, victims("shop", "a"))
+	for i, name := range []string{"one", "two", "three"} {
+		plans[i].Name = name
+	}
 	err := guard{d}.Allows(plans)
 	refusal, ok := errors.AsType[*drill.Refusal](err)
 	require.True(t, ok)
 	require.Equal(t, "guard", refusal.Code)
-	require.Equal(t, "The faults would hurt 3 members (pod shop/a, pod shop/b, pod shop/a), and the guard allows 2. Let them hurt fewer, or raise the guard's max_targets", refusal.Text)
+	require.Equal(t, "The faults would hurt 3 members (one: pod shop/a; two: pod shop/b; three: pod shop/a, or who is in its place by then), and the guard allows 2. Let them hurt fewer, or raise the guard's max_targets", refusal.Text)
 }
 
 // alertServer answers instant queries as Prometheus does.

@@ -14,13 +14,13 @@ const twiceDrill = "drills/kill-primary-twice.hcl"
 
 // TestTwoFaults: the primary dies, and its successor after it. It goes red when the second fault keeps to its first plan
 // (it would find no victim), when it does not wait for its turn, and when the first one's node stays cordoned. The abort
-// condition is true in the first outage, and over before its grace is: without grace it would end the run after 3 s.
+// condition is true in the first outage, and over before its grace is: without grace it would end the run at once.
 func TestTwoFaults(t *testing.T) {
 	c := cluster(t)
 	whole(t, c)
 	first, _, _ := cutPods(t, c)
 	code, rep := drillRun(t, patched(t, twiceDrill, `recovery_time = "120s"`, `recovery_time = "180s"`, `outage_seconds < 90`, `outage_seconds < 150`,
-		`condition     = target.orders.outage_seconds > duration("100s")`, `condition     = target.orders.outage_seconds > 3 && run.fault_seconds < 55`,
+		`condition     = target.orders.outage_seconds > duration("100s")`, `condition     = target.orders.outage_seconds > 0.5 && run.fault_seconds < 55`,
 		`for           = "5s"`, `for           = "0s"`, `grace         = "30s"`, `grace         = "58s"`))
 	require.Equal(t, drill.VerdictPassed, rep.Run.Verdict, "%+v", rep.Run.Reasons)
 	require.Zero(t, code)
@@ -67,7 +67,7 @@ func TestTwoFaults(t *testing.T) {
 	heldInGrace := false
 	for e := range recording(t, c, rep.Run.ID).Events {
 		if e.Rule != nil && e.Rule.Kind == drill.RuleAbort && e.Rule.Truth == drill.True {
-			heldInGrace = e.Rule.Since < e.Rule.Grace
+			heldInGrace = heldInGrace || e.Rule.Since < e.Rule.Grace
 		}
 	}
 	require.True(t, heldInGrace, "the abort condition was true within its grace")
@@ -87,8 +87,7 @@ func TestRefusedByGuardOrPrecondition(t *testing.T) {
 		"too many members": {[]string{`max_targets = 2`, `max_targets = 1`}, "guard", "would hurt 2 members"},
 		"Prometheus cannot be asked": {[]string{`max_targets = 2`, "no_alert = [\"DatabaseDown\"]\n    prometheus = \"http://nobody.monitoring.svc:9090\""},
 			"guard", "Whether the alert DatabaseDown fires is not known"},
-		"a precondition": {[]string{`target.orders.lag_seconds < 60`, `target.orders.lag_seconds > 60`, `max_targets = 2`,
-			"max_targets = 2\n    no_alert = [\"NoSuchAlertFires\"]\n    prometheus = \"http://prometheus.monitoring.svc:9090\""},
+		"a precondition": {[]string{`target.orders.lag_seconds < 60`, `target.orders.lag_seconds > 60`},
 			"precondition", "The precondition replicas does not hold: A replica is "},
 	} {
 		t.Run(name, func(t *testing.T) {
