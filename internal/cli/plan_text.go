@@ -174,6 +174,9 @@ func (p *plan) faultsText(s *sheet) {
 			continue
 		}
 		s.item(lead, "%s %q at %s: %s.", f.Kind, f.Name, at, strings.TrimSuffix(f.Sentence, "."))
+		if i > 0 {
+			s.item("     ", "Whom it meets is looked up again when its turn comes; should that be somebody else by then, it is planned anew, and may hurt no more members than here.")
+		}
 		s.item("     undo: ", "%s", f.Undo)
 		for _, h := range []struct{ lost, by string }{
 			{"an agent is killed", f.Heals.AgentKilled}, {"an agent hangs", f.Heals.AgentHung}, {"the runner is lost", f.Heals.RunnerLost},
