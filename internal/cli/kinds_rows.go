@@ -53,7 +53,7 @@ func kindRows() []kindRow {
 			Permissions: func() []drill.Permission { return k.Permissions(someNamespace) }})
 	}
 	for i := range all {
-		all[i].Table.Arguments = append(all[i].Table.Arguments, sharedArguments(all[i].Block)...)
+		all[i].Table.Arguments = slices.Concat(all[i].Table.Arguments, sharedArguments(all[i].Block))
 	}
 	return all
 }
