@@ -10,9 +10,11 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/drillfile"
+	"github.com/failoverdrill/drill/internal/kube"
 	"github.com/failoverdrill/drill/internal/report"
 	"github.com/failoverdrill/drill/internal/starter"
 )
@@ -60,6 +62,12 @@ func initDrill(ctx context.Context, env *Env, name string, o initOptions) error 
 	}
 	if name != "" && !blockName.MatchString(name) {
 		return withCode(exitUsage, "%q cannot be the name of a drill. Write a letter, and then up to 62 letters, digits, hyphens and underscores", name)
+	}
+	if o.look.Namespace == kube.Namespace {
+		return withCode(exitUsage, "namespace %s is drill's own, and drill cannot break itself. Name the one that your system runs in", kube.Namespace)
+	}
+	if _, err := labels.Parse(o.look.Selector); err != nil {
+		return withCode(exitUsage, "--selector %q is not a label selector: %w. Write it as for kubectl get pods -l, such as app=checkout", o.look.Selector, err)
 	}
 	if err := o.free(name); err != nil {
 		return err // before anybody waits for a cluster

@@ -49,6 +49,8 @@ func TestInitSpoilsNothing(t *testing.T) {
 		"no namespace":         {[]string{"init"}, 2, "--namespace shop"},
 		"two names":            {[]string{"init", "a", "b", "-n", "shop"}, 2, "at most one name"},
 		"no name":              {[]string{"init", "7/x", "-n", "shop"}, 2, "cannot be the name of a drill"},
+		"no selector":          {[]string{"init", "-n", "shop", "-l", "a==b==c"}, 2, "is not a label selector"},
+		"drill itself":         {[]string{"init", "-n", "failoverdrill"}, 2, "drill's own"},
 		"the file is there":    {[]string{"init", "mine", "-n", "shop"}, 2, "mine.hcl is there already"},
 		"so is that of --out":  {[]string{"init", "-n", "shop", "--out", "mine.hcl"}, 2, "--force"},
 		"force asks a cluster": {append([]string{"init", "mine", "-n", "shop", "--force"}, nowhere...), 1, "none"},

@@ -370,3 +370,23 @@ func TestHealingIsDocumented(t *testing.T) {
 		}
 	}
 }
+
+// TestPlanOfSeveralTargets: all of them are looked at, a fault is judged by its own alone, and a run is refused.
+func TestPlanOfSeveralTargets(t *testing.T) {
+	source := strings.Replace(plannedFile, "  steady_state {", `  target "deployment" "queue" {
+    namespace = "shop"
+    selector  = "app=queue"
+  }
+  probe "tcp" "clients" {
+    address = "queue.shop:7000"
+  }
+  steady_state {`, 1)
+	p, _, code := planOf(t, newPlanWorld(), planned(t, source))
+	require.Equal(t, exitRefused, code)
+	require.Len(t, p.Targets, 2)
+	require.Len(t, p.Targets[0].Members, 3)
+	require.Equal(t, "not_available", p.Refused[0].Code)
+	require.Contains(t, p.Refused[0].String(), "two.hcl:13: ")
+	require.Equal(t, "no_members", p.Refused[1].Code)
+	require.Len(t, p.Faults[0].Victims, 1, "the other target keeps nothing from being planned")
+}
