@@ -274,6 +274,31 @@ func dsnOf(t *testing.T, d *drill.Drill) string {
 	return dsn.String()
 }
 
+// TestAWrongSecretIsNotShown: what is said of a value that is wrong does not quote it, nor the line on which it stands.
+func TestAWrongSecretIsNotShown(t *testing.T) {
+	source := strings.Replace(fmt.Sprintf(orders, "", ""), "  type      = string\n  default   = \"none\"\n", "  type      = list(number)\n\n"+
+		"  validation {\n    condition     = length(var.password) > 9\n    error_message = \"Not ${var.password[0]}.\"\n  }\n", 1)
+	source = strings.Replace(source, "${var.password}", "${var.password[0]}", 1)
+	for name, tc := range map[string]struct{ given, inFile, says string }{
+		"no value at all":  {hidden, `"` + hidden + `"`, "Unsuitable value for variable"},
+		"another type":     {`["` + hidden + `"]`, `["` + hidden + `"]`, "Unsuitable value for variable"},
+		"against its rule": {"[73737373]", "[73737373]", "Invalid value for variable"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t, source)
+			file := d.write("x.txt", "password = "+tc.inFile+"\n")
+			d.env = []string{"DRILL_VAR_password=" + tc.given}
+			for _, args := range [][]string{{}, {"--var", "password=" + tc.given}, {"--var-file", file}} {
+				_, err := d.load(args...)
+				require.Equal(t, exitInvalidFile, exitCode(err))
+				require.Contains(t, d.errs.String(), tc.says)
+				require.NotContains(t, d.errs.String(), hidden)
+				require.NotContains(t, d.errs.String(), "73737373")
+			}
+		})
+	}
+}
+
 // TestNoValueIsAReference: whoever gives a value cannot make the runner read a Secret that the file does not name.
 func TestNoValueIsAReference(t *testing.T) {
 	forged := drill.SecretRef(drill.SecretKey{Name: "other", Key: "password"})

@@ -1,6 +1,7 @@
 package drillfile
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -267,7 +268,7 @@ func (v *variable) convert(value cty.Value) (cty.Value, error) {
 // read reads a value that was given.
 func (l *loader) read(v *variable, g *Value) (cty.Value, bool) {
 	at := v.at
-	if g.Expr != nil {
+	if g.Expr != nil && !v.Sensitive { // the line of a problem is shown
 		at = g.Expr.Range()
 		v.valueAt = &at
 	}
@@ -279,6 +280,9 @@ func (l *loader) read(v *variable, g *Value) (cty.Value, bool) {
 	}
 	if err == nil {
 		value, err = v.convert(value)
+	}
+	if err != nil && v.Sensitive {
+		err = errors.New("and this one is not. It is sensitive, so what is wrong with it is not shown")
 	}
 	if err != nil {
 		l.report(at, "Unsuitable value for variable", fmt.Sprintf("The value of %q from %s must be of type %s: %s.", v.name, g.Origin, v.typeName(), err))
