@@ -125,6 +125,9 @@ func (l *loader) steadyState(b *hcl.Block, live scope) steadyState {
 func (l *loader) asserts(blocks hcl.Blocks, live scope) []drill.Rule {
 	var rules []drill.Rule
 	for i, b := range blocks {
+		if l.enough() {
+			break
+		}
 		spec, d := ruleBody().Decode(b.Body, l.static)
 		l.take(d)
 		rules = append(rules, l.rule(fmt.Sprintf("assert_%d", i+1), spec, live))
@@ -148,6 +151,9 @@ func (l *loader) aborts(blocks hcl.Blocks, live scope, t timeline) []drill.Rule 
 	var rules []drill.Rule
 	seen := names{}
 	for _, b := range blocks {
+		if l.enough() {
+			break
+		}
 		l.checkName("abort block", b.Labels[0], b.LabelRanges[0], seen)
 		spec, d := abortBody().Decode(b.Body, l.static)
 		l.take(d)

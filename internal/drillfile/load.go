@@ -115,6 +115,9 @@ func (l *loader) load(body *hclsyntax.Body) []*drill.Drill {
 	var drills []*drill.Drill
 	seen := names{}
 	for _, b := range root.Blocks.OfType("drill") {
+		if l.enough() {
+			break
+		}
 		l.checkName("drill", b.Labels[0], b.LabelRanges[0], seen)
 		drills = append(drills, l.drill(b))
 	}
@@ -137,8 +140,14 @@ func problem(at hcl.Range, summary, detail string) *hcl.Diagnostic {
 	return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: &at}
 }
 
+// enough reports whether so much is wrong with a file that looking for more helps nobody. What is shown is the first of it.
+func (l *loader) enough() bool { return len(l.diags) > enough && l.diags.HasErrors() }
+
 // maxProblems is how many problems are shown of one file; whoever has more has another sort of file.
 const maxProblems = 50
+
+// enough is how many are looked for, at most in one file.
+const enough = 20 * maxProblems
 
 // tidy puts the problems in the order of the file and says each thing once.
 func tidy(diags hcl.Diagnostics) hcl.Diagnostics {
@@ -159,11 +168,14 @@ func tidy(diags hcl.Diagnostics) hcl.Diagnostics {
 	}
 	byOffset(kept)
 	if more := len(kept) - maxProblems; more > 0 {
-		at := hcl.Range{}
+		at, atLeast := hcl.Range{}, ""
+		if len(diags) > enough {
+			atLeast = "at least "
+		}
 		if next := kept[maxProblems].Subject; next != nil {
 			at = *next
 		}
-		kept = append(kept[:maxProblems:maxProblems], problem(at, "Too many problems", fmt.Sprintf("There are %d more from here on. Correct those above first.", more)))
+		kept = append(kept[:maxProblems:maxProblems], problem(at, "Too many problems", fmt.Sprintf("There are %s%d more from here on. Correct those above first.", atLeast, more)))
 	}
 	return kept
 }

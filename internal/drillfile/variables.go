@@ -218,8 +218,12 @@ func (l *loader) defaultOf(v *variable) (cty.Value, bool) {
 	if v.Default == nil {
 		return cty.NilVal, true
 	}
-	for _, t := range v.Default.Expr.Variables() {
-		l.report(t.SourceRange(), "Reference in a default", "A default cannot refer to anything, because it may be replaced by a value from outside. Write the value out, or make it one of the locals.")
+	if refs := v.Default.Expr.Variables(); len(refs) > 0 {
+		detail := "A default cannot refer to anything, because it may be replaced by a value from outside. Write the value out, or make it one of the locals."
+		if len(refs[0]) == 1 {
+			detail = fmt.Sprintf("A default cannot refer to anything. If it is meant as text, put it in quotes: %q.", refs[0].RootName())
+		}
+		l.report(refs[0].SourceRange(), "Reference in a default", detail)
 		return cty.NilVal, false
 	}
 	value, diags := v.Default.Expr.Value(l.static)

@@ -23,10 +23,13 @@ func (d *Decoded) meant(name string) bool {
 	return slices.ContainsFunc(d.Strays, func(s Stray) bool { return s.Meant == name })
 }
 
+// maxExplained is how many problems a body may have of which more is said: nobody reads on.
+const maxExplained = 1000
+
 // explain says more than HCL of what has no place in the table, and of wrong labels.
 func (d *Decoded) explain(body hcl.Body, table Table) {
 	syntax, ok := body.(*hclsyntax.Body)
-	if !ok || len(d.Diagnostics) == 0 {
+	if !ok || len(d.Diagnostics) == 0 || len(d.Diagnostics) > maxExplained {
 		return
 	}
 	at := make(map[int]*hcl.Diagnostic, len(d.Diagnostics))

@@ -1,0 +1,3 @@
+drill "single-quotes" {
+  description = 'Single quotes are no quotes.' # ERROR: Invalid character
+}
