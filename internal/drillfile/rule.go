@@ -2,6 +2,7 @@ package drillfile
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"time"
@@ -38,6 +39,10 @@ func (l *loader) condition(spec ruleSpec, scope scope) *Condition {
 	if okMessage {
 		mentioned, okMessage = l.live(msg, scope)
 	}
+	if okCondition && isQuoted(cond) {
+		l.report(cond.Range(), "Condition in quotes", "In quotes this is a text, and not a condition. Write it without the quotes.")
+		return nil
+	}
 	if okCondition && len(changing) == 0 {
 		l.report(cond.Range(), "Condition without a live value",
 			"This condition refers to nothing that changes, so its result would always be the same. Refer to a live value, as in target.orders.lag_seconds < 1.")
@@ -67,6 +72,19 @@ func (l *loader) affords(ctx *hcl.EvalContext, expr hclsyntax.Expression) bool {
 		l.diags = append(l.diags, over)
 	}
 	return b.over == nil && l.budget.over == nil
+}
+
+// liveText is a text that names a live value, as if it were none.
+var liveText = regexp.MustCompile(`\b(target|probe|run)\.[A-Za-z]`)
+
+// isQuoted reports whether an expression is a text that would be a condition but for its quotes.
+func isQuoted(expr hclsyntax.Expression) bool {
+	t, ok := unwrapped(expr).(*hclsyntax.TemplateExpr)
+	if !ok || !t.IsStringLiteral() {
+		return false
+	}
+	v, _ := t.Value(nil)
+	return isText(v) && liveText.MatchString(v.AsString())
 }
 
 // clean reports whether nothing was found to be wrong.
