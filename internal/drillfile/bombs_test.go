@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/drillfile"
 )
 
@@ -156,5 +157,53 @@ func TestBombs(t *testing.T) {
 			t.Logf("%6.2f s cpu, %6.2f s, %4d MiB made, %4d MiB more: %d %s", took.Seconds(), time.Since(wall).Seconds(), made, heap, len(diags), first)
 			assert.Less(t, took, 2*time.Second)
 		})
+	}
+}
+
+// TestBombsInConditions: what is evaluated on every sample is bounded, too, and said when the file is read.
+func TestBombsInConditions(t *testing.T) {
+	live := `target.orders.primaries`
+	for name, src := range map[string]string{
+		"condition":       conditionFile("alltrue([for a in range(1000): alltrue([for b in range(1000): "+live+" > a + b])])", `"x"`),
+		"message":         conditionFile(live+" > 1", `"${join("", [for a in range(1000): join("", [for b in range(1000): "${a}${b}"])])} ${`+live+`}"`),
+		"format":          conditionFile(live+" > length(format(\"%1000000000d\", 1))", `"x"`),
+		"many":            strings.Repeat(conditionFile(live+" > sum(range(900))", `"x"`), 600),
+		"only in the run": conditionFile(live+" > length([for a in range("+live+"): [for b in range(900): a]])", `"x"`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			for i := range strings.Count(src, `drill "x"`) {
+				src = strings.Replace(src, `drill "x"`, fmt.Sprintf(`drill "x%d"`, i), 1)
+			}
+			start := cpu()
+			file, diags := drillfile.Load("x.hcl", []byte(src), kinds(), drillfile.Inputs{})
+			took := cpu() - start
+			assert.Less(t, took, 3*time.Second)
+			if name == "only in the run" {
+				assert.Empty(t, diags, render(t, file, diags))
+				start = cpu()
+				truth, text := file.Drills[0].Aborts[0].Condition.Evaluate(readings(map[string]float64{"primaries": 900}))
+				t.Log(cpu()-start, text)
+				assert.Equal(t, drill.Unknown, truth)
+				assert.Contains(t, text, "cannot be evaluated")
+				truth, _ = file.Drills[0].Aborts[0].Condition.Evaluate(readings(map[string]float64{"primaries": 2}))
+				assert.Equal(t, drill.False, truth)
+				return
+			}
+			if assert.NotEmpty(t, diags) {
+				t.Log(took, len(diags), diags[0])
+				assert.Contains(t, []string{"Too much to evaluate", "Value too large"}, diags[0].Summary)
+			}
+		})
+	}
+}
+
+// BenchmarkLoad reads an ordinary file with variables, locals and conditions.
+func BenchmarkLoad(b *testing.B) {
+	src := read(b, shared+"/valid/variables.hcl")
+	b.ReportAllocs()
+	for b.Loop() {
+		if file, _ := drillfile.Load("x.hcl", src, kinds(), drillfile.Inputs{}); len(file.Drills) != 1 {
+			b.Fatal("no drill")
+		}
 	}
 }

@@ -21,6 +21,7 @@ type Condition struct {
 	condition hclsyntax.Expression
 	message   hclsyntax.Expression
 	text      string           // of the condition, as in the file
+	whole     *budget          // of checking all conditions of a file; nil in a run
 	static    *hcl.EvalContext // variables, locals and functions
 	plain     bool             // neither expression needs them any more, nor a budget
 	names     []namedReference // the live values of a plain condition
@@ -215,7 +216,7 @@ func (c *Condition) contextWith(live drill.Live, missing cty.Value) *hcl.EvalCon
 	if c.plain {
 		return c.flat(live, missing)
 	}
-	ctx := withBudget(c.static, &budget{steps: conditionSteps})
+	ctx := withBudget(c.static, &budget{steps: conditionSteps, whole: c.whole})
 	for _, root := range c.roots {
 		objects := make(map[string]cty.Value, len(root.objects))
 		for _, object := range root.objects {

@@ -20,6 +20,7 @@ const (
 	maxNesting  = 32      // of brackets, braces, quotes and templates
 	maxUnary    = 32      // operators in a row
 	maxTokens   = 2000    // of an expression, from one equals sign to the next
+	maxBlocks   = 4096    // also within others
 	maxDigits   = 64      // of a number
 	maxExponent = 1023    // of a number, base 2: what a float64 holds
 )
@@ -120,7 +121,7 @@ func parse(path string, src []byte) (*hclsyntax.Body, *hcl.File, hcl.Diagnostics
 	if diags.HasErrors() {
 		return nil, parsed, tidy(plainer(src, diags))
 	}
-	return body, parsed, tidy(checkLiterals(body)) // evaluating those might never end
+	return body, parsed, tidy(append(checkBlocks(body), checkLiterals(body)...)) // evaluating those might never end
 }
 
 // shallow reports whether nothing in a body is nested deeply.
@@ -198,6 +199,27 @@ func checkTokens(path string, src []byte) hcl.Diagnostics {
 		case run > maxTokens:
 			return hcl.Diagnostics{problem(t.Range, "Expression too long", "Shorten this expression, or check for a quote or a bracket that is not closed.")}
 		}
+	}
+	return nil
+}
+
+// checkBlocks bounds the work that blocks without much in them make.
+func checkBlocks(body *hclsyntax.Body) hcl.Diagnostics {
+	n := 0
+	var count func(body *hclsyntax.Body) *hclsyntax.Block
+	count = func(body *hclsyntax.Body) *hclsyntax.Block {
+		for _, b := range body.Blocks {
+			if n++; n > maxBlocks {
+				return b
+			}
+			if last := count(b.Body); last != nil {
+				return last
+			}
+		}
+		return nil
+	}
+	if last := count(body); last != nil {
+		return hcl.Diagnostics{problem(last.DefRange(), "Too many blocks", fmt.Sprintf("A drill file may have up to %d blocks. Split it.", maxBlocks))}
 	}
 	return nil
 }

@@ -68,8 +68,10 @@ func Load(path string, src []byte, kinds Kinds, in Inputs) (*File, hcl.Diagnosti
 	}
 	l := &loader{path: path, src: src, kinds: kinds, in: in}
 	drills := l.load(body)
-	if over := l.budget.problem(); over != nil {
-		l.diags = append(l.diags, over)
+	for _, b := range []*budget{l.budget, l.conditions} {
+		if over := b.problem(); over != nil {
+			l.diags = append(l.diags, over)
+		}
 	}
 	file.Open, file.Secret = l.open, l.secret
 	diags = tidy(append(diags, l.heard()...))
@@ -88,6 +90,8 @@ type loader struct {
 	diags  hcl.Diagnostics
 	static *hcl.EvalContext // of all arguments: variables, locals and functions
 	budget *budget          // of evaluating them
+	// conditions is the budget of checking all conditions.
+	conditions *budget
 
 	declared   map[string]*variable
 	locals     map[string]*local

@@ -19,7 +19,7 @@ import (
 func (l *loader) declare(body *hclsyntax.Body) *hclsyntax.Body {
 	meterBody(body)
 	l.declared, l.locals = map[string]*variable{}, map[string]*local{}
-	l.budget = &budget{steps: fileSteps}
+	l.budget, l.conditions = &budget{steps: fileSteps}, &budget{steps: checkSteps}
 	functions := &hcl.EvalContext{Functions: functionMap}
 	l.static = withBudget(functions, l.budget)
 	l.static.Functions = l.checkCalls(body)

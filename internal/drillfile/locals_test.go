@@ -43,7 +43,7 @@ func TestLocalErrors(t *testing.T) {
 		"two circles":        {"a = local.b\nb = local.a\nc = local.d\nd = local.c", []int{3, 5}, `a → b → a`},
 		"way into a circle":  {"x = local.a\na = local.b\nb = local.a", []int{4}, `a → b → a`},
 		"circle through for": {"a = [for x in local.b : x]\nb = [for x in [1] : local.a]", []int{3}, `a → b → a`},
-		"unknown":            {"nmae = 1\nb = local.name", []int{3}, `Unknown local: This file has no local named "name". Did you mean "nmae"?`},
+		"unknown":            {"naem = 1\nb = local.name", []int{3}, `Unknown local: This file has no local named "name". Did you mean "naem"?`},
 		"unknown variable":   {"b = var.name", []int{2}, `Unknown variable: This file declares no variable. Write a block variable "name" { … }, or the value itself.`},
 		"variable is local":  {"a = 1\nb = var.a", []int{3}, `there is a local of that name. Write local.a.`},
 		"whole":              {"a = local", []int{2}, `Incomplete reference: Write the name of a local, as in local.namespace.`},

@@ -18,6 +18,7 @@ import (
 const (
 	fileSteps      = 1 << 18
 	conditionSteps = 1 << 14
+	checkSteps     = 1 << 19 // of checking all conditions of a file
 	problemSteps   = 32      // what a problem costs, which try() may go on from
 	maxValue       = 1 << 20 // bytes of one value, as weigh counts them
 	bytesPerStep   = 32

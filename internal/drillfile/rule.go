@@ -27,7 +27,7 @@ func (l *loader) rule(name string, spec ruleSpec, scope scope) drill.Rule {
 // condition compiles over values of which only the types and the bounds are known. It returns nil when something is
 // wrong, and also when something is missing that has been reported.
 func (l *loader) condition(spec ruleSpec, scope scope) *Condition {
-	if l.budget.over != nil {
+	if l.budget.over != nil || l.conditions.over != nil {
 		return nil // said once, for the file
 	}
 	cond, okCondition := l.expression(spec.Condition)
@@ -51,10 +51,13 @@ func (l *loader) condition(spec ruleSpec, scope scope) *Condition {
 	// Each of the two is checked also when something is wrong with the other.
 	if okCondition = okCondition && typed(changing); okCondition {
 		c := newCondition(cond, cond, changing, nil, l.src, l.static, scope.when)
+		c.whole = l.conditions
 		okCondition = l.clean(func() { l.checkComparisons(cond, c.context(nil)) }) && l.clean(func() { l.checkCondition(cond, c) })
 	}
 	if okMessage = okMessage && typed(mentioned); okMessage {
-		ctx := newCondition(msg, msg, mentioned, nil, l.src, l.static, scope.when).context(nil)
+		c := newCondition(msg, msg, mentioned, nil, l.src, l.static, scope.when)
+		c.whole = l.conditions
+		ctx := c.context(nil)
 		okMessage = l.clean(func() { l.checkComparisons(msg, ctx) }) && l.clean(func() { l.checkMessage(msg, ctx) })
 	}
 	if !okCondition || !okMessage {
@@ -63,15 +66,15 @@ func (l *loader) condition(spec ruleSpec, scope scope) *Condition {
 	return newCondition(cond, msg, changing, mentioned, l.src, l.static, scope.when).fold()
 }
 
-// affords reports whether a condition or a message was evaluated within its budget, which is that of a sample. The file's
-// own pays for all of them, so that many small ones take no longer than a large one.
-func (l *loader) affords(ctx *hcl.EvalContext, expr hclsyntax.Expression) bool {
-	b := budgetOf(ctx)
-	l.budget.spend(conditionSteps-b.steps, new(expr.Range()))
-	if over := b.problem(); over != nil {
+// affords reports whether a condition or a message was evaluated within its budget, which is that of a sample. The file
+// has one for all of its conditions.
+func (l *loader) affords(ctx *hcl.EvalContext) bool {
+	over := budgetOf(ctx).problem()
+	if over != nil && l.conditions.over == nil { // else it is said of the file
+		over.Detail = "A condition and its message are evaluated on every sample, and this takes more steps than there is time for. Move what does not change into locals."
 		l.diags = append(l.diags, over)
 	}
-	return b.over == nil && l.budget.over == nil
+	return over == nil
 }
 
 // liveText is a text that names a live value, as if it were none.
@@ -115,7 +118,7 @@ func (l *loader) expression(a *hcl.Attribute) (hclsyntax.Expression, bool) {
 func (l *loader) checkCondition(expr hclsyntax.Expression, c *Condition) {
 	ctx := c.context(nil)
 	v, diags := expr.Value(ctx)
-	if l.diags = append(l.diags, diags...); diags.HasErrors() || !l.affords(ctx, expr) {
+	if l.diags = append(l.diags, diags...); diags.HasErrors() || !l.affords(ctx) {
 		return
 	}
 	switch t := v.Type(); {
@@ -131,7 +134,7 @@ func (l *loader) checkCondition(expr hclsyntax.Expression, c *Condition) {
 
 func (l *loader) checkMessage(expr hclsyntax.Expression, ctx *hcl.EvalContext) {
 	v, diags := expr.Value(ctx)
-	if l.diags = append(l.diags, diags...); diags.HasErrors() || !l.affords(ctx, expr) {
+	if l.diags = append(l.diags, diags...); diags.HasErrors() || !l.affords(ctx) {
 		return
 	}
 	s, err := convert.Convert(v, cty.String)

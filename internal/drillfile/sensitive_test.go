@@ -256,8 +256,8 @@ func TestNoPlainSecret(t *testing.T) {
 	file, diags := drillfile.Load("x.hcl", []byte(withDSN("", `secret("a", "uri")`)), kinds(), outside())
 	require.Empty(t, diags)
 	spec := reflect.ValueOf(file.Drills[0].Targets[0].Spec)
-	for i := range spec.NumField() {
-		if f := spec.Field(i); f.Kind() == reflect.String && f.Type() != reflect.TypeFor[drill.Sensitive]() {
+	for _, f := range spec.Fields() {
+		if f.Kind() == reflect.String && f.Type() != reflect.TypeFor[drill.Sensitive]() {
 			assert.Empty(t, drill.Sensitive(f.String()).Refs())
 		}
 	}
