@@ -1,9 +1,9 @@
 package drillfile
 
 import (
-	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
@@ -59,6 +59,7 @@ type variable struct {
 	at          hcl.Range // of its name
 	declared    hcl.Range // of the block's head
 	typ         cty.Type
+	typeText    string // as it is written
 	defaults    *typeexpr.Defaults
 	validations []validationSpec
 	value       cty.Value // DynamicVal when something was wrong, which has been reported
@@ -102,7 +103,7 @@ func (l *loader) variable(b *hclsyntax.Block, seen names) *variable {
 		l.report(b.DefRange(), "Variable without a name", `A variable has one name: variable "namespace" { … }.`)
 		return nil
 	}
-	v := &variable{name: b.Labels[0], at: b.LabelRanges[0], declared: b.DefRange(), typ: cty.DynamicPseudoType, value: cty.DynamicVal}
+	v := &variable{name: b.Labels[0], at: b.LabelRanges[0], declared: b.DefRange(), typ: cty.DynamicPseudoType, typeText: "any", value: cty.DynamicVal}
 	if !hclsyntax.ValidIdentifier(v.name) {
 		l.report(v.at, "Invalid name", fmt.Sprintf("%q cannot be the name of a variable, because var.%s could not be written. Write a letter, and then letters, digits, hyphens and underscores.", v.name, v.name))
 		return nil
@@ -132,6 +133,7 @@ func (l *loader) variable(b *hclsyntax.Block, seen names) *variable {
 		l.diags = append(l.diags, diags...)
 		if !diags.HasErrors() {
 			v.typ, v.defaults = typ, defaults
+			v.typeText = strings.Join(strings.Fields(string(v.Type.Expr.Range().SliceBytes(l.src))), " ")
 		}
 	}
 	for _, nested := range decoded.Blocks {
@@ -237,7 +239,7 @@ func (l *loader) defaultOf(v *variable) (cty.Value, bool) {
 	}
 	converted, err := v.convert(value)
 	if err != nil {
-		l.report(at, "Unsuitable value type", fmt.Sprintf("The default of the variable %q must be of type %s: %s.", v.name, v.typeName(), err))
+		l.report(at, "Unsuitable value type", fmt.Sprintf("The default of the variable %q must be of type %s: %s", v.name, v.typeText, sentenceOf(err)))
 		return cty.NilVal, false
 	}
 	if converted.IsNull() && !v.Nullable {
@@ -247,17 +249,13 @@ func (l *loader) defaultOf(v *variable) (cty.Value, bool) {
 	return converted, true
 }
 
-func (v *variable) typeName() string {
-	if v.typ == cty.DynamicPseudoType {
-		return "any"
-	}
-	return typeexpr.TypeString(v.typ)
-}
-
 // convert makes a value one of the variable's type, with the defaults of optional attributes.
 func (v *variable) convert(value cty.Value) (cty.Value, error) {
 	if v.defaults != nil && !value.IsNull() {
 		value = v.defaults.Apply(value)
+	}
+	if err := strayAttribute(value, v.typ); err != nil {
+		return cty.NilVal, err
 	}
 	converted, err := convert.Convert(value, v.typ)
 	if err != nil {
@@ -267,95 +265,6 @@ func (v *variable) convert(value cty.Value) (cty.Value, error) {
 		return cty.NilVal, fmt.Errorf("it is too large")
 	}
 	return converted, nil
-}
-
-// read reads a value that was given.
-func (l *loader) read(v *variable, g *Value) (cty.Value, bool) {
-	at := v.at
-	if g.Expr != nil && !v.Sensitive { // the line of a problem is shown
-		at = g.Expr.Range()
-		v.valueAt = &at
-	}
-	value, err := g.value(v)
-	if err == nil {
-		if wrong := checkTexts(value); wrong != nil {
-			err = fmt.Errorf("it %w", wrong)
-		}
-	}
-	if err == nil {
-		value, err = v.convert(value)
-	}
-	if err != nil && v.Sensitive {
-		err = errors.New("and this one is not. It is sensitive, so what is wrong with it is not shown")
-	}
-	if err != nil {
-		l.report(at, "Unsuitable value for variable", fmt.Sprintf("The value of %q from %s must be of type %s: %s.", v.name, g.Origin, v.typeName(), err))
-		return cty.NilVal, false
-	}
-	return value, true
-}
-
-// value is what was given, before it has the variable's type.
-func (g *Value) value(v *variable) (cty.Value, error) {
-	switch {
-	case g.JSON != nil:
-		typ, err := ctyjson.ImpliedType(g.JSON) // and then it is converted, as what is written in a file
-		if err != nil {
-			return cty.NilVal, fmt.Errorf("it is no JSON")
-		}
-		value, err := ctyjson.Unmarshal(g.JSON, typ)
-		if err != nil {
-			return cty.NilVal, fmt.Errorf("it is no JSON")
-		}
-		return value, nil
-	case g.Expr != nil:
-		value, diags := g.Expr.Value(nil)
-		if diags.HasErrors() {
-			return cty.NilVal, fmt.Errorf("%s", firstDetail(diags))
-		}
-		return value, nil
-	case v.typ.IsPrimitiveType() || v.Type == nil:
-		return cty.StringVal(g.Text), nil
-	}
-	return textValue(g.Text)
-}
-
-// textValue reads a value as it would be written in a drill file.
-func textValue(text string) (cty.Value, error) {
-	src := []byte(text)
-	if diags := append(checkBytes("", src), checkTokens("", src)...); diags.HasErrors() {
-		return cty.NilVal, fmt.Errorf("%s", firstDetail(diags))
-	}
-	expr, diags := hclsyntax.ParseExpression(src, "", hcl.InitialPos)
-	if diags.HasErrors() {
-		return cty.NilVal, fmt.Errorf("it is written as in a drill file, such as [\"a\", \"b\"] or { a = 1 }. %s", firstDetail(diags))
-	}
-	diags = hclsyntax.VisitAll(expr, func(n hclsyntax.Node) hcl.Diagnostics {
-		switch n := n.(type) {
-		case *hclsyntax.ScopeTraversalExpr, *hclsyntax.FunctionCallExpr, *hclsyntax.ForExpr, *hclsyntax.SplatExpr:
-			return hcl.Diagnostics{problem(n.Range(), "", fmt.Sprintf("%q is not written out. Texts stand in quotes", n.Range().SliceBytes(src)))}
-		case *hclsyntax.LiteralValueExpr:
-			return checkLiteral(n.Val, n.Range())
-		}
-		return nil
-	})
-	if diags.HasErrors() {
-		return cty.NilVal, fmt.Errorf("%s", firstDetail(diags))
-	}
-	value, diags := expr.Value(nil)
-	if diags.HasErrors() {
-		return cty.NilVal, fmt.Errorf("%s", firstDetail(diags))
-	}
-	return value, nil
-}
-
-func firstDetail(diags hcl.Diagnostics) string {
-	for _, d := range diags {
-		if d.Severity == hcl.DiagError {
-			return d.Detail
-		}
-	}
-	return ""
 }
 
 // record remembers a value that was given, so that another process reads the file alike.

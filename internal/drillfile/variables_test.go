@@ -87,6 +87,8 @@ func TestVariableErrors(t *testing.T) {
 		"function in a value":      {"type = list(string)", typed(`[upper("a")]`), 1, `"upper(\"a\")" is not written out`},
 		"for in a value":           {"type = list(string)", typed(`[for x in [1]: x]`), 1, `is not written out`},
 		"deep value":               {"type = any", typed(strings.Repeat("[", 100_000)), 1, `may be nested up to 32 deep`},
+		"attribute misspelt":       {"type = object({ read = optional(number, 5) })", typed("{ raed = 1 }"), 1, `must be of type object({ read = optional(number, 5) }): there is no attribute "raed" in this type. Did you mean "read"?`},
+		"attribute misspelt below": {"type = list(map(object({ a = optional(number) })))\ndefault = [{ x = { b = 1 } }]", nil, 3, `there is no attribute "b" in this type.`},
 		"attribute missing":        {"type = object({ a = string })", typed("{}"), 1, `attribute "a" is required`},
 		"control character":        {"type = string", typed("\x01secret:a\x02b\x03"), 1, `it holds the control character U+0001`},
 		"invalid UTF-8":            {"type = string", typed("\xff"), 1, `it is not text in UTF-8`},
