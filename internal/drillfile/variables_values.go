@@ -43,7 +43,7 @@ func strayAttribute(value cty.Value, typ cty.Type) error {
 				return nil
 			}
 			if !typ.HasAttribute(name.AsString()) {
-				return fmt.Errorf("there is no attribute %q in this type.%s", name.AsString(), schema.DidYouMean(name.AsString(), known)) //nolint:revive // it is shown to people
+				return fmt.Errorf("there is no attribute %q in this type.%s", name.AsString(), schema.DidYouMean(name.AsString(), known))
 			}
 			inner = typ.AttributeType(name.AsString())
 		case typ.IsCollectionType():
