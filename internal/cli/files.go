@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode"
 
 	"github.com/hashicorp/hcl/v2"
 )
@@ -43,9 +44,30 @@ func (s source) vars() bool { return strings.HasSuffix(s.path, varsFileSuffix) }
 // read returns the file's text. Whoever calls it holds one text at a time, so that many files take little memory.
 func (s source) read(env *Env) ([]byte, error) {
 	if s.path == stdinPath {
-		return io.ReadAll(env.Stdin)
+		return readWhole(env.Stdin)
 	}
-	return os.ReadFile(s.path)
+	return readDrill(s.path)
+}
+
+// readDrill reads a drill file.
+func readDrill(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // it names the path, as os.ReadFile's does
+	}
+	defer f.Close()
+	return readWhole(f)
+}
+
+// mostRead is far more than a drill file may have, and says so; what is longer may have no end, as a device.
+const mostRead = 32 << 20
+
+func readWhole(r io.Reader) ([]byte, error) {
+	raw, err := io.ReadAll(io.LimitReader(r, mostRead+1))
+	if err == nil && len(raw) > mostRead {
+		return nil, errors.New("it is longer than 32 MiB, and a drill file may have 1 MiB")
+	}
+	return raw, err //nolint:wrapcheck // whoever asks names the file
 }
 
 // findSources lists the files that the paths stand for, each once, in the order of the paths and then of names. What
@@ -139,7 +161,17 @@ func identity(path string) string {
 
 func unreadable(path string, err error) *hcl.Diagnostic {
 	return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "File cannot be read",
-		Detail: fmt.Sprintf("Reading %s failed: %s. Check the path, and that you may read it.", path, cause(err))}
+		Detail: fmt.Sprintf("Reading %s failed: %s. Check the path, and that you may read it.", printable(path), cause(err))}
+}
+
+// printable is a path without what would steer a terminal.
+func printable(path string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, path)
 }
 
 // cause drops the operation and path that an fs.PathError repeats.

@@ -136,3 +136,12 @@ func TestFmtOfWhatCannotBeRead(t *testing.T) {
 	require.Contains(t, errs, "broken.hcl")
 	require.Contains(t, errs, "empty holds no drill file")
 }
+
+// TestWhatHasNoEndIsNotRead: a device is no drill file, and reading one must not take the machine's memory.
+func TestWhatHasNoEndIsNotRead(t *testing.T) {
+	for _, args := range [][]string{{"validate", "/dev/zero"}, {"fmt", "--check", "/dev/zero"}, {"plan", "/dev/zero"}} {
+		code, _, errs := call(t, args...)
+		require.Equal(t, exitUsage, code, args)
+		require.Contains(t, errs, "longer than 32 MiB", args)
+	}
+}

@@ -48,7 +48,7 @@ func (l *loaded) variables() map[string]drill.VariableValue {
 
 // oneDrill loads the file and returns its only drill, or the one that is named. Problems are shown with line and caret.
 func oneDrill(env *Env, path, name string, in *inputFlags) (*loaded, error) {
-	src, err := os.ReadFile(path)
+	src, err := readDrill(path)
 	if err != nil {
 		return nil, withCode(exitUsage, "read %s: %w", path, cause(err))
 	}

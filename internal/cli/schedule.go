@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -119,7 +118,7 @@ func scheduledFiles(env *Env, paths []string, in *inputFlags) ([]scheduledFile, 
 	taken, stored := map[string]string{}, map[string]string{}
 	in.several = len(names) > 1
 	for _, path := range names {
-		src, err := os.ReadFile(path)
+		src, err := readDrill(path)
 		if err != nil {
 			return nil, withCode(exitUsage, "read %s: %w", path, cause(err))
 		}
