@@ -20,15 +20,18 @@ func fmtCommand(env *Env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "fmt [PATH...]",
 		Short: "Write drill files in the usual format",
-		Long: `Write the drill files that are named, or those in the directories that are named and below them (default: the current
-directory), as terraform fmt would: two spaces for each level, equals signs and comments in a row. Only spaces change.
-Files of variables (*.drillvars.hcl) are formatted as well, and hidden files are left out. The names of the files that
-changed are printed. A path of - reads standard input, and writes standard output.
+		Long: `Write the drill files that are named, or all in the directories that are named
+and below them (default: the current directory), as terraform fmt would: two
+spaces for each level, equals signs and comments in a row. Only spaces change.
+Files of variables (*.drillvars.hcl) are formatted, too; hidden files are left
+out. The names of the files that change are printed. A path of - reads standard
+input and writes standard output.
 
-A file with a syntax error is left as it is. The exit code is 0; 3 when --check found a file that is not formatted; 4 when
-a file has a syntax error; and 2 when a path cannot be read or written.`,
+A file with a syntax error is left as it is. The exit code is 0; 3 when --check
+found a file that is not formatted; 4 when a file has a syntax error; and 2 when
+a path cannot be read or written.`,
 		Example: `  drill fmt drills                  # all below the directory
-  drill fmt --check --diff drills   # in CI: change nothing, show what would change, and exit with 3`,
+  drill fmt --check --diff drills   # in CI: change nothing, and show what would`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				args = []string{"."}

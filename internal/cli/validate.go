@@ -21,22 +21,24 @@ func validateCommand(env *Env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "validate [PATH...]",
 		Short: "Check drill files; every problem at once, without a cluster",
-		Long: `Check the drill files that are named, or those in the directories that are named and below them (default: the
-current directory). Hidden files are left out, and files of variables (*.drillvars.hcl) are only checked for their syntax.
-A path of - is standard input. Drill names must be unique within a directory. No cluster is asked.
+		Long: `Check the drill files that are named, or all in the directories that are named
+and below them (default: the current directory). Hidden files are left out. A
+path of - is standard input. No cluster is asked.
 
-The exit code is 0 when all are valid, also with warnings; 4 when one is not; and 2 when a path cannot be read. --output
-json prints the problems as terraform validate -json does, for what can read that.`,
+Drill names must be unique within a directory. Variables may be without a value;
+files of variables (*.drillvars.hcl) count for the drill files beside them.
+
+The exit code is 0 when all are valid, also with warnings; 4 when one is not;
+and 2 when a path cannot be read. --output json prints problems in the shape of
+terraform validate -json, for whatever reads that.`,
 		Example: `  drill validate drills
   drill validate --output json drills/kill-primary.hcl
-
-  # before each commit: .pre-commit-config.yaml
-  - repo: local
-    hooks: [{id: drill, name: drill, language: system, entry: drill validate, files: '\.hcl$'}]
+  drill validate - < drills/kill-primary.hcl            # as an editor may
 
   # annotations in a GitHub workflow
   drill validate -o json drills | jq -r '.diagnostics[] | select(.range) |
-    "::\(.severity) file=\(.range.filename),line=\(.range.start.line),title=\(.summary)::\(.detail)"'`,
+    "::\(.severity) file=\(.range.filename),line=\(.range.start.line)::" +
+    ("\(.summary). \(.detail)" | gsub("%"; "%25") | gsub("\n"; "%0A"))'`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := checkOutput(output); err != nil {
 				return err
@@ -199,7 +201,10 @@ func (v *validation) summary() {
 		if warnings > 0 {
 			found += " and " + count(warnings, "warning")
 		}
-		v.env.status("%s in %d of %s.", found, v.faulty+v.unread, count(v.read+v.unread, "file"))
+		if all := v.read + v.unread; all > 1 {
+			found += fmt.Sprintf(" in %d of %d files", v.faulty+v.unread, all)
+		}
+		v.env.status("%s.", found)
 		return
 	}
 	with := ""

@@ -26,7 +26,7 @@ func Format(path string, src []byte) ([]byte, *hcl.File, hcl.Diagnostics) {
 	}
 	file, diags := hclsyntax.ParseConfig(src, path, hcl.InitialPos)
 	if diags.HasErrors() {
-		return nil, file, tidy(diags)
+		return nil, file, causes(src, plainer(src, diags))
 	}
 	out := src
 	for range maxPasses {

@@ -30,12 +30,12 @@ func TestJSON(t *testing.T) {
 	    "detail": "A target of kind postgresql has no attribute named \"lag_secnds\". Did you mean \"lag_seconds\"?",
 	    "range": {
 	      "filename": "../../testdata/errors/misspelt-attribute.hcl",
-	      "start": {"line": 11, "column": 34, "byte": 260}, "end": {"line": 11, "column": 45, "byte": 271}
+	      "start": {"line": 11, "column": 35, "byte": 261}, "end": {"line": 11, "column": 45, "byte": 271}
 	    },
 	    "snippet": {
 	      "context": "drill \"misspelt-attribute\"",
 	      "code": "    condition     = target.orders.lag_secnds > 5 # ERROR: Unknown attribute",
-	      "start_line": 11, "highlight_start_offset": 33, "highlight_end_offset": 44, "values": []
+	      "start_line": 11, "highlight_start_offset": 34, "highlight_end_offset": 44, "values": []
 	    }
 	  }]
 	}`, string(out))
@@ -71,12 +71,12 @@ func TestPlaces(t *testing.T) {
 		column int
 		indent string // of the carets
 	}{
-		"ASCII":    {"ab", 48, spaces(53)},
-		"umlauts":  {"äö", 48, spaces(53)},
-		"wide":     {"日本", 48, spaces(55)},
-		"emoji":    {"👩\u200d🚀", 47, spaces(53)},
-		"combined": {"e\u0301e\u0301", 48, spaces(53)},
-		"tab":      {"\t", 47, spaces(27) + "\t" + spaces(24)},
+		"ASCII":    {"ab", 49, spaces(54)},
+		"umlauts":  {"äö", 49, spaces(54)},
+		"wide":     {"日本", 49, spaces(56)},
+		"emoji":    {"👩\u200d🚀", 48, spaces(54)},
+		"combined": {"e\u0301e\u0301", 49, spaces(54)},
+		"tab":      {"\t", 48, spaces(27) + "\t" + spaces(25)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			const wrong = "target.orders.lag_secnds"
@@ -102,9 +102,9 @@ func TestPlaces(t *testing.T) {
 			at, snippet := got.Diagnostics[0].Range, got.Diagnostics[0].Snippet
 			assert.Equal(t, tc.column, at.Start.Column)
 			assert.Equal(t, 11, at.Start.Line)
-			assert.Equal(t, ".lag_secnds", src[at.Start.Byte:at.End.Byte])
-			assert.Equal(t, ".lag_secnds", snippet.Code[snippet.From:snippet.To])
-			assert.Contains(t, render(t, file, diags), "\n"+tc.indent+"^^^^^^^^^^^\n")
+			assert.Equal(t, "lag_secnds", src[at.Start.Byte:at.End.Byte])
+			assert.Equal(t, "lag_secnds", snippet.Code[snippet.From:snippet.To])
+			assert.Contains(t, render(t, file, diags), "\n"+tc.indent+"^^^^^^^^^^\n")
 		})
 	}
 }

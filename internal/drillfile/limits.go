@@ -119,7 +119,7 @@ func parse(path string, src []byte) (*hclsyntax.Body, *hcl.File, hcl.Diagnostics
 		diags = hcl.Diagnostics{problem(parsed.Body.MissingItemRange(), "Unsupported syntax", "Write drill files in HCL's native syntax.")}
 	}
 	if diags.HasErrors() {
-		return nil, parsed, tidy(plainer(src, diags))
+		return nil, parsed, causes(src, plainer(src, diags))
 	}
 	return body, parsed, tidy(append(checkBlocks(body), checkLiterals(body)...)) // evaluating those might never end
 }

@@ -74,7 +74,7 @@ func Load(path string, src []byte, kinds Kinds, in Inputs) (*File, hcl.Diagnosti
 		}
 	}
 	file.Open, file.Secret = l.open, l.secret
-	diags = tidy(append(diags, l.heard()...))
+	diags = withoutDots(path, src, tidy(append(diags, l.heard()...)))
 	if !diags.HasErrors() {
 		file.Drills = drills
 	}

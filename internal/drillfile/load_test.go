@@ -98,8 +98,8 @@ func TestDefaults(t *testing.T) {
 	assert.Empty(t, d.Aborts)
 	assert.Empty(t, d.Objectives)
 	assert.Nil(t, d.Schedule)
-	file, diags = drillfile.Load("x.hcl", read(t, shared+"/valid/schedule-short.hcl"), kinds(), drillfile.Inputs{})
-	require.Empty(t, diags)
+	file, diags = drillfile.Load("x.hcl", read(t, shared+"/errors/schedule-without-zone.hcl"), kinds(), drillfile.Inputs{})
+	require.False(t, diags.HasErrors())
 	assert.Equal(t, &drill.Schedule{Cron: "0 10 1 * *", Timezone: "UTC", Missed: drill.MissedSkip}, file.Drills[0].Schedule)
 }
 

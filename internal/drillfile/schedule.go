@@ -1,6 +1,8 @@
 package drillfile
 
 import (
+	"slices"
+
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/failoverdrill/drill/internal/drill"
@@ -34,6 +36,11 @@ func checkSchedule(s *drill.Schedule, d *schema.Decoded) {
 		if d.Sound(p.Argument) && d.Given(p.Argument) {
 			d.Report(d.At(p.Argument), p.Summary, "%s.", p.Detail)
 		}
+	}
+	misspelt := slices.ContainsFunc(d.Strays, func(s schema.Stray) bool { return s.Meant == "timezone" })
+	wrong := slices.ContainsFunc(problems, func(p schedule.Problem) bool { return p.Argument == "cron" })
+	if d.Given("cron") && !wrong && !d.Given("timezone") && !misspelt {
+		d.Warn(d.At("cron"), "Missing time zone", "By whose clock? Without a time zone this is read in UTC. Write one of the IANA database, such as timezone = \"Europe/Berlin\", or timezone = \"UTC\".")
 	}
 }
 

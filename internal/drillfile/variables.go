@@ -125,6 +125,9 @@ func (l *loader) variable(b *hclsyntax.Block, seen names) *variable {
 			d.Summary = "Invalid type"
 			if d.Subject != nil {
 				word := string(d.Subject.SliceBytes(l.src))
+				if strings.HasPrefix(word, `"`) {
+					d.Detail = fmt.Sprintf("Write the type without quotes, as in type = %s.", strings.Trim(word, `"`))
+				}
 				if hclsyntax.ValidIdentifier(word) {
 					d.Detail += schema.DidYouMean(word, []string{"string", "number", "bool", "any", "list(string)", "set(string)", "map(string)"})
 				}

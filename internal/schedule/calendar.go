@@ -89,7 +89,7 @@ func parseBlackout(text string) (blackout, error) {
 	case errFirst != nil || errLast != nil:
 		return b, fmt.Errorf("%q is no blackout. Write the first and the last day, such as \"2026-12-20/2027-01-05\", or one day", text)
 	case b.last.Before(b.first):
-		return b, fmt.Errorf("the blackout %q ends before it begins. Write the earlier day first", text)
+		return b, fmt.Errorf("%q ends before it begins. Write the earlier day first", text)
 	}
 	return b, nil
 }

@@ -121,6 +121,11 @@ func (d *Decoded) Report(at hcl.Range, summary, detail string, args ...any) {
 	})
 }
 
+// Warn adds a warning, beside which the file stays valid.
+func (d *Decoded) Warn(at hcl.Range, summary, detail string) {
+	d.Diagnostics = append(d.Diagnostics, &hcl.Diagnostic{Severity: hcl.DiagWarning, Summary: summary, Detail: detail, Subject: &at})
+}
+
 // NotYet is the summary of a warning: the file is right, and this version of drill cannot do what it asks for.
 const NotYet = "Not available yet"
 
@@ -189,7 +194,7 @@ func (d *Decoded) read(a *Argument, ctx *hcl.EvalContext) bool {
 	}
 	converted, err := convert.Convert(v, a.typ)
 	if err != nil {
-		d.unsuitable(a, v, expr.Range(), ": "+err.Error())
+		d.unsuitable(a, v, expr.Range(), because(a, v, err))
 		return false
 	}
 	if !converted.IsWhollyKnown() {
@@ -205,6 +210,18 @@ func (d *Decoded) read(a *Argument, ctx *hcl.EvalContext) bool {
 func (d *Decoded) misplaced(a *Argument, expr hcl.Expression) {
 	d.Report(secretIn(expr), "Misplaced secret",
 		"The argument %q is printed in plans, logs and reports, so it cannot hold a secret. Write its value in the open.", a.Name)
+}
+
+// because is what is to say of a failed conversion beside the two types.
+func because(a *Argument, v cty.Value, err error) string {
+	switch why := err.Error(); {
+	case a.Type == TypeStrings && v.Type() == cty.String && v.IsKnown():
+		return fmt.Sprintf(". Put it in brackets: [%q]", v.AsString())
+	case strings.HasSuffix(why, " required") || strings.Contains(why, " required, but have "):
+		return ""
+	default:
+		return ": " + why
+	}
 }
 
 func (d *Decoded) unsuitable(a *Argument, v cty.Value, at hcl.Range, why string) {

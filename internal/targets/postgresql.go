@@ -2,6 +2,7 @@ package targets
 
 import (
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -139,10 +140,16 @@ func checkDSN(dsn string) (summary, detail string) {
 	if _, err := pgconn.ParseConfig(dsn); err != nil || dsn == "" {
 		return "Invalid dsn", dsnShape
 	}
+	if u, err := url.Parse(dsn); err == nil && strings.HasPrefix(u.Scheme, "postgres") && u.Host == "" && u.Query().Get("host") == "" {
+		return "Invalid dsn", "The dsn names no host, and the driver would look for a server in drill's own pod. Write it as " + dsnForm
+	}
 	return "", ""
 }
 
-const dsnShape = "The dsn cannot be read. Write it as postgres://user:password@service.namespace.svc:5432/database."
+const (
+	dsnForm  = "postgres://user:password@service.namespace.svc:5432/database."
+	dsnShape = "The dsn cannot be read. Write it as " + dsnForm
+)
 
 // postgreSQL is a target of kind postgresql.
 type postgreSQL struct {

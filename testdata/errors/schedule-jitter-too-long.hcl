@@ -9,6 +9,7 @@ drill "schedule-jitter-too-long" {
 
   schedule {
     cron   = "*/5 * * * *"
+    timezone = "UTC"
     jitter = "5m" # ERROR: Jitter too long
   }
 }

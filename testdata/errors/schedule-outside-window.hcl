@@ -9,6 +9,7 @@ drill "schedule-outside-window" {
 
   schedule {
     cron   = "0 3 * * *"
+    timezone = "UTC"
     window = ["Mon-Fri 09:00-16:00"] # ERROR: Never due
   }
 }

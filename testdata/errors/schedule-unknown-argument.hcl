@@ -9,6 +9,7 @@ drill "schedule-unknown-argument" {
 
   schedule {
     cron  = "@monthly"
+    timezone = "UTC"
     zone  = "UTC" # ERROR: Unsupported argument
     start = "now" # ERROR: Unsupported argument
   }

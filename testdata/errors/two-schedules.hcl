@@ -9,9 +9,11 @@ drill "two-schedules" {
 
   schedule {
     cron = "@monthly"
+    timezone = "UTC"
   }
 
   schedule { # ERROR: Duplicate schedule block
     cron = "@daily"
+    timezone = "UTC"
   }
 }

@@ -1,4 +1,4 @@
-drill "schedule-short" {
+drill "objective-alert-without-within" {
   target "postgresql" "orders" {
     namespace = "shop"
     selector  = "application=patroni"
@@ -7,7 +7,8 @@ drill "schedule-short" {
 
   fault "kill_primary" "orders" {}
 
-  schedule {
-    cron = "0 10 1 * *"
+  objectives {
+    alert "PrimaryDown" { # ERROR: Missing required argument # WARNING: Not available yet
+    }
   }
 }

@@ -1,0 +1,14 @@
+drill "condition-below-zero" {
+  target "postgresql" "orders" {
+    namespace = "shop"
+    selector  = "application=patroni"
+    dsn       = secret("orders-app", "uri")
+  }
+
+  fault "kill_primary" "orders" {}
+
+  abort "outage" {
+    condition     = target.orders.outage_seconds < 0 # ERROR: Constant condition
+    error_message = "Writes fail."
+  }
+}

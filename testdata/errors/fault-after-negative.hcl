@@ -1,0 +1,11 @@
+drill "fault-after-negative" {
+  target "postgresql" "orders" {
+    namespace = "shop"
+    selector  = "application=patroni"
+    dsn       = secret("orders-app", "uri")
+  }
+
+  fault "kill_primary" "orders" {
+    after = "-20s" # ERROR: Invalid duration
+  }
+}

@@ -1,0 +1,18 @@
+locals {
+  who = "ops"
+}
+
+drill "message-misspelt-variable" {
+  target "postgresql" "orders" {
+    namespace = "shop"
+    selector  = "application=patroni"
+    dsn       = secret("orders-app", "uri")
+  }
+
+  fault "kill_primary" "orders" {}
+
+  abort "outage" {
+    condition     = target.orders.lag_seconds > 5
+    error_message = "Call ${local.woh}." # ERROR: Unknown local
+  }
+}

@@ -1,0 +1,14 @@
+drill "schedule-abbreviated-zone" {
+  target "postgresql" "orders" {
+    namespace = "shop"
+    selector  = "application=patroni"
+    dsn       = secret("orders-app", "uri")
+  }
+
+  fault "kill_primary" "orders" {}
+
+  schedule {
+    cron     = "0 10 1 * *"
+    timezone = "MESZ" # ERROR: Unknown time zone
+  }
+}

@@ -1,0 +1,15 @@
+drill "schedule-blackout-impossible" {
+  target "postgresql" "orders" {
+    namespace = "shop"
+    selector  = "application=patroni"
+    dsn       = secret("orders-app", "uri")
+  }
+
+  fault "kill_primary" "orders" {}
+
+  schedule {
+    cron     = "0 10 1 * *"
+    timezone = "UTC"
+    blackout = ["2026-02-30"] # ERROR: Invalid blackout
+  }
+}

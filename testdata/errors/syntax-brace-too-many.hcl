@@ -1,0 +1,3 @@
+drill "syntax-brace-too-many" {
+}
+} # ERROR: Argument or block definition required

@@ -1,0 +1,3 @@
+drill "syntax-colon" {
+  timeout: "5m" # ERROR: Argument or block definition required
+}

@@ -1,0 +1,1 @@
+{ "drill": { "syntax-json": {} } } # ERROR: Argument or block definition required

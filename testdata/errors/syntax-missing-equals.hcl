@@ -1,0 +1,3 @@
+drill "syntax-missing-equals" {
+  timeout "5m" # ERROR: Invalid block definition
+}

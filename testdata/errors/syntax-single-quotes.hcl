@@ -1,0 +1,3 @@
+drill "syntax-single-quotes" {
+  description = 'The primary dies.' # ERROR: Invalid character
+}

@@ -1,0 +1,2 @@
+drill “syntax-typographic-quotes” { # ERROR: Invalid character
+}

@@ -1,0 +1,13 @@
+drill "objective-null" {
+  target "postgresql" "orders" {
+    namespace = "shop"
+    selector  = "application=patroni"
+    dsn       = secret("orders-app", "uri")
+  }
+
+  fault "kill_primary" "orders" {}
+
+  objectives {
+    recovery_time = null
+  }
+}
