@@ -75,7 +75,7 @@ fuzz: ## Hand the loader of drill files what a fuzzer makes up, for FUZZTIME sec
 		go test -c -o bin/fuzz/$$package.test $(FUZZED) ./internal/$$package; \
 		for target in $$(grep -hoE '^func Fuzz[A-Za-z]+' internal/$$package/*_test.go | cut -c6-); do \
 			echo "$$package $$target"; \
-			(cd internal/$$package && nice ../../bin/fuzz/$$package.test -test.run '^$$' -test.fuzz "^$$target\$$" -test.parallel 1 -test.fuzzminimizetime 20x \
+			(cd internal/$$package && ../../bin/fuzz/$$package.test -test.run '^$$' -test.fuzz "^$$target\$$" -test.parallel 1 -test.fuzzminimizetime 20x \
 				-test.fuzztime $$(( $(FUZZTIME) / found ))s -test.fuzzcachedir "$$(go env GOCACHE)/fuzz/drill/$$package") || failed=1; \
 		done; \
 	done; \
