@@ -75,7 +75,7 @@ func (x execution) execute(ctx context.Context) (drill.Report, []byte) {
 	spec := x.drill.Targets[0]
 	kind, _ := targets.Find(spec.Kind)
 	target := kind.Bind(targets.Deps{Run: x.id, Kube: x.client, Secret: x.secret, Checks: x.drill.Checks(), Log: x.log.Named("target")}, spec.Name, spec.Spec)
-	deps := faults.Deps{Run: x.id, Kube: x.client, Target: func(name string) (faults.Target, bool) { return target, name == spec.Name },
+	deps := faults.Deps{Run: x.id, Kube: x.client, Target: func(name string) (faults.Target, bool) { return target, name == spec.Name }, Targets: []string{spec.Name},
 		Namespace: kind.Namespaces(spec.Spec)[0], Agents: x.agents}
 	deps.Agents.Timeout = x.drill.Timeout
 	var bound []runner.BoundFault

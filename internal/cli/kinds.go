@@ -52,9 +52,9 @@ func suits(kind string) func(spec any, name string, all []drill.TargetSpec) stri
 		if led, ok := spec.(interface{ NeedsRoles() bool }); wrong != "" || !ok || !led.NeedsRoles() {
 			return wrong
 		}
-		named, _ := spec.(interface{ TargetName(fault string) string })
+		named, _ := spec.(ofTarget)
 		for _, t := range all {
-			if named != nil && named.TargetName(name) != t.Name {
+			if named != nil && named.TargetName(name, targetNames(all)) != t.Name {
 				continue
 			}
 			if k, ok := targets.Find(t.Kind); ok && k.NoLedger {
@@ -67,20 +67,30 @@ func suits(kind string) func(spec any, name string, all []drill.TargetSpec) stri
 
 // faultHasTarget says what is wrong when a fault names no target of its drill.
 func faultHasTarget(spec any, name string, all []drill.TargetSpec) string {
-	named, ok := spec.(interface{ TargetName(fault string) string })
+	named, ok := spec.(ofTarget)
 	if !ok {
 		return ""
 	}
-	want := named.TargetName(name)
-	var have []string
-	for _, t := range all {
-		if t.Name == want {
-			return ""
-		}
-		have = append(have, t.Name)
+	have := targetNames(all)
+	want := named.TargetName(name, have)
+	if slices.Contains(have, want) {
+		return ""
 	}
 	return fmt.Sprintf("No target is called %q. Give the fault the name of its target, or set target to it. The drill's targets: %s.",
 		want, strings.Join(have, ", "))
+}
+
+// ofTarget is the spec of a fault whose victims are members of a target.
+type ofTarget interface {
+	TargetName(fault string, all []string) string
+}
+
+func targetNames(all []drill.TargetSpec) []string {
+	var names []string
+	for _, t := range all {
+		names = append(names, t.Name)
+	}
+	return names
 }
 
 // needs is what a drill wants of the cluster, known from its file alone.

@@ -156,7 +156,7 @@ func (m *planner) faults(ctx context.Context) error {
 		kind, _ := targets.Find(m.drill.Targets[0].Kind)
 		home = kind.Namespaces(m.drill.Targets[0].Spec)[0]
 	}
-	deps := faults.Deps{Run: "plan", Kube: m.client, Target: m.target, Namespace: home}
+	deps := faults.Deps{Run: "plan", Kube: m.client, Target: m.target, Targets: targetNames(m.drill.Targets), Namespace: home}
 	at := drill.Seconds(0)
 	for i, f := range m.drill.Faults {
 		if i > 0 {

@@ -74,12 +74,9 @@ type killPrimarySpec struct {
 	HoldDown time.Duration // 0: it may come back at once
 }
 
-// TargetName is the target whose primary is killed: the one named, else the one that the fault shares its name with.
-func (s killPrimarySpec) TargetName(fault string) string {
-	if s.Target != "" {
-		return s.Target
-	}
-	return fault
+// TargetName is the target whose primary is killed.
+func (s killPrimarySpec) TargetName(fault string, _ []string) string {
+	return targetName(s.Target, fault)
 }
 
 // Holds is how long the fault stays.
@@ -101,7 +98,7 @@ type killPrimaryState struct {
 type primaryKiller struct{}
 
 func (primaryKiller) Plan(ctx context.Context, d Deps, name string, spec killPrimarySpec) (killPrimaryState, drill.FaultPlan, error) {
-	st := killPrimaryState{Run: d.Run, Target: spec.TargetName(name)}
+	st := killPrimaryState{Run: d.Run, Target: spec.TargetName(name, d.Targets)}
 	victim, err := d.primary(ctx, st.Target)
 	if err != nil {
 		return st, drill.FaultPlan{}, err

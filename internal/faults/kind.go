@@ -35,6 +35,8 @@ type Deps struct {
 	Run    string // the run's id
 	Kube   kubernetes.Interface
 	Target func(name string) (Target, bool) // nil when only reverting
+	// Targets are the names of the drill's targets.
+	Targets []string
 	// Namespace is the target's; empty when only reverting.
 	Namespace string
 	Agents    Agents
@@ -225,6 +227,15 @@ func restoreState[State any](raw json.RawMessage) (State, error) {
 		return st, fmt.Errorf("read the fault's state: %w", err)
 	}
 	return st, nil
+}
+
+// targetName is the target whose members a fault breaks: the one that it names, else the one that it shares its name with.
+// It is no other, even if there is only one: a name that was mistaken must not cost somebody else's database.
+func targetName(named, fault string) string {
+	if named != "" {
+		return named
+	}
+	return fault
 }
 
 // targetArgument is the argument of every fault that has victims among a target's members.

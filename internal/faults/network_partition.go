@@ -57,7 +57,8 @@ func networkPartition() Kind {
 		Defaults: networkPartitionSpec{Direction: directionBoth, Action: "drop"},
 		Arguments: func(s *networkPartitionSpec) []schema.Argument {
 			return []schema.Argument{
-				targetArgument(&s.Target, "The target whose members the roles in from and to mean."),
+				schema.String("target", &s.Target, "The target whose members the roles in from and to mean.",
+					schema.Default("the target that has the fault's name, or the drill's only one")),
 				schema.Duration("duration", &s.Duration, "How long the cut lasts.", schema.Required(), schema.Between(minCut, maxCut)),
 				schema.Object("from", sideArguments(&s.from), s.from.check("from"), "The pods on whose network the rules are made: by their role, or by their labels.",
 					schema.Required(), schema.Hint(sideShape)),
@@ -126,12 +127,13 @@ const (
 	maxCut = 30 * time.Minute
 )
 
-// TargetName is the target whose members the roles mean: the one named, else the one that the fault shares its name with.
-func (s networkPartitionSpec) TargetName(fault string) string {
-	if s.Target != "" {
-		return s.Target
+// TargetName is the target whose members the roles mean: the one named, else the one that the fault shares its name with,
+// else the drill's only one, because a cut is often called by what it cuts.
+func (s networkPartitionSpec) TargetName(fault string, all []string) string {
+	if s.Target == "" && len(all) == 1 {
+		return all[0]
 	}
-	return fault
+	return targetName(s.Target, fault)
 }
 
 // Namespaces are those, beside the target's, that the fault touches: its requester must be allowed to there, too.

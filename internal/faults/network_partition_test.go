@@ -323,7 +323,8 @@ func TestNetworkPartitionArguments(t *testing.T) {
 	diags := decoded.Diagnostics
 	require.False(t, diags.HasErrors(), diags)
 	require.Equal(t, []string{"other"}, spec.(networkPartitionSpec).Namespaces())
-	require.Equal(t, "cut", spec.(networkPartitionSpec).TargetName("cut"))
+	require.Equal(t, "orders", spec.(networkPartitionSpec).TargetName("cut", []string{"orders"}))
+	require.Equal(t, "cut", spec.(networkPartitionSpec).TargetName("cut", []string{"orders", "carts"}))
 }
 
 // TestSidesFromElsewhere: a side, and a field of one, may come from a variable or a local value.

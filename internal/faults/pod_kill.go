@@ -84,13 +84,8 @@ func (s *podKillSpec) check(d *schema.Decoded) {
 	}
 }
 
-// TargetName is the target whose pods are killed: the one named, else the one that the fault shares its name with.
-func (s podKillSpec) TargetName(fault string) string {
-	if s.Target != "" {
-		return s.Target
-	}
-	return fault
-}
+// TargetName is the target whose pods are killed.
+func (s podKillSpec) TargetName(fault string, _ []string) string { return targetName(s.Target, fault) }
 
 // NeedsRoles reports whether only a target of whose members one is primary will do.
 func (s podKillSpec) NeedsRoles() bool { return s.Role != "" }
@@ -131,7 +126,7 @@ func (v killVictim) member() drill.Member {
 type podKiller struct{}
 
 func (podKiller) Plan(ctx context.Context, d Deps, name string, spec podKillSpec) (podKillState, drill.FaultPlan, error) {
-	st := podKillState{Target: spec.TargetName(name), Role: spec.Role, Method: spec.Method, Wait: confirmWithin.Seconds()}
+	st := podKillState{Target: spec.TargetName(name, d.Targets), Role: spec.Role, Method: spec.Method, Wait: confirmWithin.Seconds()}
 	target, ok := d.Target(st.Target)
 	if !ok {
 		return st, drill.FaultPlan{}, fmt.Errorf("no target is called %q", st.Target)
