@@ -80,7 +80,7 @@ func compareSets(ctx context.Context, env *Env, base, next string, o compareOpti
 		e.SetIndent("", "  ")
 		err = e.Encode(c)
 	} else {
-		err = report.Comparison(env.Stdout, c, report.Style{Color: env.color()})
+		err = report.Comparison(env.Stdout, c, report.Style{Color: env.color(env.Stdout)})
 	}
 	if err != nil {
 		return err

@@ -21,6 +21,7 @@ type Env struct {
 	Getenv  func(string) string
 	Environ func() []string        // as NAME=value; nil has none
 	TTY     bool                   // standard error is a terminal
+	OutTTY  bool                   // standard output is a terminal
 	Plain   bool                   // no colour, whatever the terminal can do: --no-color
 	Asked   bool                   // somebody can be asked: standard input is a terminal, and so is standard error
 	Notify  func(chan<- os.Signal) // asks for interrupts
@@ -32,16 +33,22 @@ func OS() *Env {
 	return &Env{
 		Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Environ: os.Environ,
 		TTY:    isatty.IsTerminal(os.Stderr.Fd()),
+		OutTTY: isatty.IsTerminal(os.Stdout.Fd()),
 		Asked:  isatty.IsTerminal(os.Stdin.Fd()) && isatty.IsTerminal(os.Stderr.Fd()),
 		Notify: func(c chan<- os.Signal) { signal.Notify(c, os.Interrupt, syscall.SIGTERM) },
 		Exit:   os.Exit,
 	}
 }
 
-// color reports whether output may be coloured. NO_COLOR counts even when empty in spirit, but a process cannot tell
-// an empty variable from none through Getenv, so that any text switches colour off.
-func (e *Env) color() bool {
-	return e.TTY && !e.Plain && e.Getenv("NO_COLOR") == "" && e.Getenv("TERM") != "dumb"
+// color reports whether what is written to w, standard output or standard error, may be coloured. NO_COLOR counts even
+// when empty in spirit, but a process cannot tell an empty variable from none through Getenv, so that any text switches
+// colour off.
+func (e *Env) color(w io.Writer) bool {
+	terminal := e.TTY
+	if w == e.Stdout {
+		terminal = e.OutTTY
+	}
+	return terminal && !e.Plain && e.Getenv("NO_COLOR") == "" && e.Getenv("TERM") != "dumb"
 }
 
 // status prints a line for people.

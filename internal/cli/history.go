@@ -183,7 +183,7 @@ the exit code is 1.`,
 				rep = again.report
 			}
 			if format == "text" {
-				err = report.Text(env.Stdout, rep, report.Style{Color: env.color()})
+				err = report.Text(env.Stdout, rep, report.Style{Color: env.color(env.Stdout)})
 			} else {
 				err = write(env.Stdout, rep)
 			}

@@ -75,7 +75,7 @@ func (f inputFlag) Set(text string) error {
 
 func (f *inputFlags) add(c *cobra.Command) {
 	c.Flags().Var(inputFlag{f, flagVar}, flagVar, "give a variable of the drill file a value (repeatable)")
-	c.Flags().Var(inputFlag{f, flagVarFile}, flagVarFile, "give variables the values in a file of NAME = VALUE lines (repeatable); *"+drillfile.VariablesExt+" beside the drill file counts by itself")
+	c.Flags().Var(inputFlag{f, flagVarFile}, flagVarFile, "give variables values from a file (repeatable); *"+drillfile.VariablesExt+" beside the drill file counts by itself")
 	_ = c.RegisterFlagCompletionFunc(flagVar, func(_ *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
 		return declaredIn(args, begun), cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveNoFileComp
 	})

@@ -100,5 +100,5 @@ func showDiagnostics(env *Env, files map[string]*hcl.File, diags hcl.Diagnostics
 			width = min(w, 120)
 		}
 	}
-	_ = drillfile.Render(env.Stderr, files, diags, width, env.color())
+	_ = drillfile.Render(env.Stderr, files, diags, width, env.color(env.Stderr))
 }

@@ -147,7 +147,7 @@ func (t *trials) keep(run *kube.DrillRun, rep drill.Report, recorded []byte) err
 	t.done = append(t.done, rep)
 	remember(t.env, rep, recorded)
 	if t.drill.Repeat > 1 && t.text {
-		if err := report.Trial(t.env.Stdout, rep, report.Style{Color: t.env.color()}); err != nil {
+		if err := report.Trial(t.env.Stdout, rep, report.Style{Color: t.env.color(t.env.Stdout)}); err != nil {
 			return err
 		}
 	}
@@ -230,6 +230,6 @@ func (t *trials) summary(ended string) {
 		t.env.status("The series ended after trial %d of %d: %s.", len(t.done), t.drill.Repeat, ended)
 	}
 	if t.text {
-		_ = report.Series(t.env.Stdout, t.done, report.Style{Color: t.env.color()})
+		_ = report.Series(t.env.Stdout, t.done, report.Style{Color: t.env.color(t.env.Stdout)})
 	}
 }

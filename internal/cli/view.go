@@ -60,7 +60,7 @@ func (v *textView) Observe(e drill.Event) {
 		if v.brief {
 			return
 		}
-		style := report.Style{Color: v.env.color()}
+		style := report.Style{Color: v.env.color(v.env.Stdout)}
 		fmt.Fprintln(v.env.Stderr)
 		_ = report.Text(v.env.Stdout, *e.Report, style)
 	default:

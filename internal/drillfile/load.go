@@ -24,7 +24,7 @@ type Kind struct {
 	// Decode reads the block's own arguments.
 	Decode func(hcl.Body, *hcl.EvalContext) (any, *schema.Decoded)
 	// Check, when there is one, says what is wrong with the decoded block among the drill's targets: a sentence that
-	// is shown at the block's name, or "" when all is well. It is called only when every kind's block was decoded.
+	// is shown at the block's name, or "" when all is well. What is wrong in the block itself has its default, and has been told.
 	Check func(spec any, name string, targets []drill.TargetSpec) string
 	// Namespaces are those that a target or a fault touches; "" stands for one that is not known. It may be nil.
 	Namespaces func(spec any) []string

@@ -125,7 +125,7 @@ func suggest(strays []schema.Stray, table schema.Table) {
 
 // checkPart asks a block's kind what is wrong with it among the drill's targets, once all of that is known.
 func (l *loader) checkPart(x part, p *parts, targets []drill.TargetSpec) {
-	if x.kind == nil || x.kind.Check == nil || !x.decoded.Complete() || p.vague["target"] || len(targets) == 0 {
+	if x.kind == nil || x.kind.Check == nil || !x.decoded.Sound("target") || p.vague["target"] || len(targets) == 0 {
 		return
 	}
 	for _, t := range p.targets {

@@ -208,8 +208,13 @@ func (d *Decoded) read(a *Argument, ctx *hcl.EvalContext) bool {
 }
 
 func (d *Decoded) misplaced(a *Argument, expr hcl.Expression) {
-	d.Report(secretIn(expr), "Misplaced secret",
-		"The argument %q is printed in plans, logs and reports, so it cannot hold a secret. Write its value in the open.", a.Name)
+	at, called := secretIn(expr)
+	instead := "Write its value in the open"
+	if !called {
+		instead += ", or leave sensitive out of the variable that it comes from"
+	}
+	d.Report(at, "Misplaced secret",
+		"The argument %q is printed in plans, logs and reports, so it cannot hold a secret. %s.", a.Name, instead)
 }
 
 // because is what is to say of a failed conversion beside the two types.
@@ -307,19 +312,19 @@ func (d *Decoded) count(b *Nested, body hcl.Body) {
 }
 
 // secretIn is the smallest part of an expression that brings the secret in: a call, or the whole when it comes by a name.
-func secretIn(expr hcl.Expression) hcl.Range {
-	at := expr.Range()
+func secretIn(expr hcl.Expression) (at hcl.Range, called bool) {
+	at = expr.Range()
 	node, ok := expr.(hclsyntax.Node)
 	if !ok {
-		return at
+		return at, false
 	}
 	_ = hclsyntax.VisitAll(node, func(n hclsyntax.Node) hcl.Diagnostics {
 		if call, ok := n.(*hclsyntax.FunctionCallExpr); ok && slices.Contains(SecretFunctions, call.Name) {
-			at = call.Range()
+			at, called = call.Range(), true
 		}
 		return nil
 	})
-	return at
+	return at, called
 }
 
 // SecretFunctions are those whose results are sensitive.
