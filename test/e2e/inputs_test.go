@@ -125,7 +125,7 @@ func TestInputs(t *testing.T) {
 		return err == nil && r.Status.Phase == kube.PhaseRunning, "not yet"
 	})
 	seen += everything(t, c, second)
-	require.Contains(t, []int{0, 15}, cmd.wait(t, 2*runLimit), "on a busy machine a trial may be invalid, which is not the question here")
+	require.Contains(t, []int{0, 10, 15}, cmd.wait(t, 2*runLimit), "how the database does, and whether the machine is busy, is not the question here")
 	for _, run := range []string{first.Name, second} {
 		eventually(t, 20*time.Second, "the Secret is gone", func() (bool, string) {
 			_, err := secrets.Get(context.Background(), kube.InputsSecret(run), metav1.GetOptions{})
