@@ -38,7 +38,7 @@ func heartbeat(ctx context.Context, clock drill.Clock, stalled func(drill.Stall)
 	stop := context.AfterFunc(ctx, func() { _ = timer.SetReadDeadline(time.Now()) })
 	defer stop()
 
-	last, slept := clock.Now(), sleep()
+	last, slept := clock.Now(), suspended()
 	for beats := make([]byte, 8); ; { // the kernel writes how many have passed
 		if _, err := timer.Read(beats); err != nil {
 			if ctx.Err() != nil {
@@ -48,9 +48,8 @@ func heartbeat(ctx context.Context, clock drill.Clock, stalled func(drill.Stall)
 		}
 		now := clock.Now()
 		s := drill.Stall{From: last, To: now}
-		if d := sleep(); d-slept > asleep {
-			s.Slept, slept = true, d
-		}
+		sleep := suspended()
+		s.Slept, slept = sleep.longer(slept), sleep
 		if s.Slept || now.Sub(last) > beat+tardy {
 			stalled(s)
 		}
@@ -58,12 +57,19 @@ func heartbeat(ctx context.Context, clock drill.Clock, stalled func(drill.Stall)
 	}
 }
 
-// sleep is how long the machine has been suspended since it was started: the difference between the kernel's clock that
-// counts such time and the one that does not, which is the run's.
-func sleep() time.Duration {
-	var with, without unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &with) != nil || unix.ClockGettime(unix.CLOCK_MONOTONIC, &without) != nil {
-		return 0
+// suspension is how long the machine has been suspended since it was started, at least and at most.
+type suspension struct{ least, most time.Duration }
+
+// suspended is the difference between the kernel's clock that counts such time and the one that does not, which is the
+// run's. Between two readings of clocks this process may be kept waiting, so that the one is read before and after the other.
+func suspended() suspension {
+	var with, before, after unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &before) != nil || unix.ClockGettime(unix.CLOCK_BOOTTIME, &with) != nil ||
+		unix.ClockGettime(unix.CLOCK_MONOTONIC, &after) != nil {
+		return suspension{}
 	}
-	return time.Duration(with.Nano() - without.Nano())
+	return suspension{least: time.Duration(with.Nano() - after.Nano()), most: time.Duration(with.Nano() - before.Nano())}
 }
+
+// longer reports whether the machine was suspended between the two, beyond doubt.
+func (s suspension) longer(before suspension) bool { return s.least-before.most > asleep }

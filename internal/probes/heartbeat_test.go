@@ -49,3 +49,18 @@ func TestHeartbeatTellsOfStalls(t *testing.T) {
 }
 
 func pid() string { return strconv.Itoa(os.Getpid()) }
+
+// TestWaitingBetweenTwoClocksIsNoSleep: a process that was kept waiting while it read the clocks knows less, and takes
+// nothing for a suspended machine. A run was once invalid because of it.
+func TestWaitingBetweenTwoClocksIsNoSleep(t *testing.T) {
+	exact := func(d time.Duration) suspension { return suspension{least: d, most: d} }
+	waited := func(d time.Duration) suspension { return suspension{least: d - time.Second, most: d + time.Second} }
+	require.False(t, exact(0).longer(waited(0)))
+	require.False(t, waited(0).longer(exact(0)))
+	require.False(t, exact(time.Hour).longer(exact(time.Hour)), "the machine slept before the run")
+	require.True(t, exact(5*time.Second).longer(exact(0)))
+	require.True(t, waited(5*time.Second).longer(waited(0)))
+	now := suspended()
+	require.LessOrEqual(t, now.least, now.most)
+	require.False(t, suspended().longer(now))
+}
