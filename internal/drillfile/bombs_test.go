@@ -2,7 +2,6 @@ package drillfile_test
 
 import (
 	"fmt"
-	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -149,13 +148,9 @@ func manyEach(line string, n int) string {
 
 // TestBombs holds what small files can make drill evaluate to little more than an honest, large file takes.
 func TestBombs(t *testing.T) {
-	only := os.Getenv("BOMB")
 	most := 8 * ordinary()
 	for name, src := range bombs() {
 		t.Run(name, func(t *testing.T) {
-			if only != "" && only != name {
-				t.Skip()
-			}
 			src += conditionFile("target.orders.primaries > 1", `"x"`)
 			runtime.GC()
 			var before, after runtime.MemStats
