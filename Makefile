@@ -84,6 +84,7 @@ fuzz: ## Hand the loader of drill files what a fuzzer makes up, for FUZZTIME sec
 smoke: ## The shipped drills in kind, asserted on their reports; reports and JUnit in .ci/out
 	$(MAKE) --no-print-directory lab
 	$(DEMO) up fast
+	$(LAB) load-all failoverdrill/patroni:demo # also to where runners are: psql looks at the Service from there
 	$(MAKE) --no-print-directory install
 	go test -tags e2e -count 1 -timeout 30m -v ./internal/kube ./internal/server ./test/e2e
 

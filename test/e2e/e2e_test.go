@@ -257,10 +257,10 @@ func TestCtrlCReverts(t *testing.T) {
 func TestCLIKilledChangesNothing(t *testing.T) {
 	c := cluster(t)
 	whole(t, c)
-	startWriter(t, c)
 	since := time.Now()
-	cmd := start(t, "run", "drills/restart-primary.hcl")
+	cmd := start(t, "run", patched(t, "drills/restart-primary.hcl", `hold    = "10s"`, `hold    = "20s"`)) // psql comes to know its own resolution
 	r := newest(t, c, since)
+	startWriter(t, c, runnerNode(t, c, r.Name))
 	injected(t, c, r.Name)
 	require.NoError(t, cmd.Process.Kill())
 	// The runner serves its metrics while the run goes on.
@@ -276,7 +276,7 @@ func TestCLIKilledChangesNothing(t *testing.T) {
 	require.Contains(t, []drill.Verdict{drill.VerdictPassed, drill.VerdictFailed}, done.Status.Verdict, done.Status.Message)
 	rep, err := done.Report()
 	require.NoError(t, err)
-	agrees(t, *rep, recording(t, c, r.Name), writerAcks(t, c))
+	agrees(t, *rep, recording(t, c, r.Name), psqlWrites(t, c))
 	nothingLeft(t, c)
 	leader, _, _ := cutPods(t, c)
 	want := drill.OutcomeFailedOver
@@ -284,6 +284,16 @@ func TestCLIKilledChangesNothing(t *testing.T) {
 		want = drill.OutcomeRestartedInPlace
 	}
 	require.Equal(t, want, rep.Recovery.Outcome, "the leader is now %s", leader)
+}
+
+// runnerNode is where a run's runner is, as soon as that is known.
+func runnerNode(t *testing.T, c *kube.Client, run string) (node string) {
+	t.Helper()
+	eventually(t, time.Minute, "the runner has a node", func() (bool, string) {
+		node = record(t, c, run).Status.Runner.Node
+		return node != "", "none yet"
+	})
+	return node
 }
 
 // killRunner sends SIGKILL to a runner's process. Deleting its pod would let it say goodbye, and revert.

@@ -138,7 +138,7 @@ func TestLateImpact(t *testing.T) {
 	configure(t, c, map[string]any{"ttl": ttl, "retry_timeout": retry})
 	t.Cleanup(func() { configure(t, c, map[string]any{"ttl": 20, "retry_timeout": 7}) })
 	old, _, _ := cutPods(t, c)
-	startClient(t, c, "witness", []string{"python3", "-c", witness})
+	startClient(t, c, "witness", "", []string{"python3", "-c", witness})
 	pings := startPinger(t, old)
 
 	_, rep := drillRun(t, patched(t, "drills/late-impact.hcl", `recovery_time = "60s"`, patient))

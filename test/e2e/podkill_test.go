@@ -29,19 +29,26 @@ func checkoutPods(t *testing.T, c *kube.Client) map[string]corev1.Pod {
 	return all
 }
 
+// readySince is when a pod became Ready, or zero when it is not.
+func readySince(p corev1.Pod) (since time.Time) {
+	for _, x := range p.Status.Conditions {
+		if x.Type == corev1.PodReady && x.Status == corev1.ConditionTrue {
+			since = x.LastTransitionTime.Time
+		}
+	}
+	return since
+}
+
 // checkoutWhole waits until the three pods are Ready, nothing is on its way out, and the budget allows an eviction again.
 func checkoutWhole(t *testing.T, c *kube.Client) map[string]corev1.Pod {
 	t.Helper()
 	eventually(t, 3*time.Minute, "three pods of checkout, all Ready", func() (bool, string) {
 		state := map[string]int{}
 		for _, p := range checkoutPods(t, c) {
-			ready := slices.ContainsFunc(p.Status.Conditions, func(x corev1.PodCondition) bool {
-				return x.Type == corev1.PodReady && x.Status == corev1.ConditionTrue
-			})
 			switch {
 			case p.DeletionTimestamp != nil:
 				state["leaving"]++
-			case ready:
+			case !readySince(p).IsZero():
 				state["ready"]++
 			default:
 				state["not ready"]++
@@ -130,17 +137,52 @@ func TestPodKillAll(t *testing.T) {
 	require.Equal(t, drill.VerdictPassed, rep.Run.Verdict, "%+v", rep.Run.Reasons)
 	require.Zero(t, code)
 	podKilled(t, c, rep, before, 3)
-	rec := rep.Recovery
 	require.Positive(t, float64(*rep.Endpoints.NoEndpoints))
+
 	// A process outlives its object by two seconds, and kube-proxy takes a second to notice: new pods may be Ready before
 	// any client has missed the old ones.
-	if rec.Outcome == drill.OutcomeNoImpact {
+	refusals, answers := checkoutSlots(recording(t, c, rep.Run.ID))
+	if len(refusals) == 0 {
+		t.Log("nobody was refused: the new pods were Ready before the old processes were gone")
+		require.Equal(t, rep.Recovery.Degraded, rep.Recovery.Unavailable, "answers that came too late are all that clients missed")
 		return
 	}
-	require.Equal(t, drill.OutcomeReplaced, rec.Outcome)
-	// Nobody can have been served for good before the first new pod was Ready, as drill heard of it.
-	require.Greater(t, float64(rec.Upper), float64(rep.Endpoints.NewMember.First)-0.5)
-	require.GreaterOrEqual(t, float64(rec.Unavailable), float64(*rep.Endpoints.NoEndpoints)-1, "without endpoints nobody is served")
+	require.Equal(t, drill.OutcomeReplaced, rep.Recovery.Outcome)
+	// Whoever is refused was not led to an old process any more, so nobody is served until a new pod is Ready, by the
+	// clock of its node, which Kubernetes writes down in whole seconds.
+	var ready time.Duration
+	for uid, p := range checkoutPods(t, c) {
+		if _, old := before[uid]; !old {
+			if at := readySince(p).Sub(rep.Run.Started); ready == 0 || at < ready {
+				ready = at
+			}
+		}
+	}
+	t.Logf("refused %d times, first after %.3f s and last after %.3f s of the run; the first new pod was Ready at %.0f s, cut to whole seconds of the clock", len(refusals), refusals[0].Seconds(), refusals[len(refusals)-1].Seconds(), ready.Seconds())
+	require.False(t, slices.ContainsFunc(answers, func(at drill.Offset) bool { return at > refusals[0] && at.Seconds() < ready.Seconds() }), "served before there was a new pod")
+	require.Greater(t, float64(*rep.Faults[0].InjectedOffset)+float64(rep.Recovery.Upper), ready.Seconds(), "served for good before there was a new pod")
+}
+
+// checkoutSlots are when the clients' requests were refused after the fault, and when they were answered, each in its order.
+func checkoutSlots(rec drill.Recording) (refused, answered []drill.Offset) {
+	var injecting drill.Offset
+	for e := range rec.Events {
+		if e.Type == drill.EventFault && e.Fault.State == drill.FaultInjecting {
+			injecting = e.Fault.From
+		}
+		for _, s := range e.Samples {
+			switch {
+			case s.Probe != "checkout" || s.Class != drill.ClassFresh:
+			case s.Outcome == drill.OutcomeOK:
+				answered = append(answered, s.Done)
+			case s.Outcome != drill.OutcomeUnsent && injecting > 0:
+				refused = append(refused, s.Done)
+			}
+		}
+	}
+	slices.Sort(refused)
+	slices.Sort(answered)
+	return refused, answered
 }
 
 // TestEvictionMeetsTheBudget: of three evictions the budget allows one, and the run says so.

@@ -20,6 +20,8 @@ usage: lab.sh COMMAND
   status           say what runs; exit 1 when the lab is not whole
   kubeconfig       print the path of its kubeconfig
   load IMAGE...    load docker images to the workers that lack them
+  load-all IMAGE...
+                   load them to the control plane too
   image IMAGE DIR FILE...
                    build IMAGE from DIR/Dockerfile and the FILEs, where they changed, and load it
   logs [DIR]       write the logs of every node and pod to DIR (default test/lab/logs/export)
@@ -223,6 +225,11 @@ load() {
   load_to "$(kind get nodes --name "$CLUSTER" | grep -v control-plane | paste -sd,)" "$@"
 }
 
+load_all() {
+  [ $# -gt 0 ] || die "no image named" "lab.sh load-all IMAGE..."
+  load_to "$(kind get nodes --name "$CLUSTER" | paste -sd,)" "$@"
+}
+
 # load_to NODES IMAGE...: kind skips the nodes that have the image already.
 load_to() {
   local image nodes=$1
@@ -244,7 +251,7 @@ build_and_load() {
   [ $# -eq 0 ] || cp "$@" "$dir"
   image "$name" "$dockerfile" "$dir"
   # also to the control plane: that is where a runner is farthest from what it breaks
-  step "$name to every node" load_to "$(kind get nodes --name "$CLUSTER" | paste -sd,)" "$name"
+  step "$name to every node" load_all "$name"
 }
 
 logs() { kind export logs --name "$CLUSTER" "${1:-$LAB/logs/export}"; }
@@ -259,6 +266,7 @@ command=${1:-}
 [ $# -eq 0 ] || shift
 case $command in
 up | down | status | kubeconfig | load | logs) "$command" "$@" ;;
+load-all) load_all "$@" ;;
 image) build_and_load "$@" ;; # lib.sh has an "image" of its own
 -h | --help | help) usage ;;
 *) usage >&2; exit 2 ;;
