@@ -36,6 +36,8 @@ type budget struct {
 	// sensitive counts the sensitive values that were met. Where one was, an error's words might tell it. In a for over a
 	// sensitive collection the elements have no marks, so everything in it is veiled.
 	sensitive, veils int
+	// failed counts the problems that a sensitive value took part in: to go on from one is to know something of the value.
+	failed int
 }
 
 func (b *budget) spend(steps int, at *hcl.Range) bool {
@@ -113,7 +115,8 @@ func (m *metered) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 	}
 	sensitive, veils := b.sensitive, b.veils
 	v, diags := m.evaluate(ctx, b)
-	if _, loop := m.Expression.(*hclsyntax.ForExpr); loop {
+	switch m.Expression.(type) {
+	case *hclsyntax.ForExpr, *hclsyntax.SplatExpr:
 		b.veils = veils
 	}
 	if b.over != nil {
@@ -124,7 +127,30 @@ func (m *metered) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 		diags = diags[:maxProblems]
 	}
 	v, wrong := m.check(v, b)
-	return v, append(diags, wrong...)
+	diags = append(diags, wrong...)
+	if diags.HasErrors() && (b.sensitive > sensitive || veils > 0 || crossesSecret(m.Expression, ctx)) {
+		b.failed++
+	}
+	return v, diags
+}
+
+// crossesSecret reports whether a reference leads through a sensitive value.
+func crossesSecret(expr hclsyntax.Expression, ctx *hcl.EvalContext) bool {
+	e, ok := expr.(*hclsyntax.ScopeTraversalExpr)
+	for i := 1; ok && i <= len(e.Traversal); i++ {
+		v, diags := e.Traversal[:i].TraverseAbs(ctx)
+		if isSensitive(v) {
+			return true
+		}
+		ok = !diags.HasErrors()
+	}
+	return false
+}
+
+func isSensitive(v cty.Value) bool {
+	_, marks := v.Unmark()
+	_, sensitive := marks[schema.Sensitive]
+	return sensitive
 }
 
 // own is a problem that tells nothing of the values.
@@ -163,13 +189,20 @@ func (m *metered) check(v cty.Value, b *budget) (cty.Value, hcl.Diagnostics) {
 // evaluate computes the value. The arguments of a function that multiplies are evaluated first, so that what it would make
 // of them can be bounded before.
 func (m *metered) evaluate(ctx *hcl.EvalContext, b *budget) (cty.Value, hcl.Diagnostics) {
+	if e, ok := m.Expression.(*hclsyntax.IndexExpr); ok {
+		return index(e, ctx)
+	}
 	call, ok := m.Expression.(*hclsyntax.FunctionCallExpr)
 	if !ok {
 		return m.Expression.Value(ctx)
 	}
 	f := functionNamed(call.Name)
 	if f == nil || f.cost == nil {
+		failed, sensitive := b.failed, b.sensitive
 		v, diags := call.Value(ctx)
+		if told := b.failed > failed || call.Name == "can" && b.sensitive > sensitive; told && !diags.HasErrors() {
+			v = marked(v, schema.Sensitive) // can() and try() go on from a problem, and that there is one may tell of a secret
+		}
 		return v, withoutStack(diags, call)
 	}
 	with := *call
@@ -202,6 +235,23 @@ func (m *metered) evaluate(ctx *hcl.EvalContext, b *budget) (cty.Value, hcl.Diag
 		}
 	}
 	return v, withoutStack(diags, call)
+}
+
+// index is an element of a collection: as sensitive as its key, which HCL forgets where the collection is an object.
+func index(e *hclsyntax.IndexExpr, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
+	key, diags := e.Key.Value(ctx)
+	with := *e
+	with.Key = &hclsyntax.LiteralValueExpr{Val: key, SrcRange: e.Key.Range()}
+	v, wrong := with.Value(ctx)
+	for _, d := range wrong {
+		if d.Expression == hcl.Expression(&with) {
+			d.Expression = e
+		}
+	}
+	if isSensitive(key) {
+		v = marked(v, schema.Sensitive)
+	}
+	return v, append(diags, wrong...)
 }
 
 // withoutStack says in words that a function cannot cope with its arguments.

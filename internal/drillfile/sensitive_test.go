@@ -154,6 +154,62 @@ locals {
 	assert.Greater(t, failed, 1000)
 }
 
+// TestWhatTellsOfASecret: what is made with the help of a sensitive value is sensitive, also when it is a choice between
+// values that are not, or the news that something went wrong.
+func TestWhatTellsOfASecret(t *testing.T) {
+	top := `locals {
+  password = env("PASSWORD")
+  first    = substr(env("PASSWORD"), 0, 1)
+  object   = { (env("PASSWORD")) = "x" }
+  mixed    = { a = "x", b = env("PASSWORD") }
+  a        = "a"
+  splat    = split("", env("PASSWORD"))[*]
+}
+`
+	for expr, plain := range map[string]bool{
+		`{ h = "x", i = "y" }[local.first]`:                           false,
+		`tomap({ h = "x", i = "y" })[local.first]`:                    false,
+		`["x", "y"][length(local.first)]`:                             false,
+		`can(regex("^h", local.password)) ? "x" : "y"`:                false,
+		`can(regex("^i", local.password)) ? "x" : "y"`:                false,
+		`can(tonumber(local.password)) ? "x" : "y"`:                   false,
+		`can(local.object.x) ? "x" : "y"`:                             false,
+		`can(pow(1024, length(local.password) * 60)) ? "x" : "y"`:     false,
+		`try(tonumber(local.password), "x")`:                          false,
+		`try(local.object.i, "x")`:                                    false,
+		`try([for c in split("", local.password) : c + 1], "x")`:      false,
+		`join("", [for c in ["h", "i"] : c if local.first == c])`:     false,
+		`join("", [for c in ["h"] : try(regex(c, local.first), "")])`: false,
+
+		`local.mixed.a`:                                true,
+		`local.mixed[local.a]`:                         true,
+		`try(local.mixed.c, "x")`:                      true,
+		`try(local.mixed[local.a], "x")`:               true,
+		`try(tonumber("x"), "x")`:                      true,
+		`can(tonumber("x")) ? "x" : "y"`:               true,
+		`try(env("NOT_SET"), "x")`:                     true,
+		`[local.splat[*], try(tonumber("x"), "x")][1]`: true,
+	} {
+		t.Run(expr, func(t *testing.T) {
+			src := top + strings.Replace(conditionFile("target.orders.primaries > 1", `"x"`), "drill \"x\" {", "drill \"x\" {\n  description = "+expr, 1)
+			file, diags := drillfile.Load("x.hcl", []byte(src), kinds(), outside())
+			if plain {
+				require.Empty(t, diags, render(t, file, diags))
+				return
+			}
+			require.Len(t, diags, 1, render(t, file, diags))
+			assert.Equal(t, "Misplaced secret", diags[0].Summary)
+		})
+	}
+}
+
+// TestSplatOverASecret: only what is wrong within it is not shown in full.
+func TestSplatOverASecret(t *testing.T) {
+	file, diags := drillfile.Load("x.hcl", []byte("locals {\n  x = [split(\"\", env(\"PASSWORD\"))[*], 1]\n  y = [split(\"\", env(\"PASSWORD\"))[*], tonumber(\"x\")]\n}\n"+withDSN("", `"postgres://"`)), kinds(), outside())
+	require.Len(t, diags, 1, render(t, file, diags))
+	assert.Contains(t, diags[0].Detail, `cannot convert "x"`)
+}
+
 // TestRecorded: another process that has what was recorded reads every file alike.
 func TestRecorded(t *testing.T) {
 	outer := outside()

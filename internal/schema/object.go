@@ -44,7 +44,13 @@ func (d *Decoded) fields(a *Argument, pairs []hcl.KeyValuePair, ctx *hcl.EvalCon
 	for _, pair := range pairs {
 		key, diags := pair.Key.Value(ctx)
 		d.Diagnostics = append(d.Diagnostics, diags...)
-		if key, _ = key.Unmark(); diags.HasErrors() || !key.IsKnown() || key.IsNull() || key.Type() != cty.String {
+		key, marks := key.Unmark()
+		if _, secret := marks[Sensitive]; secret {
+			d.misplaced(a, pair.Key)
+			d.unknown = true
+			continue
+		}
+		if diags.HasErrors() || !key.IsKnown() || key.IsNull() || key.Type() != cty.String {
 			d.unknown = true
 			continue
 		}

@@ -149,6 +149,8 @@ func TestWhatIsWrong(t *testing.T) {
 		{`place = { zone = "a", node = "b", spare = true }`, 30, "Two nodes", "A spare one"},
 		{`place = { zone = ["a"] }`, 18, "Unsuitable value type", `The argument "zone" is a string`},
 		{`place = { zone = var.word }`, 18, "Misplaced secret", `The argument "zone"`},
+		{`place = { zone = "a", (var.word) = "b" }`, 23, "Misplaced secret", `The argument "place"`},
+		{`place = { (var.word) = "b" }`, 11, "Misplaced secret", `The argument "place"`},
 		{`place = var.hidden`, 9, "Misplaced secret", `The argument "place"`},
 		{`place = "a"`, 9, "Unsuitable value type", `The argument "place" is an object, and this is a string. Write it as { zone = "a" }.`},
 		{`place = { zone = var.none }`, 21, "Unsupported attribute", ""},
