@@ -21,6 +21,9 @@ func (l *loader) checkConstantCondition(expr hclsyntax.Expression, c *Condition)
 	if part != nil {
 		at = part.Range()
 		reasons := c.bounds(part)
+		if op, ok := unwrapped(part).(*hclsyntax.BinaryOpExpr); ok && withItself(op) != undecided {
+			reasons = []string{fmt.Sprintf("%s is compared with itself", op.LHS.Range().SliceBytes(l.src))}
+		}
 		if len(reasons) == 0 {
 			reasons = []string{fmt.Sprintf("%s alone decides it", at.SliceBytes(l.src))}
 		}
@@ -147,6 +150,9 @@ func (d decision) String() string {
 
 // compare tells what the bounds of the two sides say.
 func (d decider) compare(op *hclsyntax.BinaryOpExpr) decision {
+	if truth := withItself(op); truth != undecided {
+		return truth
+	}
 	left, ok := d.span(op.LHS)
 	if !ok {
 		return undecided
@@ -172,6 +178,22 @@ func (d decider) compare(op *hclsyntax.BinaryOpExpr) decision {
 			return never
 		}
 		return always
+	}
+	return undecided
+}
+
+// withItself tells what the comparison of a value with itself comes to.
+func withItself(op *hclsyntax.BinaryOpExpr) decision {
+	left, ok := unwrapped(op.LHS).(*hclsyntax.ScopeTraversalExpr)
+	right, also := unwrapped(op.RHS).(*hclsyntax.ScopeTraversalExpr)
+	if !ok || !also || traversalText(left.Traversal) != traversalText(right.Traversal) {
+		return undecided
+	}
+	switch op.Op {
+	case hclsyntax.OpEqual, hclsyntax.OpLessThanOrEqual, hclsyntax.OpGreaterThanOrEqual:
+		return always
+	case hclsyntax.OpNotEqual, hclsyntax.OpLessThan, hclsyntax.OpGreaterThan:
+		return never
 	}
 	return undecided
 }

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -140,6 +141,10 @@ func (l *loader) checkMessage(expr hclsyntax.Expression, ctx *hcl.EvalContext) {
 	s, err := convert.Convert(v, cty.String)
 	if err != nil || v.IsNull() || s.IsKnown() && s.IsNull() {
 		l.report(expr.Range(), "Unsuitable error message", "An error message must be a text. Put it in quotes.")
+		return
+	}
+	if s, _ = s.Unmark(); s.IsKnown() && strings.TrimSpace(s.AsString()) == "" {
+		l.report(expr.Range(), "Unsuitable error message", "An error message says to people what is wrong, and this one is empty. Write a sentence.")
 	}
 }
 
@@ -153,6 +158,9 @@ func (l *loader) checkComparisons(expr hclsyntax.Expression, ctx *hcl.EvalContex
 		}
 		left, _ := op.LHS.Value(ctx)
 		right, _ := op.RHS.Value(ctx)
+		if by, _ := right.Unmark(); (op.Op == hclsyntax.OpDivide || op.Op == hclsyntax.OpModulo) && !left.IsKnown() && isZero(by) { // else HCL says so
+			return hcl.Diagnostics{problem(op.RHS.Range(), "Division by zero", "Nothing can be divided by 0, so this could never be evaluated. Divide by another number.")}
+		}
 		var diags hcl.Diagnostics
 		for _, side := range []struct {
 			hclsyntax.Expression
@@ -174,6 +182,11 @@ func (l *loader) checkComparisons(expr hclsyntax.Expression, ctx *hcl.EvalContex
 		}
 		return nil
 	})...)
+}
+
+func isZero(v cty.Value) bool {
+	n, err := convert.Convert(v, cty.Number)
+	return err == nil && n.IsKnown() && !n.IsNull() && n.AsBigFloat().Sign() == 0
 }
 
 func isNull(v cty.Value) bool { return v.IsKnown() && v.IsNull() }

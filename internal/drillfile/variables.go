@@ -122,8 +122,9 @@ func (l *loader) variable(b *hclsyntax.Block, seen names) *variable {
 	if v.Type != nil {
 		typ, defaults, diags := typeexpr.TypeConstraintWithDefaults(v.Type.Expr)
 		for _, d := range diags {
+			wrongDefault := strings.HasPrefix(d.Summary, "Invalid default") // of optional(…): a value, and no type
 			d.Summary = "Invalid type"
-			if d.Subject != nil {
+			if d.Subject != nil && !wrongDefault {
 				word := string(d.Subject.SliceBytes(l.src))
 				if strings.HasPrefix(word, `"`) {
 					d.Detail = fmt.Sprintf("Write the type without quotes, as in type = %s.", strings.Trim(word, `"`))

@@ -102,6 +102,7 @@ func TestVariableErrors(t *testing.T) {
 		"null that must not be":    {"type = string\nnullable = false", written(t, "null"), 1, `The variable "v" must not be null, and the value from shop.drillvars.hcl, line 1 is.`},
 		"null default must not be": {"type = string\nnullable = false\ndefault = null", nil, 4, `so its default cannot be null`},
 		"unknown type":             {"type = strng\ndefault = 1", nil, 2, `Invalid type: The keyword "strng" is not a valid type specification. Did you mean "string"?`},
+		"wrong optional":           {"type = object({ a = optional(number, \"x\") })\ndefault = {}", nil, 2, `Invalid type: This default value is not compatible`},
 		"type without element":     {"type = list\ndefault = []", nil, 2, `Invalid type: `},
 		"unknown argument":         {"typ = string\ndefault = 1", nil, 2, `Unsupported argument`},
 		"argument that refers":     {"description = var.v\ndefault = 1", nil, 2, `Reference in a variable`},
