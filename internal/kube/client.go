@@ -6,8 +6,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
+	"os"
+	"slices"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -118,6 +122,11 @@ func load(kubeconfig, contextName string) (*rest.Config, string, error) {
 		if contextName == "" {
 			contextName = raw.CurrentContext
 		}
+		if known := slices.Sorted(maps.Keys(raw.Contexts)); contextName == "" {
+			return nil, "", fmt.Errorf("the kubeconfig has no current context. Choose one with --context: %s", strings.Join(known, ", "))
+		} else if !slices.Contains(known, contextName) {
+			return nil, "", fmt.Errorf("the kubeconfig has no context %q. Choose one with --context: %s", contextName, strings.Join(known, ", "))
+		}
 		if config, err = loader.ClientConfig(); err != nil {
 			return nil, "", fmt.Errorf("use context %q of the kubeconfig: %w", contextName, err)
 		}
@@ -125,6 +134,9 @@ func load(kubeconfig, contextName string) (*rest.Config, string, error) {
 		return nil, "", errors.New("the kubeconfig has no contexts. Name another with --kubeconfig or KUBECONFIG")
 	default:
 		config, err = rest.InClusterConfig()
+		if set := os.Getenv(clientcmd.RecommendedConfigPathEnvVar); set != "" && errors.Is(err, rest.ErrNotInCluster) {
+			return nil, "", fmt.Errorf("the kubeconfig %s, which KUBECONFIG names, is not there or has no contexts. Name another with --kubeconfig or KUBECONFIG", set)
+		}
 		if errors.Is(err, rest.ErrNotInCluster) {
 			return nil, "", errors.New("there is no kubeconfig: neither --kubeconfig nor KUBECONFIG is set, and ~/.kube/config has no contexts. Name one")
 		}

@@ -75,7 +75,16 @@ users: [{name: u, user: {token: secret-token}}]
 	require.NotContains(t, err.Error(), "secret-token")
 
 	_, err = kube.Connect(config, "other")
-	require.ErrorContains(t, err, `"other"`)
+	require.EqualError(t, err, `the kubeconfig has no context "other". Choose one with --context: lab`)
+	text, err := os.ReadFile(config)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(config, []byte(strings.Replace(string(text), "current-context: lab", "", 1)), 0o600))
+	_, err = kube.Connect(config, "")
+	require.EqualError(t, err, "the kubeconfig has no current context. Choose one with --context: lab")
+	t.Setenv("KUBERNETES_SERVICE_HOST", "")
+	t.Setenv("KUBECONFIG", "/no/such/config")
+	_, err = kube.Connect("", "")
+	require.ErrorContains(t, err, "/no/such/config, which KUBECONFIG names, is not there", "it is set")
 	_, err = kube.Connect(filepath.Join(t.TempDir(), "none"), "")
 	require.ErrorContains(t, err, "kubeconfig")
 }
