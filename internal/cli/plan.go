@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -32,11 +33,10 @@ The exit code is 0 when nothing that can be seen from here keeps a run from star
 			if err != nil {
 				return err
 			}
-			client, err := cluster.connect()
-			if err != nil {
-				return err
+			p, err := planOn(c.Context(), &cluster, d)
+			if err != nil && len(d.Unavailable) > 0 { // such a drill is refused, whatever the cluster would say
+				return d.showRefused(env, output, err)
 			}
-			p, err := makePlan(c.Context(), client, d)
 			if err != nil {
 				return err
 			}
@@ -157,6 +157,39 @@ func (p *plan) refuse(code, format string, args ...any) {
 
 func (p *plan) unknown(format string, args ...any) {
 	p.Unknown = append(p.Unknown, fmt.Sprintf(format, args...))
+}
+
+// planOn plans a drill on a cluster.
+func planOn(ctx context.Context, cluster *clusterFlags, d *loaded) (*plan, error) {
+	client, err := cluster.connect()
+	if err != nil {
+		return nil, err
+	}
+	return makePlan(ctx, client, d)
+}
+
+// newPlan is what the file alone says.
+func newPlan(read *loaded) *plan {
+	d := read.Drill
+	p := &plan{Drill: d.Name, Description: d.Description, File: d.File, Inputs: inputsOf(read),
+		Targets: []plannedTarget{}, Probes: []plannedProbe{}, Faults: []plannedFault{}, Nodes: []plannedNode{}, Makes: []string{},
+		Timing: timing{Moments: []moment{}}, Preconditions: []plannedRule{}, SteadyState: []plannedRule{}, Aborts: []plannedRule{},
+		Guards: []guardState{}, Rights: []holderLacks{}, Refused: []refused{}, Unknown: []string{}}
+	for _, u := range d.Unavailable {
+		p.Refused = append(p.Refused, refused{Code: "not_available", Text: u.Text, File: u.File, Line: u.Line})
+	}
+	return p
+}
+
+// showRefused is the plan of a drill that asks for what this version cannot do, on a cluster that cannot be looked at.
+func (l *loaded) showRefused(env *Env, output string, why error) error {
+	if output != outputJSON {
+		env.status("The cluster could not be looked at: %s", sentence(why.Error()))
+		return refuseUnavailable(l.Drill)
+	}
+	p := newPlan(l)
+	p.unknown("All that the cluster knows: it could not be looked at: %s", sentence(why.Error()))
+	return p.show(env, output)
 }
 
 func (p *plan) show(env *Env, output string) error {

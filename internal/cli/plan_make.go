@@ -65,13 +65,8 @@ func (labelled) Answers(context.Context, drill.Member) bool { return false }
 
 func makePlan(ctx context.Context, client *kube.Client, read *loaded) (*plan, error) {
 	d := read.Drill
-	p := &plan{Drill: d.Name, Description: d.Description, File: d.File, Cluster: client.Context, Inputs: inputsOf(read),
-		Targets: []plannedTarget{}, Probes: []plannedProbe{}, Faults: []plannedFault{}, Nodes: []plannedNode{},
-		Preconditions: []plannedRule{}, SteadyState: []plannedRule{}, Aborts: []plannedRule{},
-		Refused: []refused{}, Unknown: []string{}}
-	for _, u := range d.Unavailable {
-		p.Refused = append(p.Refused, refused{Code: "not_available", Text: u.Text, File: u.File, Line: u.Line})
-	}
+	p := newPlan(read)
+	p.Cluster = client.Context
 	m := &planner{client: client, drill: d, hidden: !read.secret.Empty() || len(read.open.Env)+len(read.open.Files) > 0, need: needsOf(d), plan: p, live: drill.Live{"target": {}, "probe": {}}}
 	for _, step := range []func(context.Context) error{m.targets, m.faults, m.nodes, m.probes, m.guards, m.rights} {
 		if err := step(ctx); err != nil {

@@ -371,6 +371,34 @@ func TestHealingIsDocumented(t *testing.T) {
 	}
 }
 
+// TestPlanWithoutAClusterOfWhatIsNotAvailable: no cluster could make such a drill run.
+func TestPlanWithoutAClusterOfWhatIsNotAvailable(t *testing.T) {
+	written(t, map[string]string{
+		"later.hcl": strings.Replace(validDrill("later"), "{}", "{\n    method = \"sigkill\"\n  }", 1), "now.hcl": validDrill("now"),
+	})
+	code, out, errs := call(t, "plan", "later.hcl", "--kubeconfig", "none")
+	require.Equal(t, exitRefused, code)
+	require.Empty(t, out)
+	require.Contains(t, errs, "\n  later.hcl:9: method = \"sigkill\" belongs to the drill language")
+	require.Contains(t, errs, "The cluster could not be looked at: ")
+
+	code, out, _ = call(t, "plan", "later.hcl", "--kubeconfig", "none", "--output", "json")
+	require.Equal(t, exitRefused, code)
+	require.NotContains(t, out, "null")
+	var p plan
+	require.NoError(t, json.Unmarshal([]byte(out), &p))
+	require.Len(t, p.Refused, 1)
+	require.Equal(t, refused{"not_available", p.Refused[0].Text, "later.hcl", 9}, p.Refused[0])
+	require.Len(t, p.Unknown, 1)
+
+	code, _, errs = call(t, "plan", "now.hcl", "--kubeconfig", "none")
+	require.Equal(t, exitError, code, "without a cluster there is nothing to say of it")
+	require.Contains(t, errs, "none")
+	code, _, errs = call(t, "run", "later.hcl", "--kubeconfig", "none")
+	require.Equal(t, exitRefused, code)
+	require.Contains(t, errs, "later.hcl:9: ")
+}
+
 // TestPlanOfSeveralTargets: all of them are looked at, a fault is judged by its own alone, and a run is refused.
 func TestPlanOfSeveralTargets(t *testing.T) {
 	source := strings.Replace(plannedFile, "  steady_state {", `  target "deployment" "queue" {
