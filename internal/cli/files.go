@@ -109,13 +109,16 @@ func findSources(paths []string) ([]source, hcl.Diagnostics) {
 
 // filesBelow lists the *.hcl files in a directory and in those below it, without the hidden ones.
 func filesBelow(dir string) (found []string, diags hcl.Diagnostics) {
-	drills := 0
-	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+	drills, top := 0, dir
+	if !os.IsPathSeparator(dir[len(dir)-1]) {
+		top += string(filepath.Separator) // of a link that was named, what it leads to: the walk itself follows none
+	}
+	_ = filepath.WalkDir(top, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			diags = append(diags, unreadable(path, err))
 			return nil
 		}
-		if path != dir && strings.HasPrefix(entry.Name(), ".") {
+		if path != top && strings.HasPrefix(entry.Name(), ".") {
 			if entry.IsDir() {
 				return fs.SkipDir
 			}

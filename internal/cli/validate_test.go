@@ -48,6 +48,22 @@ func TestValidateDirectories(t *testing.T) {
 	require.Equal(t, "Valid: 2 drills in 3 files.\n", out, "each once")
 }
 
+// TestALinkToADirectoryThatIsNamed is followed, unlike one that is found in a directory.
+func TestALinkToADirectoryThatIsNamed(t *testing.T) {
+	written(t, map[string]string{"drills/a.hcl": validDrill("a"), "drills/below/b.hcl": validDrill("b"), "others/c.hcl": validDrill("c")})
+	require.NoError(t, os.Symlink("drills", "link"))
+	require.NoError(t, os.Symlink("../others", "drills/others"))
+	for _, path := range []string{"link", "link/", "drills", "./drills//"} {
+		code, out, errs := call(t, "validate", path)
+		require.Zero(t, code, errs)
+		require.Equal(t, "Valid: 2 drills in 2 files.\n", out, path)
+	}
+	require.NoError(t, os.WriteFile("drills/a.hcl", []byte("a=1\n"), 0o600))
+	code, out, errs := call(t, "fmt", "--check", "link")
+	require.Equal(t, exitUnformatted, code, errs)
+	require.Equal(t, "link/a.hcl\n", out, "as it was named")
+}
+
 // TestValidateEverything: no problem hides another, in whichever file.
 func TestValidateEverything(t *testing.T) {
 	written(t, map[string]string{
