@@ -3,9 +3,11 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -79,6 +81,28 @@ func TestUsageAndFileErrors(t *testing.T) {
 			require.Contains(t, errs, tc.says)
 		})
 	}
+}
+
+// TestResultsThatCannotBeWritten: on a full disk, drill fmt - < a > b must not look as if b were whole.
+func TestResultsThatCannotBeWritten(t *testing.T) {
+	written(t, map[string]string{"a.hcl": validDrill("a"), "b.hcl": "drill {"})
+	full := func(e *Env) {
+		e.Stdin, e.Stdout = strings.NewReader(validDrill("a")), &full{}
+	}
+	for _, args := range [][]string{{"fmt", "-"}, {"validate", "a.hcl"}, {"validate", "-o", "json", "a.hcl"}, {"kinds"}, {"kinds", "pod_kill"}, {"version"}} {
+		code, _, errs := callWith(t, args, full)
+		require.Equal(t, exitError, code, args)
+		require.Equal(t, "Error: write to standard output: no space left on device\n", errs)
+	}
+	code, _, _ := callWith(t, []string{"validate", "-o", "json", "b.hcl"}, full)
+	require.Equal(t, exitInvalidFile, code, "what is wrong otherwise keeps its code")
+}
+
+// full is a disk without room.
+type full struct{}
+
+func (*full) Write([]byte) (int, error) {
+	return 0, &fs.PathError{Op: "write", Path: "/dev/stdout", Err: syscall.ENOSPC}
 }
 
 func TestValidateJSON(t *testing.T) {

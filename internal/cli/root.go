@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
@@ -29,6 +30,8 @@ func Main(env *Env) (code int) {
 			code = exitError
 		}
 	}()
+	results := &results{to: env.Stdout}
+	env.Stdout = results
 	root := &cobra.Command{
 		Use:   "drill",
 		Short: "Prove that what is highly available really fails over",
@@ -55,12 +58,30 @@ how long recovery took, how far replicas lagged, and which acknowledged writes w
 	if err != nil && ran == root {
 		err = withCode(exitUsage, "%w", err) // no command was found
 	}
+	if err == nil && results.err != nil {
+		err = fmt.Errorf("write to standard output: %w", cause(results.err))
+	}
 	if err != nil {
 		if _, ok := errors.AsType[silent](err); !ok {
 			fmt.Fprintf(env.Stderr, "Error: %v\n", err)
 		}
 	}
 	return exitCode(err)
+}
+
+// results is standard output. It keeps why something could not be written, which no command asks after every line: half
+// a result, on a full disk, must not count as a whole one.
+type results struct {
+	to  io.Writer
+	err error
+}
+
+func (r *results) Write(text []byte) (int, error) {
+	n, err := r.to.Write(text)
+	if err != nil && r.err == nil {
+		r.err = err
+	}
+	return n, err //nolint:wrapcheck // a writer passes on what it is told
 }
 
 // exactArgs is cobra's check with the exit code of wrong usage.
