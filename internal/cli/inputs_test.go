@@ -159,7 +159,7 @@ func TestNamesThatNoFileDeclares(t *testing.T) {
 		says string
 	}{
 		"one has it":            {[]string{"--var", "region=x"}, 0, "Valid: 2 drills"},
-		"none has it":           {[]string{"--var", "regoin=x"}, exitInvalidFile, `No drill file declares a variable "regoin", which is given by --var. Did you mean "region"?`},
+		"none has it":           {[]string{"--var", "regoin=x"}, exitInvalidFile, `No drill file declares a variable "regoin", which is given by --var. Did you mean "region"? 1 error.`},
 		"none has it of a file": {[]string{"--var-file", d.write("v.txt", "zoen = 1\n")}, exitInvalidFile, "v.txt line 1"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -41,7 +41,7 @@ text are of the last trial, which has the statistics of all, and junit is of all
 The exit code tells the verdict, and of several trials the worst: 0 passed, 10 failed, 11 refused (nothing touched), 12 aborted, 13 interrupted,
 14 residue (someone must act), 15 invalid; 1 when drill itself failed, 4 when the file is invalid.`,
 		Example: `  drill run drills/kill-primary.hcl
-  drill run drills/kill-primary.hcl --var namespace=staging
+  drill run shop.hcl --var namespace=staging     # a file with a variable "namespace"
   drill run drills/kill-primary.hcl --report json=report.json
   drill run drills/kill-primary.hcl --output json | jq .type`,
 		Args: exactArgs(1, "one drill file"),

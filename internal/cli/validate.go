@@ -201,8 +201,8 @@ func (v *validation) summary() {
 		if warnings > 0 {
 			found += " and " + count(warnings, "warning")
 		}
-		if all := v.read + v.unread; all > 1 {
-			found += fmt.Sprintf(" in %d of %d files", v.faulty+v.unread, all)
+		if all, bad := v.read+v.unread, v.faulty+v.unread; all > 1 && bad > 0 {
+			found += fmt.Sprintf(" in %d of %d files", bad, all)
 		}
 		v.env.status("%s.", found)
 		return
