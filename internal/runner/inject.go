@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/failoverdrill/drill/internal/drill"
@@ -208,17 +209,19 @@ func (r *run) meanwhile(ctx context.Context, step func(context.Context) error) e
 		return step(ctx)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	type outcome struct {
 		err   error
 		panic any
 	}
 	ended := make(chan outcome, 1)
-	go func() {
+	var under sync.WaitGroup
+	under.Go(func() {
 		var o outcome
 		defer func() { o.panic = recover(); ended <- o }()
 		o.err = step(ctx)
-	}()
+	})
+	defer under.Wait() // also when the look at the earlier faults panics
+	defer cancel(nil)
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	var broken error

@@ -40,10 +40,15 @@ func (s *ruleState) look(truth drill.Truth, at, now, graceEnd drill.Offset) (cha
 
 // checkRules evaluates every abort condition; the first that has held for long enough ends the run. Abort conditions
 // count from the first injection on: before it there is nothing to abort, and the steady state decides. at is when that
-// became known which they are evaluated for.
+// became known which they are evaluated for. Once something has ended the run, no condition can any more.
 func (r *run) checkRules(at drill.Offset) {
 	if !r.touched || len(r.rules) == 0 {
 		return
+	}
+	select {
+	case <-r.over:
+		return
+	default:
 	}
 	now := r.clock.Now()
 	values := r.live.Values(now)
@@ -71,6 +76,13 @@ func (r *run) checkRules(at drill.Offset) {
 			r.abort(ended{drill.End{Cause: drill.EndAborted, Code: "abort_condition", Text: fmt.Sprintf("%s: %s", s.rule.Name, change.Message)}})
 		}
 	}
+}
+
+// disarm ends the watch of abort conditions, when it is decided how the run ends: a report must not call it aborted, too.
+func (r *run) disarm() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rules = nil
 }
 
 // preconditions judges each precondition once, as soon as every value in it has a reading. One that does not hold refuses

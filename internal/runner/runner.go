@@ -64,6 +64,7 @@ type run struct {
 	Config
 	clock drill.Clock
 	abort context.CancelCauseFunc // ends the run early; the first cause wins
+	over  <-chan struct{}         // closed when something has ended it early
 
 	mu     sync.Mutex // guards all below; every event passes through it, which makes the order
 	seq    int64
@@ -126,17 +127,22 @@ func (r *run) life(ctx context.Context) (end drill.End) {
 	defer cancel()
 	ctx, r.abort = context.WithCancelCause(ctx)
 	defer r.abort(nil)
+	r.over = ctx.Done()
 	probing := r.newProbing(ctx)
 
 	end = protect(func() drill.End { return r.endOf(ctx, r.steps(ctx, probing)) })
+	if end.Cause != drill.EndFinished || ctx.Err() != nil {
+		r.disarm()
+	}
 	// From here on nothing can be cancelled: whatever happened above, the faults are reverted.
 	clean := context.WithoutCancel(ctx)
-	if reverted := protect(func() drill.End { r.revertAll(clean); return end }); reverted.Cause == drill.EndError {
-		end = reverted
+	if broken := protect(func() drill.End { return r.revertAll(clean) }); broken.Cause == drill.EndError {
+		end = broken
 	}
 	after := protect(func() drill.End {
 		if end.Cause == drill.EndFinished {
 			r.awaitRedundancy(ctx)
+			r.disarm() // slots that are under way still come home
 			end = r.orEnded(ctx, end)
 		}
 		probing.stop()

@@ -58,7 +58,11 @@ func (r *run) revertDue(ctx context.Context, now drill.Offset) error {
 		if !f.confirmed || f.reverted || now.Sub(f.injected) < f.plan.Hold {
 			continue
 		}
-		if err := f.Fault.Held(ctx, f.state); err != nil {
+		err := f.Fault.Held(ctx, f.state)
+		if ctx.Err() != nil { // then its answer says nothing, and the clean-up reverts it
+			return context.Cause(ctx)
+		}
+		if err != nil {
 			r.fault(f, drill.FaultUnconfirmed, now, "", nil)
 			return fmt.Errorf("%s did not last: %w", f, err)
 		}
@@ -82,17 +86,22 @@ func (r *run) upFor(now drill.Offset) time.Duration {
 	return r.live.UpFor(r.Target.Name(), now)
 }
 
-// revertAll reverts what is still active, the last one first.
-func (r *run) revertAll(ctx context.Context) {
+// revertAll reverts what is still active, the last one first. A panic keeps no other fault from being reverted; it is
+// returned as the end of the run.
+func (r *run) revertAll(ctx context.Context) (broken drill.End) {
 	if r.allReverted() {
-		return
+		return broken
 	}
 	r.step(drill.StepRevert)
 	for _, v := range slices.Backward(r.active) {
-		if !v.reverted {
-			r.revert(ctx, v)
+		if v.reverted {
+			continue
+		}
+		if one := protect(func() drill.End { r.revert(ctx, v); return drill.End{} }); one.Cause == drill.EndError {
+			broken = one
 		}
 	}
+	return broken
 }
 
 // revert puts one fault back and tries again until it succeeds or its time is up; then it is residue, and clean is false.
@@ -103,8 +112,8 @@ func (r *run) revert(ctx context.Context, f *plannedFault) (clean bool) {
 	from := r.clock.Now()
 	r.fault(f, drill.FaultReverting, from, "", nil)
 	var err error
-	for {
-		if err = f.Fault.Revert(ctx, f.state); err == nil || ctx.Err() != nil {
+	for ctx.Err() == nil { // else the last word would be that the time is up, and not what was wrong all the time
+		if err = f.tryRevert(ctx); err == nil {
 			break
 		}
 		r.Log.Warn("revert failed, trying again", zap.String("fault", f.Name), zap.Error(err))
@@ -124,6 +133,16 @@ func (r *run) revert(ctx context.Context, f *plannedFault) (clean bool) {
 		r.Log.Warn("note the revert", zap.String("fault", f.Name), zap.Error(err))
 	}
 	return residue == nil
+}
+
+// tryRevert tries once. A panic is a failure like any other: what could not be put back is residue then, and told.
+func (f *plannedFault) tryRevert(ctx context.Context) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("drill itself failed while it reverted: %v", p)
+		}
+	}()
+	return f.Fault.Revert(ctx, f.state)
 }
 
 // awaitRedundancy waits until the next fault would be survivable again, and once more for a window without a down slot:
