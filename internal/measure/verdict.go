@@ -125,7 +125,7 @@ func (r *run) abort() drill.AbortReport {
 		}
 	}
 	for _, f := range r.faultReports() {
-		if f.InjectedOffset != nil && !f.Reverted {
+		if !f.Reverted && (f.InjectedOffset != nil || len(f.Residue) > 0) {
 			rep.Latency = nil // not everything was put back
 		}
 	}

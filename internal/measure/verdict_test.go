@@ -139,3 +139,19 @@ func TestAbort(t *testing.T) {
 	require.Equal(t, "outage", rep.Abort.Rule)
 	require.InDelta(t, 0.21, float64(*rep.Abort.Latency), 1e-9, "the fault was reverted at 50.01 s")
 }
+
+// TestAnAbortThatLeftSomething did not put everything back, also when what is left is of an injection that never ended.
+func TestAnAbortThatLeftSomething(t *testing.T) {
+	sc := failover()
+	change := func(state drill.FaultState, residue ...string) drill.Event {
+		return drill.Event{At: drill.Offset(50020 * ms), Type: drill.EventFault,
+			Fault: &drill.FaultChange{Kind: "cut", Name: "cut", State: state, From: drill.Offset(49700 * ms), Residue: residue}}
+	}
+	sc.events = []drill.Event{{Type: drill.EventPlan, Plans: []drill.FaultPlan{{Kind: "cut", Name: "cut"}}}, change(drill.FaultInjecting),
+		{At: drill.Offset(49800 * ms), Type: drill.EventRule, Rule: &drill.RuleChange{Kind: "abort", Name: "outage", Truth: drill.True, Fired: true}},
+		change(drill.FaultResidue, "a rule is still there")}
+	rep := sc.report()
+	require.True(t, rep.Abort.Fired)
+	require.Nil(t, rep.Abort.Latency)
+	require.Contains(t, rep.Unknown, "abort.latency_seconds")
+}

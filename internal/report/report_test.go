@@ -194,6 +194,18 @@ func reports() map[string]drill.Report {
 		"replaced": replaced(), "evicted": evicted(), "trial": series()[3], "invariants": invariants(), "several": several()}
 }
 
+// TestAFaultThatNeverCame: the one before it was followed by none, and what is left of it is told all the same.
+func TestAFaultThatNeverCame(t *testing.T) {
+	r := several()
+	r.Faults = r.Faults[:2]
+	r.Faults[0].Recovery, r.Faults[1].InjectedOffset, r.Faults[1].Reverted = nil, nil, false
+	r.Faults[1].Residue = []string{"agent pod agent-x is still there"}
+	var text bytes.Buffer
+	require.NoError(t, Text(&text, r, Style{}))
+	require.NotContains(t, text.String(), "the next one came before it was over")
+	require.Contains(t, text.String(), "; not injected\n    residue         agent pod agent-x is still there\n")
+}
+
 // replaced is a run without a ledger: every pod of a service was killed.
 func replaced() drill.Report {
 	r := passed()

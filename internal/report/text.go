@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/failoverdrill/drill/internal/drill"
@@ -248,8 +249,8 @@ func (p *page) faults(faults []drill.FaultReport) {
 			text += "; of these spared: " + strings.Join(memberNames(f.Spared), ", ")
 		}
 		if f.InjectedOffset == nil {
-			text += "; not injected"
-			p.row(f.Kind, text)
+			p.row(f.Kind, text+"; not injected")
+			p.residue(f) // of its preparation, or of an injection that failed
 			continue
 		}
 		text += fmt.Sprintf("; injected at %s", seconds(*f.InjectedOffset))
@@ -270,16 +271,21 @@ func (p *page) faults(faults []drill.FaultReport) {
 			text += "; NOT reverted"
 		}
 		if several {
-			text += aftermath(f, i == len(faults)-1)
+			next := slices.ContainsFunc(faults[i+1:], func(f drill.FaultReport) bool { return f.InjectedOffset != nil })
+			text += aftermath(f, !next)
 		}
 		p.row(f.Kind, text)
-		if len(f.Residue) > 0 {
-			p.row("residue", strings.Join(f.Residue, "; "), bold, red)
-		}
+		p.residue(f)
 	}
 }
 
-// aftermath is how the target came back from one of several faults.
+func (p *page) residue(f drill.FaultReport) {
+	if len(f.Residue) > 0 {
+		p.row("residue", strings.Join(f.Residue, "; "), bold, red)
+	}
+}
+
+// aftermath is how the target came back from one of several faults; last says that no other was injected after it.
 func aftermath(f drill.FaultReport, last bool) string {
 	switch {
 	case f.Recovery == nil && last:
