@@ -17,10 +17,14 @@ type presence struct {
 // methodEvict is the only way of removing a pod that asks a PodDisruptionBudget.
 const methodEvict = "evict"
 
-// strikes is the target's standing with everybody hurt whom the run's faults hurt.
-func (r *run) strikes() *standing {
+// strikes is the target's standing with everybody hurt whom the run's faults hurt; with forGood, without the victims of
+// those that last, who come back as they are: see Live.strike.
+func (r *run) strikes(forGood bool) *standing {
 	s := &standing{}
 	for _, p := range r.plans {
+		if forGood && p.Hold > 0 {
+			continue
+		}
 		for _, f := range r.faults {
 			if f.Kind == p.Kind && f.Name == p.Name && f.State == drill.FaultInjected {
 				s.strike(p.Victims, f.Spared)
@@ -32,7 +36,7 @@ func (r *run) strikes() *standing {
 
 // standings are the stretches in which the target without a ledger was whole again after the injection.
 func (r *run) standings() []span {
-	s := r.strikes()
+	s := r.strikes(true)
 	var whole []span
 	for _, p := range r.aftermath() {
 		s.see(p.at, p.Readiness)
@@ -84,7 +88,7 @@ func (r *run) replaced(c *recovery) *drill.Seconds {
 // newcomers are the moments at which the first pod that was not there before was Ready, and at which as many were as
 // had been hurt; nil when it never came so far. One that a later fault hurt in its turn has replaced nobody.
 func (r *run) newcomers() (first, all *milestone) {
-	hurt, before := r.strikes().hurt, r.present()
+	hurt, before := r.strikes(false).hurt, r.present()
 	lost := 0
 	for uid := range hurt {
 		if before[uid] {
@@ -152,7 +156,7 @@ func (r *run) endpoints() *drill.EndpointsReport {
 		}
 	}
 	rep.LeastReady, rep.NoEndpoints = &least, &without
-	if len(r.strikes().hurt) > 0 {
+	if len(r.strikes(false).hurt) > 0 {
 		rep.NewMember = &drill.NewMember{First: drill.Never(), All: drill.Never()}
 		first, all := r.newcomers()
 		if first != nil {
@@ -199,7 +203,7 @@ func (r *run) passage(c *recovery) []milestone {
 			ms[i].at = min(ms[i].at, c.at) // the first good answer ends the outage, whose end is estimated
 		}
 	}
-	hurt := r.strikes().hurt
+	hurt := r.strikes(false).hurt
 	known := r.present()
 	victims := plural(len(hurt), "victim")
 	for _, m := range r.members {

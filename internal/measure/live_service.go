@@ -2,13 +2,13 @@ package measure
 
 import "github.com/failoverdrill/drill/internal/drill"
 
-// strike notes whom an injection has hurt.
+// strike notes whom an injection has hurt. The victims of a fault that lasts come back with its end, as they are.
 func (l *Live) strike(f *drill.FaultChange) {
 	if f == nil || f.State != drill.FaultInjected {
 		return
 	}
 	for _, p := range l.plans {
-		if p.Kind == f.Kind && p.Name == f.Name {
+		if p.Kind == f.Kind && p.Name == f.Name && p.Hold == 0 {
 			l.standing.strike(p.Victims, f.Spared)
 		}
 	}

@@ -371,3 +371,24 @@ func TestServiceLive(t *testing.T) {
 	require.InDelta(t, 26, redundant.Seconds(), 0.051)
 	require.InDelta(t, 24.25, back.Seconds(), 0.11)
 }
+
+// TestAServiceThatWasCutOffIsWholeAgain: the pods are the same as before, and no other will ever come.
+func TestAServiceThatWasCutOffIsWholeAgain(t *testing.T) {
+	s := shop{victims: "a b c", scene: scene{cuts: []cut{{20 * sec, 24200 * ms, refused}}, end: 90 * sec, impact: 60 * sec}, present: []drill.Event{
+		serving(sec, "a b c", "a b c"), serving(21*sec, "", ""), serving(25*sec, "a b c", "a b c")}}
+	var live *Live
+	s.edit = func(rec *drill.Recording) {
+		events := slices.Collect(rec.Events)
+		events[0].Plans[0].Hold = time.Second
+		rec.Events = slices.Values(events)
+		live = NewLive(rec.Settings)
+		for _, e := range events {
+			live.Event(e)
+		}
+	}
+	rep := s.report()
+	require.Equal(t, drill.VerdictPassed, rep.Run.Verdict, rep.Run.Reasons)
+	require.NotNil(t, rep.Recovery.Redundancy)
+	require.InDelta(t, 5, float64(*rep.Recovery.Redundancy), 1e-9)
+	require.True(t, live.Redundant("checkout", drill.Offset(30*sec)), "else a run would wait for it in vain")
+}
