@@ -84,7 +84,7 @@ func (r *reconciler) admit(ctx context.Context, run *kube.DrillRun) (time.Durati
 	if _, err := r.runs.Admit(ctx, run.Name, pod.Name); err != nil {
 		return 0, err
 	}
-	r.remember(run.Name)
+	r.remember(run.Name).admitted = time.Now() // and not when it was first seen to lack its Secret
 	r.o.Log.Info("run admitted", zap.String("run", run.Name), zap.String("requester", run.Spec.Requester.User))
 	return whileStarting, nil
 }

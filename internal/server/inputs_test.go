@@ -84,6 +84,20 @@ func TestARunWhoseSecretDoesNotComeIsRefused(t *testing.T) {
 	})
 }
 
+// TestTheWaitForTheSecretIsNotTheRunners: its pod has as long as any other to begin.
+func TestTheWaitForTheSecretIsNotTheRunners(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		with, payload := handed(t)
+		w.create(kube.Status{}, with)
+		w.step(inputsWithin - 5*time.Second)
+		w.store("r1", payload)
+		run, took := w.step(time.Hour)
+		require.Contains(t, run.Status.Message, "did not begin within")
+		require.GreaterOrEqual(t, took, startWithin)
+	})
+}
+
 func TestARunWithAnothersSecretIsRefusedAtOnce(t *testing.T) {
 	w := newWorld(t)
 	with, _ := handed(t)
