@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -137,4 +138,16 @@ func TestAPanicInARevertIsResidue(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestAPanicWhenTheTargetIsClosed: the locks are given back, and the report comes.
+func TestAPanicWhenTheTargetIsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.hooks["close"] = func(context.Context) error { panic("boom") }
+		rep := Run(t.Context(), w.config())
+		require.Equal(t, drill.VerdictPassed, rep.Run.Verdict, "%+v", rep.Run.Reasons)
+		require.True(t, slices.ContainsFunc(rep.Findings, func(f drill.Finding) bool { return f.Code == "ledger_left" }))
+		w.checkClean(t)
+	})
 }

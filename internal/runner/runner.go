@@ -283,7 +283,7 @@ func (r *run) lock(ctx context.Context, prefix string, names []string) error {
 func (r *run) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
 	defer cancel()
-	if err := r.Target.Close(ctx); err != nil {
+	if err := r.closeTarget(ctx); err != nil {
 		r.warn("ledger_left", fmt.Sprintf("The ledger could not be removed from the target: %v.", err))
 	}
 	for _, release := range r.releases {
@@ -291,6 +291,16 @@ func (r *run) release(ctx context.Context) {
 			r.Log.Warn("release the lock", zap.Error(err))
 		}
 	}
+}
+
+// closeTarget survives a panic: the locks must be given back, and there is a report to write.
+func (r *run) closeTarget(ctx context.Context) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("drill itself failed: %v", p)
+		}
+	}()
+	return r.Target.Close(ctx)
 }
 
 var errTimeout = errors.New("the drill's timeout")
