@@ -175,6 +175,32 @@ func TestNamesThatNoFileDeclares(t *testing.T) {
 	}
 }
 
+// TestMessagesOfAVariablesFileShowNoText: a name that is misspelt may be a secret's.
+func TestMessagesOfAVariablesFileShowNoText(t *testing.T) {
+	for name, text := range map[string]string{
+		"misspelt":       "pasword = \"hunter2\"\n",
+		"arithmetic":     "password = \"hunter2\" + 3\n",
+		"a broken line":  "password = \"hunter2\" \"x\"\n",
+		"an open quote":  "password = \"hunter2\n",
+		"twice":          "password = \"a\"\npassword = \"hunter2\"\n",
+		"a heredoc":      "pasword = <<E\nhunter2\nE\n",
+		"of wrong type":  "password = [\"hunter2\"]\n",
+		"a list's error": "password = [\"hunter2\", upper(\"hunter2\")]\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			written(t, map[string]string{"a.hcl": "variable \"password\" {\n  type      = string\n  sensitive = true\n}\n\n" + validDrill("a"), "v.txt": text})
+			for _, output := range []string{outputText, outputJSON} {
+				code, out, errs := call(t, "validate", "a.hcl", "--var-file", "v.txt", "-o", output)
+				require.Equal(t, exitInvalidFile, code)
+				require.NotContains(t, out+errs, "hunter2")
+				if name != "of wrong type" { // that is told of the declaration
+					require.Contains(t, out+errs, "v.txt")
+				}
+			}
+		})
+	}
+}
+
 func TestWhatIsWrongWithAVariablesFileIsToldWithTheRest(t *testing.T) {
 	d := newDesk(t, "")
 	d.write("kill.hcl", strings.Replace(strings.Replace(fmt.Sprintf(orders, "", ""), "fault \"kill_primary\"", "fault \"kill_primry\"", 1), "  default     = \"from-default\"\n", "", 1))

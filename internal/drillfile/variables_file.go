@@ -1,6 +1,7 @@
 package drillfile
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strconv"
@@ -15,9 +16,11 @@ import (
 const VariablesExt = ".drillvars.hcl"
 
 // ReadVariables reads a file of variables' values: arguments alone, each of which gives the variable of its name a value.
-// Stray says that they may belong to another drill file. The file is for Render.
+// Stray says that they may belong to another drill file. The file is for Render, without its texts: which of them are
+// secret only the drill file says, and not of one whose name is misspelt.
 func ReadVariables(path string, src []byte, stray bool) ([]Value, *hcl.File, hcl.Diagnostics) {
 	body, file, diags := parse(path, src)
+	file = withoutTexts(file)
 	if diags.HasErrors() {
 		return nil, file, diags
 	}
@@ -38,6 +41,27 @@ func ReadVariables(path string, src []byte, stray bool) ([]Value, *hcl.File, hcl
 	}
 	slices.SortFunc(values, func(a, b Value) int { return a.Expr.Range().Start.Byte - b.Expr.Range().Start.Byte })
 	return values, file, tidy(diags)
+}
+
+// withoutTexts is a file with asterisks in place of what stands in quotes or in a heredoc. All places stay what they are.
+func withoutTexts(file *hcl.File) *hcl.File {
+	if file == nil {
+		return nil
+	}
+	shown := *file
+	shown.Bytes = bytes.Clone(file.Bytes)
+	tokens, _ := hclsyntax.LexConfig(file.Bytes, "", hcl.InitialPos)
+	for _, t := range tokens {
+		if t.Type != hclsyntax.TokenQuotedLit && t.Type != hclsyntax.TokenStringLit {
+			continue
+		}
+		for i := t.Range.Start.Byte; i < t.Range.End.Byte; i++ {
+			if b := &shown.Bytes[i]; *b != '\n' && *b != '\r' {
+				*b = '*'
+			}
+		}
+	}
+	return &shown
 }
 
 // blockAmongValues says what to write in place of a block.
