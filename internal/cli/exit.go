@@ -22,7 +22,7 @@ const (
 	exitInvalid     = 15
 )
 
-// exitError1 is an error that knows its exit code.
+// codedError is an error that knows its exit code.
 type codedError struct {
 	code int
 	err  error

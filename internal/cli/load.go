@@ -48,6 +48,9 @@ func (l *loaded) variables() map[string]drill.VariableValue {
 
 // oneDrill loads the file and returns its only drill, or the one that is named. Problems are shown with line and caret.
 func oneDrill(env *Env, path, name string, in *inputFlags) (*loaded, error) {
+	if err := oneDrillFile(path); err != nil {
+		return nil, err
+	}
 	src, err := readDrill(path)
 	if err != nil {
 		return nil, withCode(exitUsage, "read %s: %w", path, cause(err))
@@ -57,6 +60,21 @@ func oneDrill(env *Env, path, name string, in *inputFlags) (*loaded, error) {
 		return nil, err
 	}
 	return pickDrill(env, path, string(src), name, file, diags)
+}
+
+// oneDrillFile refuses what other commands take, and a run cannot.
+func oneDrillFile(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case path == stdinPath:
+		return withCode(exitUsage, "a run keeps the name of its drill's file, so that standard input will not do. Name a drill file")
+	case err == nil && info.IsDir():
+		return withCode(exitUsage, "%s is a directory. Name one drill file in it", path)
+	case strings.HasSuffix(path, varsFileSuffix):
+		return withCode(exitUsage, "%s holds values of variables, and no drill. Name the drill file beside it, for which it counts by itself", path)
+	default:
+		return nil
+	}
 }
 
 // recordedDrill loads a drill from a run's record, and what the file took from outside when the run was asked for.
