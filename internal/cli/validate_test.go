@@ -64,6 +64,19 @@ func TestALinkToADirectoryThatIsNamed(t *testing.T) {
 	require.Equal(t, "link/a.hcl\n", out, "as it was named")
 }
 
+// TestNamesOfFilesSteerNoTerminal: neither that of the faulty file nor that of another that a message names.
+func TestNamesOfFilesSteerNoTerminal(t *testing.T) {
+	written(t, map[string]string{"1\x1b[2J.hcl": validDrill("a"), "2\x1b[2J.hcl": validDrill("a")})
+	code, _, errs := call(t, "validate")
+	require.Equal(t, 4, code)
+	require.NotContains(t, errs, "\x1b")
+	require.Contains(t, errs, "on 2\uFFFD[2J.hcl line 1, in drill \"a\":\n   1: drill \"a\" {\n            ^^^")
+	require.Contains(t, errs, "of 1\uFFFD[2J.hcl;")
+	_, _, errs = callWith(t, []string{"validate"}, func(e *Env) { e.TTY = true })
+	require.NotContains(t, errs, "\x1b[2J")
+	require.Contains(t, errs, "\x1b[1;4m", "what colours it is no name")
+}
+
 // TestValidateEverything: no problem hides another, in whichever file.
 func TestValidateEverything(t *testing.T) {
 	written(t, map[string]string{

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/mattn/go-runewidth"
@@ -15,7 +16,7 @@ import (
 func Render(w io.Writer, files map[string]*hcl.File, diags hcl.Diagnostics, width int, color bool) error {
 	for _, d := range diags {
 		var b bytes.Buffer
-		files, d := narrow(files, d)
+		files, d := narrow(tame(files, d))
 		if err := hcl.NewDiagnosticTextWriter(&b, upTo(files, d), uint(max(width, 0)), color).WriteDiagnostic(d); err != nil {
 			return fmt.Errorf("render a diagnostic: %w", err)
 		}
@@ -28,6 +29,37 @@ func Render(w io.Writer, files map[string]*hcl.File, diags hcl.Diagnostics, widt
 		}
 	}
 	return nil
+}
+
+// tame takes from the names of files what would steer a terminal: whoever made a file chose its name.
+func tame(files map[string]*hcl.File, d *hcl.Diagnostic) (map[string]*hcl.File, *hcl.Diagnostic) {
+	shown := *d
+	shown.Detail = uncontrolled(d.Detail) // it may name another file
+	if d.Subject == nil {
+		return files, &shown
+	}
+	at := *d.Subject
+	at.Filename = uncontrolled(at.Filename)
+	shown.Subject = &at
+	if d.Context != nil {
+		over := *d.Context
+		over.Filename = at.Filename
+		shown.Context = &over
+	}
+	if f := files[d.Subject.Filename]; f != nil && at.Filename != d.Subject.Filename {
+		files = map[string]*hcl.File{at.Filename: f}
+	}
+	return files, &shown
+}
+
+// uncontrolled is a text whose control characters can be seen, and do nothing.
+func uncontrolled(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
 }
 
 // upTo cuts the diagnostic's source off behind it, because HCL's writer goes through every line for each diagnostic.
