@@ -5,12 +5,14 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/labels"
+	naming "k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/drillfile"
@@ -59,6 +61,9 @@ var blockName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,62}$`)
 func initDrill(ctx context.Context, env *Env, name string, o initOptions) error {
 	if o.look.Namespace == "" {
 		return withCode(exitUsage, "say which namespace to look at, such as: drill init --namespace shop")
+	}
+	if len(naming.IsDNS1123Label(o.look.Namespace)) > 0 {
+		return withCode(exitUsage, "%q cannot be the name of a namespace. Write up to 63 small letters, digits and hyphens, such as shop", o.look.Namespace)
 	}
 	if name != "" && !blockName.MatchString(name) {
 		return withCode(exitUsage, "%q cannot be the name of a drill. Write a letter, and then up to 62 letters, digits, hyphens and underscores", name)
@@ -124,16 +129,30 @@ func (o initOptions) path(name string) string {
 	return name + ".hcl"
 }
 
-// free refuses a path that is taken. Without a name nothing can be said yet, unless --out says where.
+// free refuses a path that is taken, or in no directory. Without a name nothing can be said yet, unless --out says where.
 func (o initOptions) free(name string) error {
 	path := o.path(name)
-	if o.force || path == "-" || path == ".hcl" {
+	if path == "-" || path == ".hcl" {
+		return nil
+	}
+	if dir := filepath.Dir(path); !isDir(dir) {
+		return withCode(exitUsage, "there is no directory %s to write %s to. Make it, or name another with --out", dir, filepath.Base(path))
+	}
+	if isDir(path) {
+		return withCode(exitUsage, "%s is a directory. Name a file in it with --out", path)
+	}
+	if o.force {
 		return nil
 	}
 	if _, err := os.Lstat(path); err == nil {
 		return withCode(exitUsage, "%s is there already. Write it anew with --force, or elsewhere with --out", path)
 	}
 	return nil
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // save writes a new file, and another's only with force.

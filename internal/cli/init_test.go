@@ -53,6 +53,9 @@ func TestInitSpoilsNothing(t *testing.T) {
 		"drill itself":         {[]string{"init", "-n", "failoverdrill"}, 2, "drill's own"},
 		"the file is there":    {[]string{"init", "mine", "-n", "shop"}, 2, "mine.hcl is there already"},
 		"so is that of --out":  {[]string{"init", "-n", "shop", "--out", "mine.hcl"}, 2, "--force"},
+		"no such directory":    {[]string{"init", "-n", "shop", "--out", "none/mine.hcl", "--force"}, 2, "there is no directory none"},
+		"a directory":          {[]string{"init", "-n", "shop", "--out", dir}, 2, "is a directory"},
+		"no namespace's name":  {[]string{"init", "-n", "The Shop"}, 2, "cannot be the name of a namespace"},
 		"force asks a cluster": {append([]string{"init", "mine", "-n", "shop", "--force"}, nowhere...), 1, "none"},
 	} {
 		t.Run(name, func(t *testing.T) {
