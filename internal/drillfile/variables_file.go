@@ -113,11 +113,20 @@ func DeclaredVariables(path string, src []byte) (names []string, descriptions ma
 			continue
 		}
 		names = append(names, b.Labels[0])
-		if a := b.Body.Attributes["description"]; a != nil && !checkLiterals(b.Body).HasErrors() {
+		if a := b.Body.Attributes["description"]; a != nil && isWrittenOut(a.Expr) && !checkLiterals(b.Body).HasErrors() {
 			if v, diags := a.Expr.Value(nil); !diags.HasErrors() && v.IsKnown() && !v.IsNull() && v.Type() == cty.String {
 				descriptions[b.Labels[0]] = strings.Join(strings.Fields(v.AsString()), " ")
 			}
 		}
 	}
 	return names, descriptions
+}
+
+// isWrittenOut reports whether a text needs no evaluating, which could take for ever: there is no budget here.
+func isWrittenOut(expr hclsyntax.Expression) bool {
+	text, ok := expr.(*hclsyntax.TemplateExpr)
+	return ok && !slices.ContainsFunc(text.Parts, func(part hclsyntax.Expression) bool {
+		_, literal := part.(*hclsyntax.LiteralValueExpr)
+		return !literal
+	})
 }

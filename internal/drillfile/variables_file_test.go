@@ -70,6 +70,11 @@ func TestDeclaredVariables(t *testing.T) {
 	require.Equal(t, "The first.", described["a"])
 	names, _ = drillfile.DeclaredVariables("x", []byte("\x00"))
 	require.Empty(t, names)
+
+	computed := "\"${[for a in [1, 2] : \"x\"][0]}\"" // nothing bounds what evaluating that may take
+	names, described = drillfile.DeclaredVariables("x", []byte("variable \"a\" {\n  description = "+computed+"\n}\nvariable \"b\" {\n  description = <<-X\n    Two\n    lines.\n  X\n}\n"))
+	require.Equal(t, []string{"a", "b"}, names)
+	require.Equal(t, map[string]string{"b": "Two lines."}, described)
 }
 
 func FuzzReadVariables(f *testing.F) {
