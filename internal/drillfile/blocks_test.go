@@ -265,11 +265,17 @@ func TestComparisons(t *testing.T) {
 	for expr, want := range map[string]string{
 		`target.orders.lag_seconds > var.limit`:     "15 Duration as text: Live values are numbers, and this is a text. Write duration(var.limit), which is its number of seconds.",
 		`target.orders.lag_seconds > ("1m30s")`:     `15 Duration as text: Live values are numbers, and this is a text. Write duration("1m30s"), which is its number of seconds.`,
-		`target.orders.lag_seconds < local.nothing`: "15 Comparison with null: No live value is ever null. While a value has no reading, the condition waits for one.",
+		`target.orders.lag_seconds < local.nothing`: "15 Comparison with null: This is null, with which nothing can be compared or computed. Give it a value.",
+		`target.orders.lag_seconds == null`:         "15 Comparison with null: No live value is ever null. While a value has no reading, the condition waits for one.",
+		`target.orders.lag_seconds % 0 == 1`:        "15 Division by zero: Divided by 0, a live value is infinite or nothing at all, whatever is measured. Divide by another number.",
+		`target.orders.lag_seconds > 1 && 1 == "1"`: "15 Comparison of different types: This compares a number with a string, which are never equal. Write both as the same type.",
 	} {
 		assert.Equal(t, []string{want}, said(t, variables+conditionFile(expr, `"x"`)), expr)
 	}
-	assert.Empty(t, said(t, variables+conditionFile(`target.orders.lag_seconds > duration(var.limit)`, `"x"`)))
+	for _, fine := range []string{`target.orders.lag_seconds > duration(var.limit)`, `local.nothing != null && target.orders.lag_seconds > 1`,
+		`local.nothing == null ? target.orders.lag_seconds > 1 : true`, `var.limit == "90s" && target.orders.lag_seconds > 1`} {
+		assert.Empty(t, said(t, variables+conditionFile(fine, `"x"`)), fine)
+	}
 }
 
 // TestLanguage: every block and every argument says what it is for.

@@ -158,22 +158,31 @@ func (l *loader) checkComparisons(expr hclsyntax.Expression, ctx *hcl.EvalContex
 		}
 		left, _ := op.LHS.Value(ctx)
 		right, _ := op.RHS.Value(ctx)
-		if by, _ := right.Unmark(); (op.Op == hclsyntax.OpDivide || op.Op == hclsyntax.OpModulo) && !left.IsKnown() && isZero(by) { // else HCL says so
-			return hcl.Diagnostics{problem(op.RHS.Range(), "Division by zero", "Nothing can be divided by 0, so this could never be evaluated. Divide by another number.")}
+		if by, _ := right.Unmark(); (op.Op == hclsyntax.OpDivide || op.Op == hclsyntax.OpModulo) && !left.IsKnown() && isZero(by) {
+			return hcl.Diagnostics{problem(op.RHS.Range(), "Division by zero", "Divided by 0, a live value is infinite or nothing at all, whatever is measured. Divide by another number.")}
 		}
+		equality := op.Op == hclsyntax.OpEqual || op.Op == hclsyntax.OpNotEqual
+		constant := equality && !isLiveExpr(op) // such as with a variable that may be null, which turns the condition on and off
 		var diags hcl.Diagnostics
 		for _, side := range []struct {
 			hclsyntax.Expression
 			v cty.Value
 		}{{op.LHS, left}, {op.RHS, right}} {
+			if constant {
+				continue
+			}
 			if isNull(side.v) {
-				diags = append(diags, problem(side.Range(), "Comparison with null", "No live value is ever null. While a value has no reading, the condition waits for one."))
+				detail := "No live value is ever null. While a value has no reading, the condition waits for one."
+				if len(side.Variables()) > 0 {
+					detail = "This is null, with which nothing can be compared or computed. Give it a value."
+				}
+				diags = append(diags, problem(side.Range(), "Comparison with null", detail))
 			} else if isDuration(side.v) {
 				diags = append(diags, problem(side.Range(), "Duration as text",
 					fmt.Sprintf("Live values are numbers, and this is a text. Write duration(%s), which is its number of seconds.", unwrapped(side.Expression).Range().SliceBytes(l.src))))
 			}
 		}
-		if len(diags) > 0 || op.Op != hclsyntax.OpEqual && op.Op != hclsyntax.OpNotEqual {
+		if len(diags) > 0 || !equality {
 			return diags
 		}
 		if left.Type() != cty.DynamicPseudoType && right.Type() != cty.DynamicPseudoType && !left.Type().Equals(right.Type()) {
