@@ -53,6 +53,7 @@ func bombs() map[string]string {
 	return map[string]string{
 		"for":                    local("[for a in range(1000): [for b in range(1000): [for c in range(1000): a]]]"),
 		"for of literals":        local("[for a in " + ten + ": [for b in " + ten + ": [for c in " + ten + ": [for d in " + ten + ": [for e in " + ten + ": [for f in " + ten + ": [for g in " + ten + ": [for h in " + ten + ": [for i in " + ten + ": 1]]]]]]]]]"),
+		"for in a type":          "variable \"x\" {\n  type = object({ a = optional(any, [for a in " + ten + ": [for b in " + ten + ": [for c in " + ten + ": [for d in " + ten + ": [for e in " + ten + ": [for f in " + ten + ": [for g in " + ten + ": [for h in " + ten + ": 1]]]]]]]]) })\n}\n",
 		"for that keeps nothing": local("[for a in range(1000): [for b in range(1000): [for c in range(1000): c if false]]]"),
 		"for in a template":      local(`"%{ for a in range(1000) }%{ for b in range(1000) }%{ for c in range(1000) }x%{ endfor }%{ endfor }%{ endfor }"`),
 		"for of objects":         local("{for a in range(1000): a => {for b in range(1000): b => {for c in range(1000): c => a}}}"),

@@ -119,12 +119,12 @@ func (l *loader) variable(b *hclsyntax.Block, seen names) *variable {
 	var decoded *schema.Decoded
 	v.variableSpec, decoded = variableBody().Decode(b.Body, l.static)
 	l.diags = append(l.diags, decoded.Diagnostics...)
-	if v.Type != nil {
+	if v.Type != nil && l.clean(func() { l.checkType(v.Type.Expr) }) {
 		typ, defaults, diags := typeexpr.TypeConstraintWithDefaults(v.Type.Expr)
 		for _, d := range diags {
-			wrongDefault := strings.HasPrefix(d.Summary, "Invalid default") // of optional(…): a value, and no type
+			ofType := d.Summary == "Invalid type specification" // else of a default in optional(…), which is a value
 			d.Summary = "Invalid type"
-			if d.Subject != nil && !wrongDefault {
+			if d.Subject != nil && ofType {
 				word := string(d.Subject.SliceBytes(l.src))
 				if strings.HasPrefix(word, `"`) {
 					d.Detail = fmt.Sprintf("Write the type without quotes, as in type = %s.", strings.Trim(word, `"`))
@@ -148,6 +148,22 @@ func (l *loader) variable(b *hclsyntax.Block, seen names) *variable {
 		}
 	}
 	return v
+}
+
+// checkType reports a for in a type: a default in it is evaluated by HCL, and without a budget.
+func (l *loader) checkType(expr hcl.Expression) {
+	node, ok := expr.(hclsyntax.Node)
+	if !ok {
+		return
+	}
+	told := false
+	_ = hclsyntax.VisitAll(node, func(n hclsyntax.Node) hcl.Diagnostics {
+		if loop, ok := n.(*hclsyntax.ForExpr); ok && !told {
+			told = true
+			l.report(loop.Range(), "Invalid type", "A type cannot be computed, and neither can a default in it. Write it out.")
+		}
+		return nil
+	})
 }
 
 // given picks the value that counts of each variable, and reports those that there is no variable for.
