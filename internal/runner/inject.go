@@ -90,6 +90,11 @@ func (r *run) victims(ctx context.Context, f *plannedFault, later bool) error {
 		return err
 	}
 	if errors.Is(err, drill.ErrVictimChanged) {
+		defer func() { // the new plan may need what the first did not
+			if f.journaled && !f.reverted {
+				r.keep(f)
+			}
+		}()
 		err = r.meanwhile(ctx, func(meanwhile context.Context) error { return r.replan(ctx, meanwhile, f) })
 	}
 	if err != nil {

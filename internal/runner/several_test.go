@@ -580,3 +580,35 @@ func TestTheLockOfANewPlanInterrupts(t *testing.T) {
 		s.checkClean(t)
 	})
 }
+
+// later is a cut that needs nothing made for it at first, and does when it is planned anew.
+type later struct{ *cutting }
+
+func (l later) Plan(ctx context.Context) (json.RawMessage, drill.FaultPlan, error) {
+	l.prepares = l.primary() != "orders-0"
+	return l.cutting.Plan(ctx)
+}
+
+func TestWhatANewPlanNeedsIsTakenAway(t *testing.T) {
+	for name, hook := range map[string]func(context.Context) error{
+		"nothing fails": nil,
+		"error":         func(context.Context) error { return errors.New("boom") },
+		"panic":         func(context.Context) error { panic("boom") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStage()
+				s.follow()
+				c := s.config()
+				c.Faults[1].Fault = later{s.cut}
+				if hook != nil {
+					s.hooks["cut: prepare"] = hook
+				}
+				rep := Run(t.Context(), c)
+				require.Equal(t, hook == nil, rep.Run.Verdict == drill.VerdictPassed, "%+v", rep.Run.Reasons)
+				require.Contains(t, s.notes, `preparing cut ["orders-1"]`)
+				s.checkClean(t)
+			})
+		})
+	}
+}
