@@ -42,6 +42,8 @@ func causes(src []byte, diags hcl.Diagnostics) hcl.Diagnostics {
 	return kept
 }
 
+const hintEquals = " If an argument is meant, it takes an equals sign"
+
 // hint says what to write instead, where HCL only says that it cannot read on.
 func hint(d *hcl.Diagnostic, src []byte) string {
 	line, before, at := sourceLine(src, *d.Subject)
@@ -65,7 +67,7 @@ func hint(d *hcl.Diagnostic, src []byte) string {
 	case "Invalid block definition":
 		words := strings.Fields(before)
 		if len(words) == 2 && hclsyntax.ValidIdentifier(words[0]) && strings.HasPrefix(words[1], `"`) && !strings.Contains(line, "{") {
-			return fmt.Sprintf(" If an argument is meant, it takes an equals sign: %s = %s.", words[0], words[1])
+			return fmt.Sprintf(hintEquals+": %s = %s.", words[0], words[1])
 		}
 	}
 	return ""

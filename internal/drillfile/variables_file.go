@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -22,6 +21,9 @@ func ReadVariables(path string, src []byte, stray bool) ([]Value, *hcl.File, hcl
 	body, file, diags := parse(path, src)
 	file = withoutTexts(file)
 	if diags.HasErrors() {
+		for _, d := range diags {
+			d.Detail, _, _ = strings.Cut(d.Detail, hintEquals) // which repeats the value
+		}
 		return nil, file, diags
 	}
 	for _, b := range body.Blocks {
@@ -43,16 +45,21 @@ func ReadVariables(path string, src []byte, stray bool) ([]Value, *hcl.File, hcl
 	return values, file, tidy(diags)
 }
 
-// withoutTexts is a file with asterisks in place of what stands in quotes or in a heredoc. All places stay what they are.
+// withoutTexts is a file with asterisks in place of its values, also of those that lack their quotes. All places stay what they are.
 func withoutTexts(file *hcl.File) *hcl.File {
 	if file == nil {
 		return nil
 	}
-	shown := *file
-	shown.Bytes = bytes.Clone(file.Bytes)
+	shown := &hcl.File{Bytes: bytes.Clone(file.Bytes)} // and not what it knows of blocks, whose labels may be values
 	tokens, _ := hclsyntax.LexConfig(file.Bytes, "", hcl.InitialPos)
-	for _, t := range tokens {
-		if t.Type != hclsyntax.TokenQuotedLit && t.Type != hclsyntax.TokenStringLit {
+	for i, t := range tokens {
+		switch t.Type {
+		case hclsyntax.TokenQuotedLit, hclsyntax.TokenStringLit, hclsyntax.TokenNumberLit:
+		case hclsyntax.TokenIdent:
+			if i+1 < len(tokens) && tokens[i+1].Type == hclsyntax.TokenEqual {
+				continue // a name
+			}
+		default:
 			continue
 		}
 		for i := t.Range.Start.Byte; i < t.Range.End.Byte; i++ {
@@ -61,7 +68,7 @@ func withoutTexts(file *hcl.File) *hcl.File {
 			}
 		}
 	}
-	return &shown
+	return shown
 }
 
 // blockAmongValues says what to write in place of a block.
@@ -78,7 +85,7 @@ func notAValue(a *hclsyntax.Attribute) *hcl.Diagnostic {
 	if refs := a.Expr.Variables(); len(refs) > 0 {
 		detail := "A variables file holds values alone, so that nothing in it can be referred to. Write the value out."
 		if root, ok := a.Expr.(*hclsyntax.ScopeTraversalExpr); ok && len(root.Traversal) == 1 {
-			detail = fmt.Sprintf("A text stands in quotes: %s = %s", a.Name, strconv.Quote(root.Traversal.RootName()))
+			detail = fmt.Sprintf("A text stands in quotes: %s = \"…\"", a.Name)
 		}
 		return problem(refs[0].SourceRange(), "Reference in a variables file", detail)
 	}

@@ -1,6 +1,7 @@
 package drillfile_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/hcl/v2"
@@ -33,7 +34,7 @@ func TestAVariablesFileHoldsValuesAlone(t *testing.T) {
 	}{
 		"a block":          {"a = 1\ndrill \"x\" {\n}\n", "Block in a variables file", "2,1", "Put blocks into the drill file."},
 		"a declaration":    {"variable \"zone\" {\n}\n", "Block in a variables file", "1,1", "zone = …"},
-		"no quotes":        {"zone = eu\n", "Reference in a variables file", "1,8", `zone = "eu"`},
+		"no quotes":        {"zone = eu\n", "Reference in a variables file", "1,8", `zone = "…"`},
 		"a reference":      {"a = \"x\"\nzone = \"${var.a}\"\n", "Reference in a variables file", "2,11", "Write the value out"},
 		"a function":       {"zone = [upper(\"a\")]\n", "Function in a variables file", "1,9", "upper()"},
 		"a secret":         {"zone = env(\"A\")\n", "Function in a variables file", "1,8", "call env() in the drill file"},
@@ -62,6 +63,20 @@ func TestOneFaultyLineHidesNoOther(t *testing.T) {
 	require.Len(t, diags, 2)
 	require.Len(t, values, 1)
 	require.Equal(t, "b", values[0].Name)
+}
+
+// TestNoValueIsShown: a value is not repeated, also when it is not written as a value is.
+func TestNoValueIsShown(t *testing.T) {
+	for _, src := range []string{"a = hunter2", "a = 'hunter2'", `a = "hunter2`, `a = hunter2"`, `a "hunter2"`, `a = "hunter2" hunter2`, "a : hunter2", "a = [hunter2", "a = <<X\nhunter2\n", `a = "${hunter2}"`, "a = -hunter2-4", "hunter2", "a = ”hunter2”"} {
+		_, file, diags := drillfile.ReadVariables("x", []byte(src+"\n"), false)
+		require.True(t, diags.HasErrors(), src)
+		files := map[string]*hcl.File{"x": file}
+		var text strings.Builder
+		require.NoError(t, drillfile.Render(&text, files, diags, 0, false))
+		out, err := drillfile.JSON(files, diags)
+		require.NoError(t, err)
+		require.NotContains(t, text.String()+string(out), "hunter2", src)
+	}
 }
 
 func TestDeclaredVariables(t *testing.T) {
