@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/measure"
 )
 
 // TestNothingAbortsARunWhoseEndIsDecided: slots that are still under way come home after that, and faults are put back. A
@@ -150,4 +151,16 @@ func TestAPanicWhenTheTargetIsClosed(t *testing.T) {
 		require.True(t, slices.ContainsFunc(rep.Findings, func(f drill.Finding) bool { return f.Code == "ledger_left" }))
 		w.checkClean(t)
 	})
+}
+
+// TestWhatWasNeverTriedWasNotReverted: a machine may stand still for as long as a revert has.
+func TestWhatWasNeverTriedWasNotReverted(t *testing.T) {
+	w := newWorld()
+	c := w.config()
+	r := &run{Config: c, clock: drill.StartClock(), live: measure.NewLive(c.Settings)}
+	r.Recorder = &plain{}
+	w.hooks["revert"] = func(ctx context.Context) error { return ctx.Err() }
+	late, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.False(t, r.revert(late, &plannedFault{BoundFault: c.Faults[0]}))
 }

@@ -112,7 +112,7 @@ func (r *run) revert(ctx context.Context, f *plannedFault) (clean bool) {
 	from := r.clock.Now()
 	r.fault(f, drill.FaultReverting, from, "", nil)
 	var err error
-	for ctx.Err() == nil { // else the last word would be that the time is up, and not what was wrong all the time
+	for { // what was never tried was not reverted
 		if err = f.tryRevert(ctx); err == nil {
 			break
 		}
@@ -120,6 +120,9 @@ func (r *run) revert(ctx context.Context, f *plannedFault) (clean bool) {
 		select {
 		case <-time.After(revertPause):
 		case <-ctx.Done():
+		}
+		if ctx.Err() != nil { // one try more would only say that the time is up, and not what was wrong all the time
+			break
 		}
 	}
 	var residue []string
