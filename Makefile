@@ -86,7 +86,7 @@ smoke: ## The shipped drills in kind, asserted on their reports; reports and JUn
 	$(DEMO) up fast
 	$(LAB) load-all failoverdrill/patroni:demo # also to where runners are: psql looks at the Service from there
 	$(MAKE) --no-print-directory install
-	go test -tags e2e -count 1 -timeout 30m -v ./internal/kube ./internal/server ./test/e2e
+	go test -tags e2e -count 1 -timeout 35m -v ./internal/kube ./internal/server ./test/e2e
 
 lint: .tools/golangci-lint-$(GOLANGCI) ## golangci-lint, with depguard holding the import arrows
 	$< run ./...

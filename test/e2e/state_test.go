@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -43,14 +44,19 @@ func nothingLeft(t *testing.T, c *kube.Client) {
 	whole(t, c)
 }
 
-// whole waits until the database has one primary and two ready replicas.
+// whole waits until the database has one primary and two ready replicas, and the primary says so itself: labels may be
+// older. One that was cut off from its lease gives up only after it is connected again, so its lease must be fresh, too.
 func whole(t *testing.T, c *kube.Client) {
 	t.Helper()
 	eventually(t, 3*time.Minute, "one primary and two replicas, all ready", func() (bool, string) {
 		pods, err := c.CoreV1().Pods(shop).List(context.Background(), metav1.ListOptions{LabelSelector: members})
 		require.NoError(t, err)
 		roles := map[string]int{}
+		primary := ""
 		for _, p := range pods.Items {
+			if p.Labels["role"] != "replica" {
+				primary = p.Name
+			}
 			for _, cond := range p.Status.Conditions {
 				if cond.Type == corev1.PodReady && cond.Status == corev1.ConditionTrue && p.DeletionTimestamp == nil {
 					roles[p.Labels["role"]]++
@@ -59,8 +65,33 @@ func whole(t *testing.T, c *kube.Client) {
 		}
 		primaries := roles["master"] + roles["primary"]
 		state, _ := json.Marshal(roles)
-		return primaries == 1 && roles["replica"] == 2, string(state)
+		if primaries != 1 || roles["replica"] != 2 {
+			return false, string(state)
+		}
+		if age, every := lease(t, c); age > every {
+			return false, fmt.Sprintf("the primary, which renews its lease every %s, did so %s ago", every, age)
+		}
+		_, err = c.CoreV1().RESTClient().Get().Namespace(shop).Resource("pods").Name(primary + ":8008").SubResource("proxy").Suffix("primary").DoRaw(context.Background())
+		return err == nil, fmt.Sprintf("%s says of itself: %v", primary, err)
 	})
+}
+
+// lease is how long ago Patroni's leader renewed its lease, and how often it does.
+func lease(t *testing.T, c *kube.Client) (age, every time.Duration) {
+	t.Helper()
+	maps := c.CoreV1().ConfigMaps(shop)
+	leader, err := maps.Get(context.Background(), "orders-leader", metav1.GetOptions{})
+	require.NoError(t, err)
+	renewed, err := time.Parse(time.RFC3339Nano, leader.Annotations["renewTime"])
+	require.NoError(t, err)
+	settings, err := maps.Get(context.Background(), "orders-config", metav1.GetOptions{})
+	require.NoError(t, err)
+	var config struct {
+		LoopWait int `json:"loop_wait"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(settings.Annotations["config"]), &config))
+	require.Positive(t, config.LoopWait)
+	return time.Since(renewed), time.Duration(config.LoopWait) * time.Second
 }
 
 func record(t *testing.T, c *kube.Client, name string) *kube.DrillRun {
