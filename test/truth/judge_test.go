@@ -184,7 +184,8 @@ func (w watched) lateness(from, to drill.Offset, within time.Duration) time.Dura
 			worst = max(worst, sent.Sub(s.Scheduled))
 		}
 		for _, stall := range w.stalls {
-			if waited := stall.From.Sub(s.Scheduled); waited >= 0 && waited <= within && s.Done >= stall.To {
+			// When it runs again, its slots may be told before its heartbeat is, which notes the stall's end.
+			if waited := stall.From.Sub(s.Scheduled); waited >= 0 && waited <= within && s.Done > stall.From {
 				worst = max(worst, stall.To.Sub(s.Scheduled))
 			}
 		}
