@@ -258,7 +258,8 @@ func TestCLIKilledChangesNothing(t *testing.T) {
 	c := cluster(t)
 	whole(t, c)
 	since := time.Now()
-	cmd := start(t, "run", patched(t, "drills/restart-primary.hcl", `hold    = "10s"`, `hold    = "20s"`)) // psql comes to know its own resolution
+	// psql comes to know its own resolution first. A longer hold would do that, too, but is also how long writes must last.
+	cmd := start(t, "run", patched(t, "drills/restart-primary.hcl", `method = "force_delete"`, "method = \"force_delete\"\n    after  = \"10s\""))
 	r := newest(t, c, since)
 	startWriter(t, c, runnerNode(t, c, r.Name))
 	injected(t, c, r.Name)
