@@ -11,6 +11,7 @@ type Drill struct {
 	Timeout       time.Duration // of the whole run
 	Repeat        int           // how many trials there are in a series of runs; at least 1
 	Stagger       time.Duration // each run waits for a random part of it before it breaks anything
+	Blip          time.Duration // a shorter stretch without a timely answer is no outage; 0: DefaultBlip
 	Targets       []TargetSpec
 	Probes        []ProbeSpec // beside those of the targets, in the order of the file
 	Preconditions []Rule      // must hold before anything is touched; nothing waits for them
@@ -110,12 +111,14 @@ const (
 
 // Names of objectives (the attributes of the objectives block).
 const (
-	ObjectiveRecoveryTime   = "recovery_time"   // seconds, of the headline class
+	ObjectiveRecoveryTime   = "recovery_time"   // seconds, of the worse of the pooled and the fresh class
 	ObjectiveRedundancyTime = "redundancy_time" // seconds
 	ObjectiveLostWrites     = "lost_writes"     // a count
 	ObjectiveDualPrimary    = "dual_primary"    // seconds
 	ObjectiveReplicationLag = "replication_lag" // seconds, before the fault
 	ObjectiveLeaderChanges  = "leader_changes"  // a count
+	ObjectiveUnavailable    = "unavailable"     // seconds of down slots, all together
+	ObjectiveFailedOver     = "failed_over"     // another member must have taken over; its limit is 1
 
 	// Those that need a probe of their own; see Invariants.
 	ObjectiveReadOutage     = "read_outage"                 // seconds in which nothing could be read

@@ -34,6 +34,7 @@ const (
 	StepProbes     Step = "probes"
 	StepConditions Step = "preconditions" // only when the drill has some
 	StepSteady     Step = "steady_state"
+	StepHold       Step = "hold"    // the steady state begins to hold: the baseline begins here, at the newest one before the injection
 	StepStagger    Step = "stagger" // only when the drill asks for a random delay
 	StepAfter      Step = "after"   // a fault waits for its turn; only when it must
 	StepInject     Step = "inject"  // once for each fault

@@ -15,12 +15,17 @@ type Recording struct {
 	Events     iter.Seq[Event] // in the order of the stream; it may be walked through more than once
 }
 
+// DefaultBlip is Settings.Blip where the drill says nothing (MEASURING.md, "Probing is open loop").
+const DefaultBlip = 250 * time.Millisecond
+
 // Settings are the rules by which a run is measured.
 type Settings struct {
 	// Window is the length of the stretch without a down slot whose start is the recovery.
 	Window time.Duration
 	// ImpactTimeout is how long after the fault a late impact is waited for.
 	ImpactTimeout time.Duration
+	// Blip is the longest stretch without a timely answer that is no outage; 0 means DefaultBlip.
+	Blip time.Duration
 	// RedundancyLag is the lag in seconds under which a replica counts as caught up.
 	RedundancyLag float64
 	// NoLedger says that the target takes no writes of drill's: clients are the drill's first probe, and there is no

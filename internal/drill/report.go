@@ -7,8 +7,12 @@ import (
 	"time"
 )
 
-// FormatVersion is the version of the report's JSON. A change of meaning raises it; new keys do not.
-const FormatVersion = "1"
+// FormatVersion is the version of the report's JSON. A change of meaning raises it; new keys do not. In version 1 any
+// single down slot moved the recovery; since version 2 an outage is more than a blip (docs/measuring.md).
+const FormatVersion = "2"
+
+// Readable reports whether this version of drill can print and compare a report of a format version.
+func Readable(version string) bool { return version == "1" || version == FormatVersion }
 
 // Seconds is a length of time in a report, or a difference between two. Never is the string "+Inf" in JSON, and what is
 // shorter than that by as much "-Inf".
@@ -149,13 +153,57 @@ type RecoveryReport struct {
 	HeadlineClass Class           `json:"headline_class"`
 	UpWithin      Seconds         `json:"up_within_seconds"` // a slot answered later than this counts as down
 	Estimate
-	FirstSuccess *Seconds           `json:"first_success_seconds,omitempty"`
-	Unavailable  Seconds            `json:"unavailable_seconds"`
-	Degraded     Seconds            `json:"degraded_seconds"`
-	Flaps        int                `json:"flaps"`
-	Redundancy   *Seconds           `json:"redundancy_seconds,omitempty"`
-	ByClass      map[Class]Estimate `json:"by_class"`
-	Phases       []Phase            `json:"phases"`
+	FirstSuccess  *Seconds       `json:"first_success_seconds,omitempty"`
+	Blip          Seconds        `json:"blip_seconds"` // B: a shorter stretch without a timely answer is a blip, and no outage
+	Outages       []OutageReport `json:"outages"`      // of the headline, in order, from the injection on
+	Blips         BlipsReport    `json:"blips"`        // what was too short to be an outage
+	LongestOutage Seconds        `json:"longest_outage_seconds"`
+	// Answered is the recovery with every acknowledgement counted as up, however late: it tells gone from slower.
+	Answered    *Estimate          `json:"answered,omitempty"`
+	Unavailable Seconds            `json:"unavailable_seconds"` // Failed and Slow together
+	Failed      Seconds            `json:"failed_seconds"`      // slots not answered, or refused, times the slot interval
+	Slow        Seconds            `json:"slow_seconds"`        // slots answered later than UpWithin, times the slot interval
+	LateRatio   LateRatio          `json:"late_ratio"`
+	Flaps       int                `json:"flaps"` // outages that began after the first success
+	Redundancy  *Seconds           `json:"redundancy_seconds,omitempty"`
+	ByClass     map[Class]Estimate `json:"by_class"`
+	Phases      []Phase            `json:"phases"`
+
+	// Degraded is in reports of format version 1 alone: down slots that were answered too late or read-only.
+	Degraded Seconds `json:"degraded_seconds,omitempty"`
+}
+
+// OutageKind says what clients got in an outage.
+type OutageKind string
+
+// The kinds of outage.
+const (
+	OutageFailed   OutageKind = "failed"    // no answer, or a refusal
+	OutageSlow     OutageKind = "slow"      // answers later than UpWithin
+	OutageReadOnly OutageKind = "read_only" // refusals because the member that answered takes no writes
+	OutagePieces   OutageKind = "pieces"    // down slots with answers in time between them
+)
+
+// OutageReport is a stretch in which clients lost more than a blip.
+type OutageReport struct {
+	Start     Seconds    `json:"start_seconds"` // after the first injection: the turn of its first down slot
+	Seconds   Seconds    `json:"seconds"`       // until the estimate of its end; never ended is "+Inf"
+	Kind      OutageKind `json:"kind"`
+	DownSlots int        `json:"down_slots"`
+	Fault     string     `json:"fault,omitempty"` // kind and name of the newest fault when it began
+}
+
+// BlipsReport counts the stretches of down slots that were too short to be outages.
+type BlipsReport struct {
+	Count   int     `json:"count"`
+	Seconds Seconds `json:"seconds"` // all of them together
+	Longest Seconds `json:"longest_seconds"`
+}
+
+// LateRatio is the share of acknowledged slots that were answered later than UpWithin; nil where none was acknowledged.
+type LateRatio struct {
+	Before *float64 `json:"before,omitempty"` // in the baseline
+	After  *float64 `json:"after,omitempty"`  // from the recovery on
 }
 
 // Phase is a stretch of one recovery.
@@ -293,6 +341,8 @@ type ObjectiveReport struct {
 	ValueSeconds *Seconds `json:"value_seconds,omitempty"`
 	LimitCount   *int     `json:"limit_count,omitempty"`
 	ValueCount   *int     `json:"value_count,omitempty"`
+	Want         string   `json:"want,omitempty"` // of an objective that is no number, such as failed_over
+	Got          string   `json:"got,omitempty"`
 	JudgedBy     string   `json:"judged_by"`
 	Met          bool     `json:"met"`
 }

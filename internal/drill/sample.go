@@ -141,6 +141,8 @@ type ProbeInfo struct {
 	Interval time.Duration `json:"interval"` // Δ, the time between two slots
 	Deadline time.Duration `json:"deadline"` // of one slot; never delays the next
 	Sessions int           `json:"sessions"` // the most slots in flight; 1 for a pinned session
+	// UpWithin is the longest that an answer may take to count as up; 0: it is learnt from the baseline.
+	UpWithin time.Duration `json:"up_within,omitempty"`
 	// Value names the live value that the slots of a numeric probe read; empty for every other probe. A numeric probe
 	// says nothing of anyone's availability.
 	Value string `json:"value,omitempty"`
