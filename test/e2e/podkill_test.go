@@ -144,7 +144,7 @@ func TestPodKillAll(t *testing.T) {
 	refusals, answers := checkoutSlots(recording(t, c, rep.Run.ID))
 	if len(refusals) == 0 {
 		t.Log("nobody was refused: the new pods were Ready before the old processes were gone")
-		require.Equal(t, rep.Recovery.Degraded, rep.Recovery.Unavailable, "answers that came too late are all that clients missed")
+		require.Equal(t, rep.Recovery.Slow, rep.Recovery.Unavailable, "answers that came too late are all that clients missed")
 		return
 	}
 	require.Equal(t, drill.OutcomeReplaced, rep.Recovery.Outcome)
