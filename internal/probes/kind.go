@@ -68,7 +68,7 @@ func define[Spec any](k Kind, i impl[Spec]) Kind {
 // availability are the attributes of a probe that asks whether something answers.
 func availability() []schema.Attribute {
 	return []schema.Attribute{
-		schema.Seconds("outage_seconds", "How long it has not answered, counted from its last good answer; 0 while it answers."),
+		schema.Seconds("outage_seconds", "How long its present outage has lasted; 0 when there is none. A blip is none."),
 		schema.Ratio("success_ratio", "The share of the slots of the last 10 s that were answered well and in time."),
 		schema.Seconds("latency_seconds", "How long the newest good answer took, from when it was due."),
 	}

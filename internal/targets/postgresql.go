@@ -53,7 +53,7 @@ func postgresql() Kind {
 `,
 		Probed: true,
 		Attributes: []schema.Attribute{
-			schema.Seconds("outage_seconds", "How long no write has been accepted through the Service; 0 while they are."),
+			schema.Seconds("outage_seconds", "How long the present outage of writes through the Service has lasted; 0 when there is none. A blip is none."),
 			schema.Seconds("lag_seconds", "How far the worst replica is behind; no reading while one of them is unknown."),
 			schema.Ratio("success_ratio", "The share of the writes of the last 10 s that were accepted in time."),
 			schema.Count("primaries", "How many members say that they are the primary."),
