@@ -255,11 +255,11 @@ func TestAnAckThatArrivesLate(t *testing.T) {
 // TestZombieTailAfterAFailback: who leads in the end is the old primary again, and only epochs tell.
 func TestZombieTailAfterAFailback(t *testing.T) {
 	ack := func(at time.Duration, by string, epoch int64) slot {
-		return slotOf(drill.Sample{Done: drill.Offset(at), By: by, Epoch: epoch})
+		return slotOf(drill.Sample{Sent: drill.Offset(at - ms), Done: drill.Offset(at), By: by, Epoch: epoch})
 	}
 	r := &run{}
 	acks := []slot{ack(sec, "a", 1), ack(2*sec, "b", 2), ack(4*sec, "a", 1), ack(5*sec, "b", 2), ack(9*sec, "a", 3)}
-	require.Equal(t, 2*sec, r.zombieTail(acks))
+	require.Equal(t, 2*sec, r.zombieTail(acks, supersededEpochs(acks)))
 }
 
 func TestDisagreements(t *testing.T) {

@@ -42,6 +42,7 @@ type trait struct {
 	By      string
 	Role    drill.Role
 	Epoch   int64
+	ByUID   string
 }
 
 // extra is what only samples of some probes have.
@@ -60,7 +61,7 @@ type traits map[string][]*trait
 
 // slot makes a slot of a sample.
 func (t traits) slot(s drill.Sample) slot {
-	shared := t.of(trait{s.Probe, s.Class, s.Member, s.Outcome, s.Signal, s.Write, s.By, s.Role, s.Epoch})
+	shared := t.of(trait{s.Probe, s.Class, s.Member, s.Outcome, s.Signal, s.Write, s.By, s.Role, s.Epoch, s.ByUID})
 	more := noExtra
 	if s.Reading != nil || s.Op != nil || s.Valued || s.Value != 0 {
 		more = &extra{s.Reading, s.Op, s.Value, s.Valued}
