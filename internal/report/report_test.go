@@ -6,6 +6,7 @@ import (
 	"encoding/xml"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -42,7 +43,9 @@ func passed() drill.Report {
 		Recovery: &drill.RecoveryReport{
 			Target: "orders", Outcome: drill.OutcomeFailedOver, HeadlineClass: drill.ClassPooled, UpWithin: 0.04,
 			Estimate:     drill.Estimate{Estimate: 12.34, Lower: 12.32, Upper: 12.361},
-			FirstSuccess: new(drill.Seconds(12.35)), Unavailable: 12.34, Degraded: 0.06, Redundancy: new(drill.Seconds(41.2)),
+			FirstSuccess: new(drill.Seconds(12.35)), Redundancy: new(drill.Seconds(41.2)),
+			Blip: 0.25, Outages: []drill.OutageReport{{Start: 0.02, Seconds: 12.32, Kind: drill.OutageFailed, DownSlots: 616, Fault: "kill_primary orders"}},
+			Blips: drill.BlipsReport{Count: 3, Seconds: 0.12, Longest: 0.06}, LongestOutage: 12.32, Unavailable: 12.44, Failed: 12.28, Slow: 0.16,
 			ByClass: map[drill.Class]drill.Estimate{drill.ClassPooled: {Estimate: 12.34, Lower: 12.32, Upper: 12.361},
 				drill.ClassFresh: {Estimate: 12.4, Lower: 12.3, Upper: 12.55}},
 			Phases: []drill.Phase{
@@ -120,7 +123,9 @@ func several() drill.Report {
 	}
 	r.Recovery = &drill.RecoveryReport{Target: "orders", Outcome: drill.OutcomeNotRecovered, HeadlineClass: drill.ClassPooled,
 		Estimate:     drill.Estimate{Estimate: drill.Never(), Lower: 137.9, Upper: drill.Never()},
-		FirstSuccess: new(drill.Seconds(8.02)), Unavailable: 98.9, Redundancy: new(drill.Never()),
+		FirstSuccess: new(drill.Seconds(8.02)), Unavailable: 98.9, Failed: 98.9, LongestOutage: 90.9, Flaps: 1, Blip: 0.25, UpWithin: 0.04,
+		Outages: []drill.OutageReport{{Start: 0.02, Seconds: 7.99, Kind: drill.OutageFailed, DownSlots: 400, Fault: "kill_primary orders"},
+			{Start: 47.04, Seconds: drill.Never(), Kind: drill.OutageFailed, DownSlots: 4545, Fault: "kill_primary last"}}, Redundancy: new(drill.Never()),
 		ByClass: map[drill.Class]drill.Estimate{}, Phases: []drill.Phase{
 			{Name: "impact", Seconds: 0.02, Signal: "first client error: reset", Fault: "kill_primary orders"},
 			{Name: "first_success", Start: 0.02, Seconds: 8, Signal: "first accepted write, by orders-1", Fault: "kill_primary orders"},
@@ -140,6 +145,8 @@ func reports() map[string]drill.Report {
 		{Code: "residue", Text: "The fault kill_primary \"orders\" left something behind; someone must act: node worker-1 is cordoned."}}
 	rec := *failed.Recovery
 	rec.Outcome, rec.Estimate, rec.Flaps = drill.OutcomeRestartedInPlace, drill.Estimate{Estimate: 34.2, Lower: 34.17, Upper: 34.3}, 2
+	rec.Outages = []drill.OutageReport{rec.Outages[0], {Start: 20, Seconds: 0.8, Kind: drill.OutageReadOnly, DownSlots: 40, Fault: "kill_primary orders"},
+		{Start: 33.2, Seconds: 1, Kind: drill.OutageSlow, DownSlots: 50, Fault: "kill_primary orders"}}
 	rec.Redundancy = new(drill.Never())
 	rec.Phases = rec.Phases[:6]
 	failed.Recovery = &rec
@@ -171,7 +178,8 @@ func reports() map[string]drill.Report {
 	neverBack.Run.Reasons = []drill.Reason{{Code: "abort_condition", Text: "outage: Writes have failed for 95.0 s."}}
 	neverBack.Recovery = &drill.RecoveryReport{Target: "orders", Outcome: drill.OutcomeNotRecovered, HeadlineClass: drill.ClassPooled,
 		Estimate: drill.Estimate{Estimate: drill.Never(), Lower: 95.02, Upper: drill.Never()}, FirstSuccess: new(drill.Never()),
-		Unavailable: 95, Redundancy: new(drill.Never()), Phases: passed().Recovery.Phases[:2]}
+		Unavailable: 95, Failed: 95, Outages: []drill.OutageReport{{Start: 0.02, Seconds: drill.Never(), Kind: drill.OutageFailed, DownSlots: 4750}},
+		LongestOutage: 95, Blip: 0.25, UpWithin: 0.04, Redundancy: new(drill.Never()), Phases: passed().Recovery.Phases[:2]}
 	neverBack.Abort = drill.AbortReport{Fired: true, Rule: "outage", Text: "Writes have failed for 95.0 s.",
 		Decision: new(drill.Seconds(0.0004)), Latency: new(drill.Seconds(0.113))}
 	neverBack.Writes.Lost, neverBack.Writes.LostSpan = nil, nil
@@ -183,15 +191,19 @@ func reports() map[string]drill.Report {
 	noImpact := passed()
 	noImpact.Run.Verdict = drill.VerdictInvalid
 	noImpact.Run.Reasons = []drill.Reason{{Code: "fault_unconfirmed", Text: "The fault kill_primary \"orders\" cannot be shown to have taken effect."}}
-	noImpact.Recovery = &drill.RecoveryReport{Target: "orders", Outcome: drill.OutcomeNoImpact, HeadlineClass: drill.ClassPooled, Estimate: drill.Estimate{Upper: 0.06}}
+	noImpact.Recovery = &drill.RecoveryReport{Target: "orders", Outcome: drill.OutcomeNoImpact, HeadlineClass: drill.ClassPooled, Estimate: drill.Estimate{Upper: 0.12},
+		UpWithin: 0.04, Blip: 0.25, Outages: []drill.OutageReport{}, Blips: drill.BlipsReport{Count: 1, Seconds: 0.06, Longest: 0.06}, Unavailable: 0.06, Failed: 0.06}
+	noImpact.Primaries = &drill.PrimariesReport{}
 	noImpact.Faults[0].Confirmed, noImpact.Faults[0].ConfirmedBy = false, ""
 
 	refused := drill.Report{Run: drill.RunReport{ID: passed().Run.ID, Drill: "kill-primary", Verdict: drill.VerdictRefused,
 		Reasons: []drill.Reason{{Code: "not_steady", Text: "The steady state did not hold for 20s within 2m0s: orders-2 lags 3.2 s, limit 1 s. Nothing was injected."}}},
 		Unknown: []string{"recovery", "writes", "replication_lag", "primaries", "statistics"}}
 
-	return map[string]drill.Report{"passed": passed(), "failed": failed, "never": neverBack, "no_impact": noImpact, "refused": refused,
+	all := map[string]drill.Report{"passed": passed(), "failed": failed, "never": neverBack, "no_impact": noImpact, "refused": refused,
 		"replaced": replaced(), "evicted": evicted(), "trial": series()[3], "invariants": invariants(), "several": several()}
+	maps.Copy(all, misleading())
+	return all
 }
 
 // TestAFaultThatNeverCame: the one before it was followed by none, and what is left of it is told all the same.
@@ -216,7 +228,8 @@ func replaced() drill.Report {
 		ConfirmedBy: "3 gone, no answer at the address", Reverted: true, Residue: []string{},
 		Victims: []drill.Member{member("checkout-a", "worker-1", drill.RoleUnknown), member("checkout-b", "worker-2", drill.RoleUnknown), member("checkout-c", "worker-3", drill.RoleUnknown)}}}
 	r.Recovery = &drill.RecoveryReport{Target: "checkout", Outcome: drill.OutcomeReplaced, HeadlineClass: drill.ClassFresh, UpWithin: 0.1,
-		Estimate: drill.Estimate{Estimate: 4.18, Lower: 4.15, Upper: 4.21}, FirstSuccess: new(drill.Seconds(4.18)), Unavailable: 4.15,
+		Estimate: drill.Estimate{Estimate: 4.18, Lower: 4.15, Upper: 4.21}, FirstSuccess: new(drill.Seconds(4.18)), Unavailable: 4.15, Failed: 4.15,
+		Outages: []drill.OutageReport{{Start: 0.03, Seconds: 4.15, Kind: drill.OutageFailed, DownSlots: 83}}, LongestOutage: 4.15, Blip: 0.25,
 		Redundancy: new(drill.Seconds(6.1)), ByClass: map[drill.Class]drill.Estimate{drill.ClassFresh: {Estimate: 4.18, Lower: 4.15, Upper: 4.21}},
 		Phases: []drill.Phase{{Name: "impact", Seconds: 0.03, Signal: "first client error: refused"}, {Name: "detected", Start: 0.03, Seconds: 0.1, Signal: "the Service dropped 3 victims"},
 			{Name: "ready", Start: 0.13, Seconds: 3.9, Signal: "pod checkout-d is Ready"}, {Name: "routed", Start: 4.03, Seconds: 0.1, Signal: "the Service leads to checkout-d"},
