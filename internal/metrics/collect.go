@@ -33,7 +33,7 @@ func serverFamilies() []family {
 		{"last_unavailable_seconds", "The newest measured run's down slots, failed and slow, summed.", []string{"drill"}},
 		{"last_failed_seconds", "The newest measured run's slots that were refused or not answered, summed.", []string{"drill"}},
 		{"last_slow_seconds", "The newest measured run's slots that were answered too late to count as up, summed.", []string{"drill"}},
-		{"last_longest_outage_seconds", "The longest outage of the newest measured run; 0 when there was none.", []string{"drill"}},
+		{"last_longest_outage_seconds", "The longest outage of the newest measured run; 0 when there was none, +Inf when one did not end.", []string{"drill"}},
 		{"last_blips", "Stretches without a timely answer in the newest measured run that were too short to be outages.", []string{"drill"}},
 		{"last_late_ratio", "Share of the acknowledged slots that were answered too late to count as up, before the fault and after the recovery.",
 			[]string{"drill", "when"}},

@@ -19,7 +19,7 @@ func nounsOf(r drill.Report) nouns {
 	}
 	clients := "Writes"
 	if r.Recovery != nil && freshDiffers(r.Recovery) {
-		clients = "Writes over pooled connections"
+		clients = "Writes over open sessions"
 	}
 	return nouns{clients, clients + " back", "were", "write", "accepted", "writes"}
 }
@@ -54,7 +54,8 @@ func (p *page) headline(r drill.Report) {
 			share(rec.LateRatio.After), n.many, limitText(rec.UpWithin), share(rec.LateRatio.Before)))
 	}
 	if len(rec.Outages) == 0 && rec.Flaps > 0 && rec.FirstSuccess != nil {
-		p.note(fmt.Sprintf("The first %s was %s after %s; then there were %s.", n.one, n.taken, seconds(*rec.FirstSuccess), plural(rec.Flaps, "relapse")))
+		p.note(fmt.Sprintf("The first %s was %s after %s; then there were %s.",
+			n.one, n.taken, seconds(*rec.FirstSuccess), plural(rec.Flaps, "relapse")))
 	}
 	for _, text := range caveats(r) {
 		p.note("! "+text, bold, yellow)
@@ -82,7 +83,7 @@ func (p *page) unhurt(r drill.Report) {
 	rec := r.Recovery
 	none := "No outage was seen"
 	if freshDiffers(rec) {
-		none += " over pooled connections"
+		none += " over open sessions"
 	}
 	missed := fmt.Sprintf("one shorter than %s could have been missed", seconds(rec.Upper))
 	if rec.Blips.Count > 0 {
@@ -170,7 +171,8 @@ func (p *page) fresh(rec *drill.RecoveryReport) {
 	f := rec.ByClass[drill.ClassFresh]
 	switch {
 	case never(f.Estimate):
-		p.line("  ", p.style.paint("New connections never could write again", bold, red), fmt.Sprintf("; last seen failing %s after the fault", seconds(f.Lower)))
+		p.line("  ", p.style.paint("New connections never could write again", bold, red),
+			fmt.Sprintf("; last seen failing %s after the fault", seconds(f.Lower)))
 	case never(rec.Estimate.Estimate):
 		p.line("  New connections could write after ", p.style.paint(seconds(f.Estimate), bold), interval(f))
 	default:
@@ -212,12 +214,17 @@ func outTimes(r drill.Report, n nouns) string {
 	case len(all) == 1:
 		return fmt.Sprintf("Out for %s, %s.", seconds(first.Seconds), begins(first))
 	case len(all) == 2 && never(last.Seconds):
-		return fmt.Sprintf("Out for %s %s, and again from %s on, to the end.", seconds(first.Seconds), begins(first), seconds(last.Start))
+		return fmt.Sprintf("Out for %s %s, and again from %s on, to the end.",
+			seconds(first.Seconds), begins(first), seconds(last.Start))
 	case len(all) == 2:
-		return fmt.Sprintf("Out for %s %s, and again for %s %s.", seconds(first.Seconds), begins(first), seconds(last.Seconds), begins(last))
+		return fmt.Sprintf("Out for %s %s, and again for %s %s.",
+			seconds(first.Seconds), begins(first), seconds(last.Seconds), begins(last))
 	}
-	return fmt.Sprintf("Out %d times: the longest for %s, the last from %s on%s.", len(all), seconds(r.Recovery.LongestOutage), seconds(last.Start),
-		map[bool]string{true: ", to the end"}[never(last.Seconds)])
+	if never(last.Seconds) {
+		return fmt.Sprintf("Out %d times, at last from %s on, to the end.", len(all), seconds(last.Start))
+	}
+	return fmt.Sprintf("Out %d times: the longest for %s, the last for %s from %s on.",
+		len(all), seconds(r.Recovery.LongestOutage), seconds(last.Seconds), seconds(last.Start))
 }
 
 // slower reports whether the run found that answers are late more often than before.
@@ -238,7 +245,8 @@ func caveats(r drill.Report) []string {
 		return nil
 	}
 	rec := r.Recovery
-	if rec.Redundancy != nil && never(*rec.Redundancy) && !never(rec.Estimate.Estimate) && !judged(drill.ObjectiveRedundancyTime) {
+	whole := rec.Redundancy == nil || !never(*rec.Redundancy) || never(rec.Estimate.Estimate)
+	if !whole && !judged(drill.ObjectiveRedundancyTime) {
 		all = append(all, "Redundancy never came back while drill watched: the next fault may be fatal.")
 	}
 	if w := r.Writes; w != nil && !judged(drill.ObjectiveLostWrites) {
@@ -251,7 +259,8 @@ func caveats(r drill.Report) []string {
 			all = append(all, fmt.Sprintf("%d acknowledged writes are lost.", *w.Lost))
 		}
 	}
-	told := judged(drill.ObjectiveDualPrimary) || slices.ContainsFunc(r.Run.Reasons, func(why drill.Reason) bool { return why.Code == "two_primaries" })
+	told := judged(drill.ObjectiveDualPrimary) ||
+		slices.ContainsFunc(r.Run.Reasons, func(why drill.Reason) bool { return why.Code == "two_primaries" })
 	if pr := r.Primaries; pr != nil && pr.DualPrimary > 0 && !told {
 		all = append(all, fmt.Sprintf("Two members accepted writes at the same time, for %s.", seconds(pr.DualPrimary)))
 	}

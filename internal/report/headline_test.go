@@ -64,7 +64,7 @@ func slowForEver() drill.Report {
 	r.Recovery.Outcome = drill.OutcomeNotRecovered
 	r.Recovery.Answered = &drill.Estimate{Estimate: 2.2, Lower: 2.19, Upper: 2.23}
 	r.Recovery.Outages[0].Seconds, r.Recovery.Outages[0].DownSlots = drill.Never(), 3500
-	r.Recovery.Slow, r.Recovery.Unavailable, r.Recovery.LongestOutage = 67.8, 69.9, 69.9
+	r.Recovery.Slow, r.Recovery.Unavailable, r.Recovery.LongestOutage = 67.8, 69.9, drill.Never()
 	r.Recovery.LateRatio.After = new(1.0)
 	r.Recovery.ByClass = map[drill.Class]drill.Estimate{drill.ClassPooled: r.Recovery.Estimate}
 	r.Recovery.Redundancy = new(drill.Never())
@@ -112,7 +112,7 @@ func flapping() drill.Report {
 	r.Run.Verdict = drill.VerdictFailed
 	backAfter(&r, drill.Estimate{Estimate: drill.Never(), Lower: 101.3, Upper: drill.Never()})
 	r.Recovery.ByClass[drill.ClassFresh] = r.Recovery.Estimate
-	r.Recovery.Outcome, r.Recovery.Flaps = drill.OutcomeNotRecovered, 11
+	r.Recovery.Outcome, r.Recovery.Flaps, r.Recovery.LongestOutage = drill.OutcomeNotRecovered, 11, drill.Never()
 	for i := range 11 {
 		o := drill.OutageReport{Start: drill.Seconds(11 + 9*i), Seconds: 0.3, Kind: drill.OutageFailed, DownSlots: 15, Fault: "kill_primary orders"}
 		if i == 10 {
@@ -160,7 +160,7 @@ func TestWhatStandsAtTheTopIsTrue(t *testing.T) {
 	forever := drill.Estimate{Estimate: drill.Never(), Lower: 68, Upper: drill.Never()}
 	first, again := drill.OutageReport{Start: 0.02, Seconds: 2.18}, drill.OutageReport{Start: 40.2, Seconds: 1}
 	plain := "  Writes back after 2.20 s  [2.19, 2.23]   failed over to another member"
-	pooled := "  Writes over pooled connections back after 2.20 s  [2.19, 2.23]   failed over to another member\n"
+	pooled := "  Writes over open sessions back after 2.20 s  [2.19, 2.23]   failed over to another member\n"
 	for name, c := range map[string]struct {
 		r    drill.Report
 		want string
@@ -168,16 +168,17 @@ func TestWhatStandsAtTheTopIsTrue(t *testing.T) {
 		"a failover":       {failover(), plain},
 		"a second outage":  {edit(failover(), outages(first, again)), plain + "\n  Out for 2.18 s by the fault, and again for 1.00 s from 40.20 s on."},
 		"a late one":       {edit(failover(), outages(again)), plain + "\n  Out for 1.00 s, from 40.20 s on."},
-		"three":            {edit(failover(), outages(first, first, again)), plain + "\n  Out 3 times: the longest for 2.18 s, the last from 40.20 s on."},
+		"three":            {edit(failover(), outages(first, first, again)), plain + "\n  Out 3 times: the longest for 2.18 s, the last for 1.00 s from 40.20 s on."},
+		"flaps for ever":   {flapping(), "  Writes never came back for good; last seen failing 101.30 s after the fault\n  Out 12 times, at last from 101.00 s on, to the end."},
 		"fresh is as good": {edit(failover(), fresh(drill.Estimate{Estimate: 2.25, Lower: 2.2, Upper: 2.4})), plain},
 		"fresh is worse": {edit(failover(), fresh(drill.Estimate{Estimate: 34, Lower: 33.9, Upper: 34.1})),
 			pooled + "  New connections could write only after 34.00 s  [33.90, 34.10]"},
 		"fresh never": {edit(failover(), fresh(forever)), pooled + "  New connections never could write again; last seen failing 68.00 s after the fault"},
 		"no impact, fresh never": {edit(reports()["no_impact"], fresh(forever), func(r *drill.Report) { r.Run.Verdict = drill.VerdictFailed }),
-			"  No outage was seen over pooled connections; the longest blip took 0.060 s; one shorter than 0.12 s could have been missed\n" +
+			"  No outage was seen over open sessions; the longest blip took 0.060 s; one shorter than 0.12 s could have been missed\n" +
 				"  Nothing failed over: the same member leads.\n  New connections never could write again; last seen failing 68.00 s after the fault"},
 		"pooled never": {edit(slowForEver(), fresh(drill.Estimate{Estimate: 3, Lower: 2.9, Upper: 3.1}), func(r *drill.Report) { r.Recovery.Answered = nil }),
-			"  Writes over pooled connections never came back; last seen failing 69.90 s after the fault\n  New connections could write after 3.00 s  [2.90, 3.10]"},
+			"  Writes over open sessions never came back; last seen failing 69.90 s after the fault\n  New connections could write after 3.00 s  [2.90, 3.10]"},
 		"slow for ever": {slowForEver(), "  Writes are acknowledged again after 2.20 s  [2.19, 2.23], but take longer than 40 ms ever since"},
 		"a third is slow for ever": {edit(slowForEver(), func(r *drill.Report) { r.Recovery.LateRatio.After = new(0.301) }),
 			"  Writes are acknowledged again after 2.20 s  [2.19, 2.23],\n  but 30 % of them take longer than 40 ms ever since"},

@@ -12,13 +12,18 @@ func (p *page) unavailable(rec *drill.RecoveryReport) {
 	text := "never"
 	if rec.Unavailable > 0 {
 		text = fmt.Sprintf("%s in all: %s failed, %s slow", seconds(rec.Unavailable), seconds(rec.Failed), seconds(rec.Slow))
-		if rec.LongestOutage > 0 {
+		switch {
+		case never(rec.LongestOutage):
+			text += "; the last outage did not end"
+		case rec.LongestOutage > 0:
 			text += "; longest outage " + seconds(rec.LongestOutage)
 			if longestInPieces(rec) {
 				text += ", in pieces"
 			}
 		}
-		text += "; " + plural(rec.Flaps, "relapse")
+		if rec.Flaps > 0 || !never(rec.LongestOutage) {
+			text += "; " + plural(rec.Flaps, "relapse")
+		}
 	}
 	p.row("unavailable", text)
 	if late := rec.LateRatio; matters(late.Before) || matters(late.After) {
@@ -40,7 +45,7 @@ func (p *page) unavailable(rec *drill.RecoveryReport) {
 // than the down slots together.
 func longestInPieces(rec *drill.RecoveryReport) bool {
 	for _, o := range rec.Outages {
-		if o.Seconds == rec.LongestOutage || never(o.Seconds) {
+		if o.Seconds == rec.LongestOutage {
 			return o.Kind == drill.OutagePieces
 		}
 	}

@@ -326,7 +326,7 @@ func lagText(b *drill.Bounds) string {
 
 func estimateText(e history.Entry) string { return e.RecoveryText() }
 
-// recoveryText is the one number of a drill's newest measured run: the worse one, of pooled and new connections.
+// recoveryText is the one number of a drill's newest measured run: the worse one, of open sessions and new connections.
 func recoveryText(e *history.Entry) string {
 	if e.NoImpact && e.Fresh == nil {
 		return "no outage"
@@ -341,7 +341,7 @@ func boundsText(e *history.Entry) string {
 	case e.Fresh != nil && worse == *e.Fresh:
 		when = "of new connections; " + when
 	case e.Fresh != nil:
-		when = "of pooled connections; " + when
+		when = "of open sessions; " + when
 	}
 	switch {
 	case math.IsInf(float64(worse.Upper), 1):
