@@ -37,7 +37,8 @@ func (p *page) unavailable(rec *drill.RecoveryReport) {
 		p.row("answered again", estimate(*a)+", if late answers count")
 	}
 	if rec.Blip > 0 && rec.UpWithin > 0 {
-		p.row("counted as up", fmt.Sprintf("an answer within %s; less than %s without one is a blip and no outage", limitText(rec.UpWithin), seconds(rec.Blip)), dim)
+		p.row("counted as up", fmt.Sprintf("an answer within %s; less than %s without one is a blip and no outage",
+			limitText(rec.UpWithin), seconds(rec.Blip)), dim)
 	}
 }
 
@@ -116,7 +117,8 @@ func (p *page) outages(all []drill.OutageReport, several bool) {
 		return
 	}
 	p.line()
-	p.line("  ", p.style.paint(pad("Outage", 10), bold), p.style.paint(right("from", 10)+right("until", 11)+right("length", 11)+right("down slots", 12)+"   what clients got", dim))
+	p.line("  ", p.style.paint(pad("Outage", 10), bold),
+		p.style.paint(right("from", 10)+right("until", 11)+right("length", 11)+right("down slots", 12)+"   what clients got", dim))
 	for i, o := range all {
 		left := len(all) - shownOutages
 		if left > 0 && i >= shownOutages-1 && i < len(all)-1 {
@@ -136,7 +138,8 @@ func (p *page) outages(all []drill.OutageReport, several bool) {
 		if several && o.Fault != "" {
 			what += ", after " + o.Fault
 		}
-		head := pad(fmt.Sprint(i+1), 8) + right(seconds(o.Start), 10) + right(until, 11) + right(length, 11) + right(fmt.Sprint(o.DownSlots), 12) + "   "
+		head := pad(fmt.Sprint(i+1), 8) + right(seconds(o.Start), 10) + right(until, 11) + right(length, 11) +
+			right(fmt.Sprint(o.DownSlots), 12) + "   "
 		for k, l := range wrap(what, width-4-columns(head)) {
 			if k > 0 {
 				head = strings.Repeat(" ", columns(head))
