@@ -292,7 +292,7 @@ func TestProbes(t *testing.T) {
 	require.Equal(t, 4500, ps[0].Slots)
 	require.Equal(t, 400, ps[0].Failed)
 	require.Equal(t, map[string]int{drill.SignalRefused: 400}, ps[0].FailuresBySignal)
-	require.InDelta(t, 8, float64(*ps[0].Outage), 0)
+	require.InDelta(t, 8, float64(*ps[0].Outage), 0.011, "to the middle of the last down slot and the first up one")
 	require.Equal(t, drill.Seconds(0), *ps[0].LatenessMax)
 	require.InDelta(t, 0.0014, float64(*ps[0].LatencyP99), 1e-9)
 	require.Nil(t, ps[2].Outage, "pinned probes have no outage")

@@ -17,6 +17,10 @@ const (
 	// pinnedDeadline marks a slot, after which the member's word no longer counts. It never cancels: a session whose
 	// statement is cancelled is closed, and then nobody would see what an old primary does when it comes back.
 	pinnedDeadline = time.Second
+	// silentAfter is how long a member may leave a statement unanswered until it counts as gone.
+	silentAfter = pinnedDeadline + 2*pinnedInterval
+	// formerFor is how long a session is kept to a pod that was replaced, as long as the pod still answers on it.
+	formerFor = 15 * time.Second
 	// dialTimeout bounds one attempt to open a broken pinned session again.
 	dialTimeout = time.Second
 )
@@ -34,7 +38,11 @@ type pinned struct {
 	pod    instance // that the session goes to, or went to last
 	said   drill.Role
 	since  time.Time // when the slot under way was sent; zero when none is
+	asked  time.Time // when the statement under way was sent on an open session; zero when none is
 	closed bool
+
+	former *session                    // the session, when its pod was replaced
+	states map[string]drill.Connection // by pod UID, of every pod that there was a session to
 
 	// What the member has shown of the pooled stream. Sequence numbers up to low are not asked for again.
 	shownBy string // the UID of the pod whose word the two below are
@@ -43,7 +51,8 @@ type pinned struct {
 }
 
 func newPinned(t *postgreSQL, member string) *pinned {
-	return &pinned{t: t, member: member, pod: instance{name: member}, said: drill.RoleUnknown, low: -1, shown: map[int64]struct{}{}}
+	return &pinned{t: t, member: member, pod: instance{name: member}, said: drill.RoleUnknown, low: -1,
+		shown: map[int64]struct{}{}, states: map[string]drill.Connection{}}
 }
 
 // Info describes the probe.
@@ -62,7 +71,7 @@ func (p *pinned) Sample(ctx context.Context, s *drill.Sample) {
 	s.Role = drill.RoleUnknown
 	defer func() {
 		p.mu.Lock()
-		p.since = time.Time{}
+		p.since, p.asked = time.Time{}, time.Time{}
 		changed := p.said != s.Role
 		p.said = s.Role
 		p.mu.Unlock()
@@ -79,6 +88,9 @@ func (p *pinned) Sample(ctx context.Context, s *drill.Sample) {
 		}
 		return
 	}
+	p.mu.Lock()
+	p.asked = time.Now()
+	p.mu.Unlock()
 	if p.shownBy != pod.uid { // another pod: it may have been made from nothing
 		p.shownBy, p.low, p.shown = pod.uid, -1, map[int64]struct{}{}
 	}
@@ -154,18 +166,15 @@ func (t *postgreSQL) unasked() []*corev1.Pod {
 	return slices.DeleteFunc(t.cluster.members(), func(pod *corev1.Pod) bool { return asked[pod.Name] || pod.Status.PodIP == "" })
 }
 
-// vacate gives up the sessions to pods that are gone and do not answer, when there is another pod to ask instead.
-func (t *postgreSQL) vacate(now time.Time) {
+// followPods gives up the sessions to pods that were replaced, under the same name or another one.
+func (t *postgreSQL) followPods() {
 	for _, p := range t.pinned {
-		p.mu.Lock()
-		s, name := p.sess, p.pod.name
-		waits := s != nil && !p.since.IsZero() && now.Sub(p.since) > pinnedDeadline
-		p.mu.Unlock()
-		if !waits {
-			continue
+		pod, ok := t.cluster.live(p.asks().name)
+		if others := t.unasked(); !ok && len(others) > 0 {
+			pod, ok = others[0], true
 		}
-		if _, ok := t.cluster.live(name); !ok && len(t.unasked()) > 0 {
-			s.cut()
+		if ok {
+			p.moved(string(pod.UID), pod.Status.PodIP)
 		}
 	}
 }
@@ -175,6 +184,7 @@ func (p *pinned) adopt(s *session, pod instance) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sess, p.pod = s, pod
+	p.states[pod.uid] = drill.Connection{State: drill.ConnectionOpen}
 	if p.closed {
 		s.cut()
 	}
@@ -184,18 +194,59 @@ func (p *pinned) adopt(s *session, pod instance) {
 func (p *pinned) drop(s *session) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.sess == s && s.conn.IsClosed() {
-		p.sess = nil
+	if p.sess != s || !s.conn.IsClosed() {
+		return
+	}
+	p.sess = nil
+	if !s.given && p.states[p.pod.uid].State == drill.ConnectionOpen {
+		p.states[p.pod.uid] = drill.Connection{State: drill.ConnectionEnded, Since: time.Now()}
 	}
 }
 
-// moved gives up a session to a pod that is no longer the member, once the new one can be asked instead. A statement
-// that waits in it ends.
-func (p *pinned) moved(uid, ip string) {
+// connection is the state of the session to the pod with the UID.
+func (p *pinned) connection(uid string, now time.Time) drill.Connection {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.sess != nil && p.pod.uid != uid && ip != "" {
-		p.sess.cut()
+	if p.sess != nil && p.pod.uid == uid && p.silent(now) {
+		return drill.Connection{State: drill.ConnectionSilent, Since: p.asked.Add(silentAfter)}
+	}
+	return p.states[uid]
+}
+
+// silent reports whether the statement under way has been left unanswered for too long.
+func (p *pinned) silent(now time.Time) bool {
+	return !p.asked.IsZero() && now.Sub(p.asked) >= silentAfter
+}
+
+// moved gives up a session to a pod that is no longer the member, once the new one can be queried instead and the former
+// one has stopped answering: the process of a pod that was deleted by force may go on accepting writes.
+func (p *pinned) moved(uid, ip string) {
+	p.mu.Lock()
+	s := p.sess
+	mine := s != nil && p.pod.uid != uid && ip != "" && p.former != s
+	if mine {
+		p.former = s
+	}
+	p.mu.Unlock()
+	if mine {
+		p.giveUp(s, time.Now().Add(formerFor))
+	}
+}
+
+// giveUp cuts the session to a former pod as soon as the pod leaves a statement unanswered, and at the limit in any case.
+func (p *pinned) giveUp(s *session, limit time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	switch {
+	case p.sess != s || p.closed:
+	case p.silent(now):
+		p.states[p.pod.uid] = drill.Connection{State: drill.ConnectionSilent, Since: p.asked.Add(silentAfter)}
+		s.giveUp()
+	case now.After(limit): // its state stays open: drill does not know when the process ended
+		s.giveUp()
+	default:
+		time.AfterFunc(pinnedInterval, func() { p.giveUp(s, limit) })
 	}
 }
 

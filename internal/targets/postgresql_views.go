@@ -189,7 +189,6 @@ func (t *postgreSQL) Watch(ctx context.Context, changed func(drill.Views)) error
 			return nil
 		case <-t.cluster.wake:
 		case <-expiry.C:
-			t.vacate(time.Now())
 		}
 		if v := t.cluster.views(t.own(time.Now())); !sameViews(v, last) {
 			last = v
@@ -205,11 +204,7 @@ func sameViews(a, b drill.Views) bool {
 func (t *postgreSQL) podSource() source[*corev1.Pod] {
 	return podsOf(t.Kube, t.spec.Namespace, t.spec.Selector.String(), func(all map[string]*corev1.Pod) {
 		t.cluster.setPods(all)
-		for _, p := range t.pinned {
-			if pod, ok := all[p.asks().name]; ok {
-				p.moved(string(pod.UID), pod.Status.PodIP)
-			}
-		}
+		t.followPods()
 		t.cluster.poke()
 	})
 }
