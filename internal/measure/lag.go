@@ -306,8 +306,8 @@ func (r *run) lagAtFault(v *replay) *drill.Bounds {
 	return worst
 }
 
-// lagPeak is the worst lag after the fault. nil when no replica could be read at the end, or a survivor of the faults not
-// for longer than is trusted: then it may have been worse. What was hurt may stay away for as long as it takes.
+// lagPeak is the worst lag after the fault. nil when no replica could be read at the end, or a survivor of the faults
+// not for longer than is trusted: then it may have been worse. What was hurt may stay away for as long as it takes.
 func (r *run) lagPeak(v *replay) *drill.Bounds {
 	var worst *drill.Bounds
 	read := false // at the end

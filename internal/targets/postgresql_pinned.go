@@ -163,7 +163,9 @@ func (t *postgreSQL) unasked() []*corev1.Pod {
 	for _, p := range t.pinned {
 		asked[p.asks().name] = true
 	}
-	return slices.DeleteFunc(t.cluster.members(), func(pod *corev1.Pod) bool { return asked[pod.Name] || pod.Status.PodIP == "" })
+	return slices.DeleteFunc(t.cluster.members(), func(pod *corev1.Pod) bool {
+		return asked[pod.Name] || pod.Status.PodIP == ""
+	})
 }
 
 // followPods gives up the sessions to pods that were replaced, under the same name or another one.
@@ -218,8 +220,8 @@ func (p *pinned) silent(now time.Time) bool {
 	return !p.asked.IsZero() && now.Sub(p.asked) >= silentAfter
 }
 
-// moved gives up a session to a pod that is no longer the member, once the new one can be queried instead and the former
-// one has stopped answering: the process of a pod that was deleted by force may go on accepting writes.
+// moved gives up a session to a pod that is no longer the member, once the new one can be queried instead and the
+// former one has stopped answering: the process of a pod that was deleted by force may go on accepting writes.
 func (p *pinned) moved(uid, ip string) {
 	p.mu.Lock()
 	s := p.sess
@@ -233,7 +235,8 @@ func (p *pinned) moved(uid, ip string) {
 	}
 }
 
-// giveUp cuts the session to a former pod as soon as the pod leaves a statement unanswered, and at the limit in any case.
+// giveUp cuts the session to a former pod as soon as the pod leaves a statement unanswered, and at the limit in any
+// case.
 func (p *pinned) giveUp(s *session, limit time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

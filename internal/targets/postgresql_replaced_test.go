@@ -48,8 +48,8 @@ func (l *lab) answers(r *recorder, probe, name, uid string) drill.Sample {
 	return last
 }
 
-// TestAMemberThatIsReplacedUnderAnotherName is followed by the selector: its pinned probe asks the pod that came instead, and never
-// one that another probe asks.
+// TestAMemberThatIsReplacedUnderAnotherName is followed by the selector: its pinned probe asks the pod that came
+// instead, and never one that another probe asks.
 func TestAMemberThatIsReplacedUnderAnotherName(t *testing.T) {
 	l := newLab(t)
 	target := l.target()
