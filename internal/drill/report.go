@@ -113,6 +113,7 @@ type ClusterReport struct {
 type Reason struct {
 	Code      string `json:"code"`
 	Objective string `json:"objective,omitempty"`
+	Cause     Cause  `json:"cause,omitempty"` // what must be mended; absent where the reason says nothing of the target
 	Text      string `json:"text"`
 }
 
