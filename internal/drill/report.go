@@ -370,10 +370,10 @@ type StatisticsReport struct {
 	FailureProbabilityUpper float64  `json:"failure_probability_upper_95"`
 	MedianBounds            *Bounds  `json:"median_bounds_seconds,omitempty"`
 	MaxBounds               *Bounds  `json:"max_bounds_seconds,omitempty"`
-	NoImpact                int      `json:"no_impact"` // without an outage; they count as recovered at once
-	Measured                int      `json:"measured"`  // passed, failed or aborted; the failure probability is of these
-	Failed                  int      `json:"failed"`    // of the measured ones: failed or aborted
-	Aborted                 int      `json:"aborted"`   // of the failed ones; they have no recovery time
-	LeftOut                 int      `json:"left_out"`  // trials that measured nothing
-	Text                    string   `json:"text"`      // what n allows, in a sentence
+	NoImpact                int      `json:"no_impact"`          // without an outage; they count as recovered at once
+	Measured                int      `json:"measured,omitempty"` // passed, failed or aborted; the failure probability is of these
+	Failed                  int      `json:"failed"`             // of the measured ones: failed or aborted
+	Aborted                 int      `json:"aborted,omitempty"`  // of the failed ones; they have no recovery time
+	LeftOut                 int      `json:"left_out"`           // trials that measured nothing
+	Text                    string   `json:"text"`               // what n allows, in a sentence
 }
