@@ -62,12 +62,12 @@ func (a plainAnswer) differ(h *tale, rep *drill.RecoveryReport) (wrong []string)
 	most := 0.0
 	for i, o := range a.outages {
 		got := rep.Outages[i]
-		start := a.slots[o.first].Scheduled
+		start := max(h.from, a.slots[o.first].Scheduled) // the turn of a slot under way at the injection was before that
 		same(fmt.Sprintf("outage %d's start", i), start.Sub(h.from).Seconds(), got.Start)
 		length := math.Inf(1)
 		if o.up >= 0 {
 			last, up := a.slots[o.last].Scheduled, a.slots[o.up].Scheduled
-			length = (last + (up-last)/2).Sub(start).Seconds()
+			length = max(0, (last + (up-last)/2).Sub(start).Seconds())
 		}
 		same(fmt.Sprintf("outage %d's length", i), length, got.Seconds)
 		most = max(most, length)
