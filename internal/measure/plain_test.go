@@ -346,21 +346,24 @@ func (p plain) recovery(a *plainAnswer) {
 }
 
 // blindUntil is the end of the last stretch of unknown slots after the recovery, of B or more, in which there may have
-// been a relapse: as any outage, that ended before the first up slot after it was answered.
+// been a relapse: as any outage, that ended before the first up slot after it was answered, if there was one.
 func (p plain) blindUntil(a *plainAnswer, up int) float64 {
 	until, n, relapse := 0.0, 0, false
 	for _, s := range a.slots[up:] {
-		switch {
-		case !s.up && !s.down:
+		if s.up || s.down {
+			n = 0
+		} else {
 			n++
-			continue
-		case time.Duration(n)*p.delta >= max(p.blip, 2*p.delta):
+		}
+		if time.Duration(n)*p.delta >= max(p.blip, 2*p.delta) {
 			relapse = true
 		}
-		if s.up && relapse {
-			until, relapse = s.Done.Sub(p.from).Seconds(), false
+		if relapse {
+			until = s.Done.Sub(p.from).Seconds() // of an open relapse, as far as anything is known
 		}
-		n = 0
+		if s.up {
+			relapse = false
+		}
 	}
 	return until
 }
