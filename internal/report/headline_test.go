@@ -159,15 +159,29 @@ func TestWhatStandsAtTheTopIsTrue(t *testing.T) {
 	}
 	forever := drill.Estimate{Estimate: drill.Never(), Lower: 68, Upper: drill.Never()}
 	first, again := drill.OutageReport{Start: 0.02, Seconds: 2.18}, drill.OutageReport{Start: 40.2, Seconds: 1}
+	slow, readOnly := again, again
+	slow.Kind, readOnly.Kind = drill.OutageSlow, drill.OutageReadOnly
+	short := func(r *drill.Report) {
+		r.Run.Verdict, r.Recovery.Outcome = drill.VerdictInvalid, drill.OutcomeNotRecovered
+		r.Recovery.Estimate = drill.Estimate{Estimate: drill.Never(), Lower: 2.19, Upper: drill.Never()}
+		r.Recovery.ByClass = nil
+	}
+	invalid := "\n  The run is invalid: do not rely on these numbers."
 	plain := "  Writes back after 2.20 s  [2.19, 2.23]   failed over to another member"
 	pooled := "  Writes over open sessions back after 2.20 s  [2.19, 2.23]   failed over to another member\n"
 	for name, c := range map[string]struct {
 		r    drill.Report
 		want string
 	}{
-		"a failover":       {failover(), plain},
-		"a second outage":  {edit(failover(), outages(first, again)), plain + "\n  Out for 2.18 s by the fault, and again for 1.00 s from 40.20 s on."},
-		"a late one":       {edit(failover(), outages(again)), plain + "\n  Out for 1.00 s, from 40.20 s on."},
+		"a failover":      {failover(), plain},
+		"a second outage": {edit(failover(), outages(first, again)), plain + "\n  Out for 2.18 s by the fault, and again for 1.00 s from 40.20 s on."},
+		"a late one":      {edit(failover(), outages(again)), plain + "\n  Out for 1.00 s from 40.20 s on."},
+		"of another kind": {edit(failover(), outages(first, slow)), plain + "\n  Out for 2.18 s by the fault, and too slow for 1.00 s from 40.20 s on."},
+		"read-only":       {edit(failover(), outages(readOnly)), plain + "\n  Read-only for 1.00 s from 40.20 s on."},
+		"watched too short": {edit(failover(), outages(first), short),
+			"  Writes were back at the end, but watched too briefly; last seen failing 2.19 s after the fault" + invalid},
+		"watched for long enough": {edit(failover(), outages(first), short, func(r *drill.Report) { r.Run.Verdict = drill.VerdictFailed }),
+			"  Writes never came back for good; last seen failing 2.19 s after the fault"},
 		"three":            {edit(failover(), outages(first, first, again)), plain + "\n  Out 3 times: the longest for 2.18 s, the last for 1.00 s from 40.20 s on."},
 		"flaps for ever":   {flapping(), "  Writes never came back for good; last seen failing 101.30 s after the fault\n  Out 12 times, at last from 101.00 s on, to the end."},
 		"fresh is as good": {edit(failover(), fresh(drill.Estimate{Estimate: 2.25, Lower: 2.2, Upper: 2.4})), plain},
