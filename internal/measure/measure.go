@@ -36,7 +36,7 @@ func (r *run) report(info drill.RunReport) drill.Report {
 	rep.Endpoints = r.endpoints()
 	rep.Invariants, found = r.invariants()
 	rep.Findings = append(rep.Findings, found...)
-	rep.Findings = append(rep.Findings, r.blindness(back)...)
+	rep.Findings = append(rep.Findings, r.recoveryFindings(back, rep.Recovery)...)
 	rep.Objectives = r.objectives(rep)
 	rep.Run.Verdict, rep.Run.Reasons = r.verdict(rep)
 	rep.Statistics = Statistics(append(slices.Clone(r.earlier), rep.Trial()))
