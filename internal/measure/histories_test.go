@@ -57,8 +57,8 @@ func newTale(number uint64) *tale {
 	}
 	h.window = pick(r, 10*sec, 2*sec, sec)
 	h.phase = h.upTo(h.delta)
-	watch := 4*sec + h.upTo(16*sec)
-	before := 2*sec + h.upTo(11*sec)
+	watch := 3*sec + h.upTo(pick(r, 4*sec, 10*sec, 16*sec))
+	before := sec + h.upTo(pick(r, 2*sec, 6*sec, 11*sec))
 	if h.hz < 8 { // as many slots
 		watch, before = 10*watch, 4*before
 	}

@@ -14,7 +14,7 @@ func (r *run) outageReports(c *recovery) []drill.OutageReport {
 	for _, o := range c.outages {
 		from := max(o.from, r.injection.from) // a slot under way at the injection had its turn before
 		rep := drill.OutageReport{Start: r.since(from), Seconds: drill.Never(), Kind: o.kind(c.slots),
-			DownSlots: count(c.slots[o.first:o.last+1], down), Fault: r.faultAt(from)}
+			DownSlots: count(c.slots[o.first:o.last+1], down), Fault: r.faultOf(c.slots[o.first], c.probe)}
 		if o.up >= 0 {
 			rep.Seconds = seconds(max(0, o.endEstimate(c.slots).Sub(from)))
 		}
@@ -23,11 +23,11 @@ func (r *run) outageReports(c *recovery) []drill.OutageReport {
 	return reps
 }
 
-// faultAt is the kind and the name of the newest fault that had been injected at a moment.
-func (r *run) faultAt(t drill.Offset) string {
+// faultOf is the kind and the name of the newest fault that a slot says something of: see probe.between.
+func (r *run) faultOf(s slot, p *probe) string {
 	name, newest := "", drill.Offset(-1)
 	for _, f := range r.faults {
-		if f.State == drill.FaultInjected && f.From <= t && f.From > newest {
+		if f.State == drill.FaultInjected && f.From < ended(s) && s.Scheduled >= f.From.Add(-p.gauge.within) && f.From > newest {
 			name, newest = f.Kind+" "+f.Name, f.From
 		}
 	}
@@ -37,7 +37,7 @@ func (r *run) faultAt(t drill.Offset) string {
 // blips counts what was too short to be an outage: each down slot stands for one slot interval.
 func (c *recovery) blips() drill.BlipsReport {
 	var rep drill.BlipsReport
-	for _, b := range blips(c.slots, c.outages) {
+	for _, b := range blipsIn(c.slots, c.outages) {
 		long := seconds(time.Duration(b.down) * c.probe.gauge.delta)
 		rep.Count++
 		rep.Seconds += long

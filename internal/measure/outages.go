@@ -224,8 +224,8 @@ func outages(slots []slot, c criterion) []outage {
 // blip is a row of down slots outside every outage.
 type blip struct{ first, last, down int }
 
-// blips finds every row of down slots that is no part of an outage.
-func blips(slots []slot, out []outage) []blip {
+// blipsIn finds every row of down slots that is no part of an outage.
+func blipsIn(slots []slot, out []outage) []blip {
 	var all []blip
 	row := blip{first: -1}
 	next := 0 // outage

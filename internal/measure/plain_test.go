@@ -108,11 +108,17 @@ func (p plain) judge(s drill.Sample, within time.Duration) plainSlot {
 
 // mostWithin is the largest number of such slots of which the last one's turn comes less than w after the first one's.
 func mostWithin(slots []plainSlot, w time.Duration, such func(plainSlot) bool) int {
+	var turns []drill.Offset
+	for _, s := range slots {
+		if such(s) {
+			turns = append(turns, s.Scheduled)
+		}
+	}
 	most := 0
-	for i := range slots {
+	for i, first := range turns {
 		n := 0
-		for j := i; j < len(slots) && slots[j].Scheduled.Sub(slots[i].Scheduled) < w; j++ {
-			if such(slots[j]) {
+		for _, t := range turns[i:] {
+			if t.Sub(first) < w {
 				n++
 			}
 		}

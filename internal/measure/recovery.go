@@ -89,7 +89,8 @@ func (r *run) recoveryBy(p *probe, slots []slot, by criterion) *recovery {
 	return c
 }
 
-// blindUntil is the end of the last stretch of at least a blip in which no slot could be judged; 0 without one.
+// blindUntil is the end of the last stretch of at least a blip in which no slot could be judged, by when the slot after it
+// had been answered; 0 without one.
 func blindUntil(slots []slot, g gauge, blip time.Duration) (end drill.Offset) {
 	var before *slot
 	for i, s := range slots {
@@ -97,7 +98,7 @@ func blindUntil(slots []slot, g gauge, blip time.Duration) (end drill.Offset) {
 			continue
 		}
 		if before != nil && s.Scheduled.Sub(before.Scheduled)-g.delta >= blip {
-			end = s.Scheduled
+			end = s.Done
 		}
 		before = &slots[i]
 	}
