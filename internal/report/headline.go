@@ -239,10 +239,10 @@ func outTimes(r drill.Report, n nouns) string {
 		}
 		return fmt.Sprintf("%s %s, and %s %s.", was, spell(first), again, spell(last))
 	case never(last.Seconds):
-		return fmt.Sprintf("Out %d times, at last from %s on, to the end.", len(all), seconds(last.Start))
+		return fmt.Sprintf("Out %d times, at last from %s on, to the end.", outageCount(r.Recovery), seconds(last.Start))
 	}
 	return fmt.Sprintf("Out %d times: the longest for %s, the last for %s from %s on.",
-		len(all), seconds(r.Recovery.LongestOutage), seconds(last.Seconds), seconds(last.Start))
+		outageCount(r.Recovery), seconds(r.Recovery.LongestOutage), seconds(last.Seconds), seconds(last.Start))
 }
 
 // slower reports whether the run found that answers are late more often than before.

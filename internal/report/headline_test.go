@@ -218,3 +218,14 @@ func TestWhatTheDrillExpectsIsNoResult(t *testing.T) {
 	require.NotContains(t, strings.Join(lines[:5], "\n"), "no acknowledged write is lost")
 	require.Contains(t, b.String(), "\n  The drill expects: The primary dies.")
 }
+
+// TestAShortenedListOfOutages: the record in the cluster keeps ten, and the text must not say that there were ten.
+func TestAShortenedListOfOutages(t *testing.T) {
+	whole, shortened := flapping(), flapping()
+	var want, got bytes.Buffer
+	require.NoError(t, Text(&want, whole, Style{}))
+	shortened.Recovery.Outages = append(shortened.Recovery.Outages[:9:9], shortened.Recovery.Outages[11])
+	require.NoError(t, Text(&got, shortened, Style{}))
+	require.Equal(t, want.String(), got.String())
+	require.Contains(t, got.String(), "    and 2 more\n    12        101.00 s    the end")
+}

@@ -319,5 +319,5 @@ func (p *page) recovery(r drill.Report) {
 			p.row(className(class), classTime(e))
 		}
 	}
-	p.outages(rec.Outages, len(r.Faults) > 1)
+	p.outages(rec, len(r.Faults) > 1)
 }
