@@ -132,6 +132,11 @@ func (c *recovery) firstSuccess(from drill.Offset) *slot {
 	var until drill.Offset
 	if d := c.firstDown(); d != nil {
 		from, until = d.Scheduled, c.outages[0].to
+		for _, o := range c.outages[1:] { // what follows within a window is the same story to clients
+			if o.from.Sub(until) < c.probe.criterion.window {
+				until = o.to
+			}
+		}
 		dying = c.passedOn(until)
 	}
 	var first *slot

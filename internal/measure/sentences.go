@@ -116,7 +116,11 @@ func areServed(rep drill.Report) string {
 
 // twoWriters says who accepted writes at the same time.
 func (r *run) twoWriters(long drill.Seconds) string {
-	return fmt.Sprintf("Two members accepted writes at the same time for %s", say(long))
+	who := strings.Join(r.writers(), " and ")
+	if who == "" {
+		who = "Two members"
+	}
+	return fmt.Sprintf("%s accepted writes at the same time for %s", who, say(long))
 }
 
 // notFailedOver says what happened in place of a failover.
