@@ -75,10 +75,6 @@ func compareSets(ctx context.Context, env *Env, base, next string, o compareOpti
 	c := measure.Compare(trialsOf(a), trialsOf(b))
 	c.Base.Name, c.Base.Drills = base, drillsOf(a)
 	c.New.Name, c.New.Drills = next, drillsOf(b)
-	if versions := versionsOf(slices.Concat(a, b)); len(versions) > 1 {
-		c.Text = append(c.Text, fmt.Sprintf("These runs were measured by different rules (format versions %s): in version 1 a single late answer "+
-			"counts as an outage. A difference in recovery may be one of the rules.", strings.Join(versions, " and ")))
-	}
 	if o.output == outputJSON {
 		e := json.NewEncoder(env.Stdout)
 		e.SetIndent("", "  ")
@@ -110,16 +106,6 @@ func drillsOf(reports []drill.Report) []string {
 	all := []string{}
 	for _, r := range reports {
 		all = append(all, r.Run.Drill)
-	}
-	slices.Sort(all)
-	return slices.Compact(all)
-}
-
-// versionsOf are the format versions of the reports, which are the rules by which they were measured.
-func versionsOf(reports []drill.Report) []string {
-	var all []string
-	for _, r := range reports {
-		all = append(all, r.FormatVersion)
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
