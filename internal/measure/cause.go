@@ -139,7 +139,7 @@ func causeOfRecovery(rep drill.Report, limit float64) drill.Cause {
 		}
 	}
 	if rec.Upper == drill.Never() {
-		return missing(rec, rep.Endpoints)
+		return missingStep(rec, rep.Endpoints)
 	}
 	return slowest(rec)
 }
@@ -176,8 +176,8 @@ func phase(rec *drill.RecoveryReport, name string) *drill.Phase {
 	return &rec.Phases[i]
 }
 
-// missing is the first step that a recovery which never came did not take.
-func missing(rec *drill.RecoveryReport, endpoints *drill.EndpointsReport) drill.Cause {
+// missingStep is the first step that a recovery which never came did not take.
+func missingStep(rec *drill.RecoveryReport, endpoints *drill.EndpointsReport) drill.Cause {
 	if rec.Flaps > 0 {
 		return drill.CauseRelapse
 	}

@@ -139,7 +139,7 @@ func (r *run) recoveryFindings(c *recovery, rec *drill.RecoveryReport) []drill.F
 	if rec == nil {
 		return nil
 	}
-	found := slices.Concat(r.blindness(c), r.slower(c), pauses(rec))
+	found := slices.Concat(r.servedOn(), r.blindness(c), r.slower(c), pauses(rec))
 	warn := func(code, text string) {
 		found = append(found, drill.Finding{Severity: "warning", Code: code, Text: text})
 	}
