@@ -45,7 +45,8 @@ func relapsed() drill.Report {
 func freshNever() drill.Report {
 	r := failover()
 	r.Run.Verdict = drill.VerdictFailed
-	r.Run.Reasons = []drill.Reason{{Code: "objective_missed", Objective: "recovery_time", Text: "New connections never could write again, limit 30 s."}}
+	r.Run.Reasons = []drill.Reason{{Code: "objective_missed", Objective: "lost_writes", Cause: drill.CauseLag, Text: "A replica was behind."},
+		{Code: "objective_missed", Objective: "recovery_time", Cause: drill.CauseFresh, Text: "New connections never could write again, limit 30 s."}}
 	r.Recovery.ByClass[drill.ClassFresh] = drill.Estimate{Estimate: drill.Never(), Lower: 68.9, Upper: drill.Never()}
 	r.Objectives = []drill.ObjectiveReport{
 		{Name: "recovery_time", LimitSeconds: new(drill.Seconds(30)), ValueSeconds: new(drill.Never()), JudgedBy: "by_class.fresh.upper_seconds"},
@@ -228,4 +229,15 @@ func TestAShortenedListOfOutages(t *testing.T) {
 	require.NoError(t, Text(&got, shortened, Style{}))
 	require.Equal(t, want.String(), got.String())
 	require.Contains(t, got.String(), "    and 2 more\n    12        101.00 s    the end")
+}
+
+// TestEveryCauseHasAText: the gravest of several is shown.
+func TestEveryCauseHasAText(t *testing.T) {
+	for _, c := range drill.Causes() {
+		require.Contains(t, causeText[c], string(c)+": ")
+		require.LessOrEqual(t, columns(causeText[c]), width-11)
+	}
+	var b bytes.Buffer
+	require.NoError(t, Text(&b, freshNever(), Style{}))
+	require.Contains(t, b.String(), "limit 30 s.\n    Cause: fresh: new connections")
 }
