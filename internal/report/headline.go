@@ -58,6 +58,10 @@ func (p *page) headline(r drill.Report) {
 		p.note(fmt.Sprintf("The first %s was %s after %s; then there were %s.",
 			n.one, n.taken, seconds(*rec.FirstSuccess), plural(rec.Flaps, "relapse")))
 	}
+	wide := rec.Outcome != drill.OutcomeNoImpact && !never(rec.Upper) && rec.Upper > rec.Estimate.Estimate+atOnce
+	if wide && found(r, "blind_stretch") {
+		p.note(fmt.Sprintf("drill could not watch for a while: an outage until %s could have been missed.", seconds(rec.Upper)))
+	}
 	for _, text := range caveats(r) {
 		p.note("! "+text, bold, yellow)
 	}
@@ -116,7 +120,7 @@ func (p *page) unrecovered(r drill.Report, n nouns) {
 		what, inks = fmt.Sprintf("%s %s not back for good when the run ended", n.clients, n.was), []ink{bold}
 	case verdict == drill.VerdictAborted:
 		what = fmt.Sprintf("%s %s not back for good when the run was aborted", n.clients, n.was)
-	case backAtTheEnd(rec) || rec.Flaps > 0:
+	case backAtTheEnd(rec) || rec.Flaps > 0 || partly(rec):
 		what += " for good"
 	}
 	text := what + fmt.Sprintf("; last seen failing %s after the fault", seconds(rec.Lower))
@@ -131,6 +135,12 @@ func (p *page) unrecovered(r drill.Report, n nouns) {
 func backAtTheEnd(rec *drill.RecoveryReport) bool {
 	n := len(rec.Outages)
 	return n > 0 && !never(rec.Outages[n-1].Seconds)
+}
+
+// partly reports whether some requests were answered in time in the last outage.
+func partly(rec *drill.RecoveryReport) bool {
+	n := len(rec.Outages)
+	return n > 0 && rec.Outages[n-1].Kind == drill.OutagePieces
 }
 
 // acknowledgedLate reports whether every request is answered again, but not in time.
@@ -150,6 +160,11 @@ func (p *page) acknowledged(r drill.Report, n nouns) {
 		if r.Endpoints != nil {
 			but = fmt.Sprintf("but %s of the answers take", share(after))
 		}
+	}
+	if rec.Answered.Estimate == 0 { // nothing was gone, not even for a while
+		p.line("  ", n.clients, map[bool]string{true: " answers all the time, ", false: " are acknowledged all the time, "}[r.Endpoints != nil],
+			p.style.paint(but+fmt.Sprintf(" longer than %s ever since", limitText(rec.UpWithin)), bold, red))
+		return
 	}
 	when := []string{again, " after ", p.style.paint(seconds(rec.Answered.Estimate), bold), interval(*rec.Answered), ", "}
 	but += fmt.Sprintf(" longer than %s ever since", limitText(rec.UpWithin))
@@ -227,7 +242,8 @@ func outTimes(r drill.Report, n nouns) string {
 	was = strings.ToUpper(was[:1]) + was[1:]
 	switch {
 	case len(all) == 1 && first.Kind == drill.OutagePieces:
-		return fmt.Sprintf("%s %s: %d %s failed or came late, with answers in time between them.", was, spell(first), first.DownSlots, n.many)
+		return fmt.Sprintf("%s %s: %d %s failed or came late, with answers in time between them.",
+			was, spell(first), first.DownSlots, n.many)
 	case len(all) == 1 && first.Start <= atOnce:
 		return ""
 	case len(all) == 1:
@@ -248,8 +264,11 @@ func outTimes(r drill.Report, n nouns) string {
 // slower reports whether the run found that answers are late more often than before.
 func slower(r drill.Report) bool {
 	late := r.Recovery.LateRatio
-	return late.Before != nil && late.After != nil && !acknowledgedLate(r.Recovery) &&
-		slices.ContainsFunc(r.Findings, func(f drill.Finding) bool { return f.Code == "slower_than_before" })
+	return late.Before != nil && late.After != nil && !acknowledgedLate(r.Recovery) && found(r, "slower_than_before")
+}
+
+func found(r drill.Report, code string) bool {
+	return slices.ContainsFunc(r.Findings, func(f drill.Finding) bool { return f.Code == code })
 }
 
 // caveats are what a passed or failed run says against the target in no objective: who reads only the verdict and the

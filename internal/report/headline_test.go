@@ -197,6 +197,16 @@ func TestWhatStandsAtTheTopIsTrue(t *testing.T) {
 		"slow for ever": {slowForEver(), "  Writes are acknowledged again after 2.20 s  [2.19, 2.23], but take longer than 40 ms ever since"},
 		"a third is slow for ever": {edit(slowForEver(), func(r *drill.Report) { r.Recovery.LateRatio.After = new(0.301) }),
 			"  Writes are acknowledged again after 2.20 s  [2.19, 2.23],\n  but 30 % of them take longer than 40 ms ever since"},
+		"slow, never gone": {edit(slowForEver(), func(r *drill.Report) { r.Recovery.Answered = &drill.Estimate{Upper: 0.06} }),
+			"  Writes are acknowledged all the time, but take longer than 40 ms ever since"},
+		"blind after it": {edit(failover(), func(r *drill.Report) {
+			r.Recovery.Upper, r.Findings = 33.01, []drill.Finding{{Code: "blind_stretch"}}
+		}), "  Writes back after 2.20 s  [2.19, 33.01]   failed over to another member\n" +
+			"  drill could not watch for a while: an outage until 33.01 s could have been missed."},
+		"one of ten fails for ever": {edit(failover(), outages(drill.OutageReport{Start: 4.1, Seconds: drill.Never(), Kind: drill.OutagePieces, DownSlots: 1730}),
+			func(r *drill.Report) { short(r); r.Run.Verdict = drill.VerdictFailed }),
+			"  Writes never came back for good; last seen failing 2.19 s after the fault\n" +
+				"  Out in pieces from 4.10 s on, to the end: 1730 writes failed or came late, with answers in time\n  between them."},
 		"aborted": {edit(reports()["never"]), "  Writes were not back for good when the run was aborted; last seen failing 95.02 s after the fault"},
 		"three faults": {several(), "  Writes were not back for good when the run was aborted; last seen failing 137.90 s after the fault\n" +
 			"  Out for 7.99 s after kill_primary orders, and again from 47.04 s on, to the end."},

@@ -9,7 +9,7 @@ import (
 
 // unavailable is how long clients went without an answer in time, and the rules by which that was counted.
 func (p *page) unavailable(rec *drill.RecoveryReport) {
-	text := "never"
+	text := "0 s"
 	if rec.Unavailable > 0 {
 		text = fmt.Sprintf("%s in all: %s failed, %s slow", seconds(rec.Unavailable), seconds(rec.Failed), seconds(rec.Slow))
 		switch {
