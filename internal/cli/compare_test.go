@@ -96,7 +96,7 @@ func TestCompareFiles(t *testing.T) {
 		"is in both sets":             {base, base},
 		"no report of a run":          {base, odd},
 		"broken.json":                 {base, broken},
-		"that it knows is \"2\"":      {base, later},
+		`it must be "1" or "2"`:       {base, later},
 		"there is no file":            {base, filepath.Join(dir, "none.json")},
 		"there is no file or dir":     {base, filepath.Join(dir, "none")},
 		"holds no report":             {base, t.TempDir()},
