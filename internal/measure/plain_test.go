@@ -302,6 +302,9 @@ func (p plain) recovery(a *plainAnswer) {
 	since := func(t drill.Offset) float64 { return t.Sub(p.from).Seconds() }
 	if len(a.outages) == 0 {
 		gap := p.delta
+		if len(ups) > 0 {
+			gap = max(gap, ups[0].Scheduled.Sub(p.from)) // a blip that began with the fault
+		}
 		for i := 1; i < len(ups); i++ {
 			gap = max(gap, ups[i].Scheduled.Sub(ups[i-1].Scheduled))
 		}

@@ -60,7 +60,7 @@ func (r *run) answered(p *probe) *recovery {
 func (r *run) recoveryBy(p *probe, slots []slot, by criterion) *recovery {
 	c := &recovery{probe: p, slots: slots, outages: outages(slots, by)}
 	if len(c.outages) == 0 {
-		gap, seen, ok := widestGap(c.slots, p.gauge, by.blip)
+		gap, seen, ok := widestGap(c.slots, r.injection.from, p.gauge, by.blip)
 		if !ok {
 			return nil
 		}

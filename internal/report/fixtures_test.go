@@ -41,7 +41,7 @@ func passed() drill.Report {
 				{Name: "promoted", Start: 9.92, Seconds: 2.08, Signal: "orders-1 says that it is primary"},
 				{Name: "routed", Start: 12, Seconds: 0.3, Signal: "the Service names orders-1"},
 				{Name: "first_success", Start: 12.3, Seconds: 0.04, Signal: "first accepted write, by orders-1"},
-				{Name: "sustained", Start: 12.34, Seconds: 0, Signal: "no slot was down from here on"},
+				{Name: "sustained", Start: 12.34, Seconds: 0, Signal: "no outage from here on"},
 				{Name: "redundant", Start: 12.34, Seconds: 28.86, Signal: "every member answers, streams and has caught up"},
 			},
 		},
@@ -208,7 +208,7 @@ func replaced() drill.Report {
 		Redundancy: new(drill.Seconds(6.1)), ByClass: map[drill.Class]drill.Estimate{drill.ClassFresh: {Estimate: 4.18, Lower: 4.15, Upper: 4.21}},
 		Phases: []drill.Phase{{Name: "impact", Seconds: 0.03, Signal: "first client error: refused"}, {Name: "detected", Start: 0.03, Seconds: 0.1, Signal: "the Service dropped 3 victims"},
 			{Name: "ready", Start: 0.13, Seconds: 3.9, Signal: "pod checkout-d is Ready"}, {Name: "routed", Start: 4.03, Seconds: 0.1, Signal: "the Service leads to checkout-d"},
-			{Name: "first_success", Start: 4.13, Seconds: 0.05, Signal: "first good answer"}, {Name: "sustained", Start: 4.18, Signal: "no slot was down from here on"},
+			{Name: "first_success", Start: 4.13, Seconds: 0.05, Signal: "first good answer"}, {Name: "sustained", Start: 4.18, Signal: "no outage from here on"},
 			{Name: "redundant", Start: 4.18, Seconds: 1.92, Signal: "as many ready endpoints as are desired"}}}
 	r.Endpoints = &drill.EndpointsReport{Desired: new(3), LeastReady: new(0), NoEndpoints: new(drill.Seconds(3.98)), NewMember: &drill.NewMember{First: 4.03, All: 6.1},
 		Budgets: []drill.BudgetReport{{Name: "checkout", AllowedBefore: 1, Covers: 3,
