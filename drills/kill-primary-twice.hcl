@@ -59,6 +59,7 @@ drill "kill-primary-twice" {
     replication_lag = "1s"
     dual_primary    = "0s"
     leader_changes  = 2
+    failed_over     = true
 
     # The two outages together.
     assert {

@@ -71,6 +71,7 @@ drill "kill-primary-watched" {
   objectives {
     recovery_time  = "60s"
     leader_changes = 1
+    failed_over    = true
 
     # Over the whole run, once it has ended.
     assert {

@@ -83,5 +83,11 @@ drill "monthly-kill-primary" {
 
     # One failover. A second one means that leadership flaps.
     leader_changes = 1
+
+    # And not none: had the old primary come back and simply resumed, nobody would know whether a replica can take over.
+    failed_over = true
+
+    # Not written here, and judged all the same: two members that take writes at once fail the run. dual_primary = "1s"
+    # would allow it for so long.
   }
 }

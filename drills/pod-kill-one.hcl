@@ -54,7 +54,8 @@ drill "pod-kill-one" {
 
   # What must hold for the run to pass. The worse end of each measurement's error bar counts.
   objectives {
-    # Until requests succeed for good. Two other pods are there, so this is what the hand-over costs.
+    # Until requests succeed for good. Two other pods are there, so this is what the hand-over costs. What is shorter than
+    # a blip (250ms) is none of it; unavailable = "0s" would ask that not a single request fails, or is late.
     recovery_time = "2s"
 
     # Until as many endpoints are ready again as are desired, none of them a victim's.

@@ -61,7 +61,8 @@ drill "restart-primary" {
     # How far the replicas may lag before the fault.
     replication_lag = "1s"
 
-    # None when the primary restarts in place, one when a replica takes over.
+    # None when the primary restarts in place, one when a replica takes over. Either is right here; where a replica must
+    # take over, failed_over = true asks for it, as in kill-primary.hcl.
     leader_changes = 1
   }
 }

@@ -24,9 +24,9 @@ import (
 	"github.com/failoverdrill/drill/internal/targets"
 )
 
-// settings are the rules of measuring that no drill file changes yet; docs/measuring.md gives the reasons.
+// settings are the rules by which a run of the drill is measured; docs/measuring.md gives the reasons.
 func settings(d *drill.Drill) drill.Settings {
-	s := drill.Settings{Window: 10 * time.Second, ImpactTimeout: 60 * time.Second, RedundancyLag: 1}
+	s := drill.Settings{Window: 10 * time.Second, ImpactTimeout: 60 * time.Second, Blip: d.Blip, RedundancyLag: 1}
 	if lag, ok := d.Limit(drill.ObjectiveReplicationLag); ok {
 		s.RedundancyLag = lag
 	}

@@ -122,13 +122,7 @@ func historyRow(e history.Entry) []string {
 	if len(e.Residue) > 0 {
 		verdict += ", residue"
 	}
-	recovery, lost, redundancy := "–", "–", "–"
-	switch {
-	case e.NoImpact:
-		recovery = "no outage"
-	case e.Recovery != nil:
-		recovery = report.Estimate(*e.Recovery)
-	}
+	recovery, lost, redundancy := e.RecoveryText(), "–", "–"
 	if e.Lost != nil {
 		lost = fmt.Sprint(*e.Lost)
 	}

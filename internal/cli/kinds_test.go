@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -93,6 +94,14 @@ func TestKindOfTargetAndLedger(t *testing.T) {
 		require.Equal(t, kind.NoLedger, alike, kind.Name)
 		require.Equal(t, kind.NoLedger, settings(d).NoLedger, kind.Name)
 	}
+}
+
+// TestSettings: what the file says of measuring is what the run is measured by.
+func TestSettings(t *testing.T) {
+	d := shippedDrill(t, "kill-primary.hcl")
+	require.Equal(t, drill.Settings{Window: 10 * time.Second, ImpactTimeout: 60 * time.Second, Blip: drill.DefaultBlip, RedundancyLag: 1}, settings(d))
+	d.Blip = 100 * time.Millisecond
+	require.Equal(t, d.Blip, settings(d).Blip)
 }
 
 func shippedDrill(t *testing.T, file string) *drill.Drill {

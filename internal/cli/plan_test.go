@@ -348,6 +348,13 @@ random delay, up to                 ????????????????
 observation, at least                               ----------------------------------------->
                                |         |          |         |         |          |
                                T-40s     T-20s      T         T+20s     T+40s      T+1m`, "\n"+strings.Join(timing.picture(fs), "\n"))
+	require.Equal(t, drill.Seconds(0.25), timing.Blip)
+	var usual, changed sheet
+	(&plan{Timing: timing}).timingText(&usual)
+	require.NotContains(t, usual.String(), "blip")
+	timing.Blip = 0.1
+	(&plan{Timing: timing}).timingText(&changed)
+	require.Contains(t, changed.String(), "An outage is 100ms or more without timely answers")
 	long := timingOf(d, []plannedFault{{Name: "orders", Hold: 90}, {Name: "cut", At: 20, Hold: 45}})
 	require.Equal(t, drill.Seconds(90), long.Observed, "no run ends while a fault lasts")
 	require.Equal(t, "1m30s", span(90))

@@ -217,7 +217,10 @@ func (p *plan) timingText(s *sheet) {
 			s.item("  ", "T+%s: fault %d is reverted.", span(f.At+f.Hold), i+1)
 		}
 	}
-	s.item("  ", "T+%s: the earliest end of the observation; it goes on until clients have been answered for 10s. Then redundancy is waited for, and what members hold is read back.", span(t.Observed))
+	s.item("  ", "T+%s: the earliest end of the observation; it goes on until clients have been without an outage for 10s. Then redundancy is waited for, and what members hold is read back.", span(t.Observed))
+	if t.Blip != inSeconds(drill.DefaultBlip) {
+		s.item("  ", "An outage is %s or more without timely answers, in a row or within a second. What is less is a blip, and counted beside.", span(t.Blip))
+	}
 	s.item("  ", "%s after its beginning the run ends in any case, and everything is put back.", span(t.Timeout))
 	if t.Trials > 1 {
 		s.item("  ", "All this %d times, one run after the other, each from its own steady state.", t.Trials)

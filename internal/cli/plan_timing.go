@@ -17,6 +17,7 @@ type timing struct {
 	Stagger       drill.Seconds `json:"stagger_seconds"`     // the most by which that is put off at random
 	Observed      drill.Seconds `json:"observed_seconds"`    // until then it is watched, at the least
 	Least         drill.Seconds `json:"least_seconds"`       // from the beginning of the steady state until then
+	Blip          drill.Seconds `json:"blip_seconds"`        // what is shorter is no outage
 	Timeout       drill.Seconds `json:"timeout_seconds"`     // of the whole run
 	Trials        int           `json:"trials"`
 	Moments       []moment      `json:"moments"`
@@ -32,7 +33,7 @@ type moment struct {
 // timingOf orders what a run does.
 func timingOf(d *drill.Drill, faults []plannedFault) timing {
 	t := timing{Hold: inSeconds(d.SteadyState.Hold), SteadyTimeout: inSeconds(d.SteadyState.Timeout), Stagger: inSeconds(d.Stagger),
-		Timeout: inSeconds(d.Timeout), Trials: max(1, d.Repeat), Moments: []moment{}}
+		Blip: inSeconds(d.Blip), Timeout: inSeconds(d.Timeout), Trials: max(1, d.Repeat), Moments: []moment{}}
 	if len(d.Faults) > 0 {
 		t.Delay = inSeconds(d.Faults[0].After)
 	}

@@ -98,6 +98,7 @@ var stepTexts = map[drill.Step]string{
 	drill.StepProbes:     "Starting probes",
 	drill.StepConditions: "Judging the preconditions",
 	drill.StepSteady:     "Waiting for the steady state",
+	drill.StepHold:       "The steady state holds: taking the baseline",
 	drill.StepInject:     "Injecting",
 	drill.StepObserve:    "Watching what clients see",
 	drill.StepRevert:     "Putting back what is left to put back",

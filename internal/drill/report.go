@@ -113,6 +113,7 @@ type ClusterReport struct {
 type Reason struct {
 	Code      string `json:"code"`
 	Objective string `json:"objective,omitempty"`
+	Cause     Cause  `json:"cause,omitempty"` // what must be mended; absent where the reason says nothing of the target
 	Text      string `json:"text"`
 }
 
@@ -360,7 +361,7 @@ type AbortReport struct {
 // StatisticsReport says what the trials of a series allow one to claim, from the first to this one. It covers those that
 // measured something to the end: a trial that was cut short, or cannot be vouched for, is left out.
 type StatisticsReport struct {
-	N                       int      `json:"n"`
+	N                       int      `json:"n"`            // trials that have a recovery time
 	Mean                    *Seconds `json:"mean_seconds"` // of those that recovered
 	NeverRecovered          int      `json:"never_recovered"`
 	Median                  *Seconds `json:"median_seconds"` // never recovered is longer than anything, here and below
@@ -370,7 +371,9 @@ type StatisticsReport struct {
 	MedianBounds            *Bounds  `json:"median_bounds_seconds,omitempty"`
 	MaxBounds               *Bounds  `json:"max_bounds_seconds,omitempty"`
 	NoImpact                int      `json:"no_impact"` // without an outage; they count as recovered at once
-	Failed                  int      `json:"failed"`
-	LeftOut                 int      `json:"left_out"` // trials that measured nothing
-	Text                    string   `json:"text"`     // what n allows, in a sentence
+	Measured                int      `json:"measured"`  // passed, failed or aborted; the failure probability is of these
+	Failed                  int      `json:"failed"`    // of the measured ones: failed or aborted
+	Aborted                 int      `json:"aborted"`   // of the failed ones; they have no recovery time
+	LeftOut                 int      `json:"left_out"`  // trials that measured nothing
+	Text                    string   `json:"text"`      // what n allows, in a sentence
 }

@@ -84,6 +84,7 @@ type Sample struct {
 	Signal    string // how it failed; empty when ok
 	Write     bool   // the slot was an attempt to write, entered in the ledger under Slot
 	By        string // the member that answered; empty when none did
+	ByUID     string // of that member's pod, which may have been replaced under its name; empty when that is not known
 	Role      Role   // that member's own word
 	Epoch     int64
 	Reading   *Reading // of a pinned slot that a replica or primary answered

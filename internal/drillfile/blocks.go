@@ -27,6 +27,12 @@ const (
 	maxStagger = time.Hour
 )
 
+// Bounds of a blip: less than the least is less than any slot interval, and more than the most is an outage to anybody.
+const (
+	minBlip = time.Millisecond
+	maxBlip = 2 * time.Second
+)
+
 // Language is what a drill file may hold. The bodies of targets, probes and faults also hold what their kinds declare.
 func Language() []schema.Nested {
 	return []schema.Nested{
@@ -46,11 +52,12 @@ type drillSpec struct {
 	Timeout     time.Duration
 	Repeat      int
 	Stagger     time.Duration
+	Blip        time.Duration
 }
 
 func drillBody() schema.Body[drillSpec] {
 	return schema.Body[drillSpec]{
-		Defaults: drillSpec{Timeout: defaultTimeout, Repeat: 1},
+		Defaults: drillSpec{Timeout: defaultTimeout, Repeat: 1, Blip: drill.DefaultBlip},
 		Arguments: func(s *drillSpec) []schema.Argument {
 			return []schema.Argument{
 				schema.String("description", &s.Description, "What the drill proves, for people."),
@@ -65,6 +72,8 @@ func drillBody() schema.Body[drillSpec] {
 					schema.Between(1, maxRepeat)),
 				schema.Duration("stagger", &s.Stagger, "The longest random delay before the first fault, so that faults do not always meet the same phase of a lease.",
 					schema.Default("no delay"), schema.Check(checkStagger)),
+				schema.Duration("blip", &s.Blip, "What clients must lose, in a row or within a second, for it to be an outage; two slot intervals of the probe at the least. What is less is a blip: counted, and no part of the recovery time.",
+					schema.Between(minBlip, maxBlip), schema.Hint("What is too short is noise, and what is too long hides outages.")),
 			}
 		},
 		Blocks: drillBlocks(),

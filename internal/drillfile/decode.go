@@ -78,7 +78,7 @@ func (l *loader) drill(b *hcl.Block) *drill.Drill {
 	spec, body := drillBody().Decode(b.Body, l.static)
 	l.take(body)
 	d := &drill.Drill{Name: b.Labels[0], File: l.path, Description: strings.TrimSpace(spec.Description),
-		Timeout: spec.Timeout, Repeat: spec.Repeat, Stagger: spec.Stagger}
+		Timeout: spec.Timeout, Repeat: spec.Repeat, Stagger: spec.Stagger, Blip: spec.Blip}
 	parts := l.parts(d, body.Blocks, b.Body)
 	asked := firstOf(body.Blocks, "objectives", judged{}, l.objectives)
 	d.Objectives = asked.list

@@ -18,6 +18,7 @@ type postgresqlSpec struct {
 	Service, Preset     string
 	WriteRate           int
 	ReadService         string
+	UpWithin            time.Duration
 }
 
 func postgresqlBody() schema.Body[postgresqlSpec] {
@@ -31,15 +32,17 @@ func postgresqlBody() schema.Body[postgresqlSpec] {
 				schema.String("preset", &s.Preset, "", schema.OneOf("patroni", "cloudnative-pg")),
 				schema.Number("write_rate", &s.WriteRate, ""),
 				schema.String("read_service", &s.ReadService, ""),
+				schema.UpWithin(&s.UpWithin),
 			}
 		},
 	}
 }
 
 type httpSpec struct {
-	URL     string
-	Rate    int
-	Timeout time.Duration
+	URL      string
+	Rate     int
+	Timeout  time.Duration
+	UpWithin time.Duration
 }
 
 func httpBody() schema.Body[httpSpec] {
@@ -48,6 +51,7 @@ func httpBody() schema.Body[httpSpec] {
 			schema.String("url", &s.URL, "What to ask.", schema.Required()),
 			schema.Number("rate", &s.Rate, ""),
 			schema.Duration("timeout", &s.Timeout, ""),
+			schema.UpWithin(&s.UpWithin),
 		}
 	}}
 }

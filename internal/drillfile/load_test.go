@@ -62,7 +62,7 @@ func TestLoad(t *testing.T) {
 	require.Empty(t, diags)
 	want := &drill.Drill{
 		Name: "kill-primary", Description: "The primary dies. A replica takes over within 30 s.", File: "full.hcl",
-		Timeout: 15 * time.Minute, Repeat: 9, Stagger: 30 * time.Second,
+		Timeout: 15 * time.Minute, Repeat: 9, Stagger: 30 * time.Second, Blip: 100 * time.Millisecond,
 		Targets: []drill.TargetSpec{{Kind: "postgresql", Name: "orders", Spec: postgresqlSpec{
 			Namespace: "shop", Selector: "application=patroni,cluster-name=orders", Preset: "patroni", Service: "orders", WriteRate: 50,
 			DSN: drill.Sensitive(drill.SecretRef(drill.SecretKey{Name: "orders-app", Key: "uri"}) + "?application_name=drill"),
@@ -73,8 +73,8 @@ func TestLoad(t *testing.T) {
 		Faults: []drill.FaultSpec{{Kind: "kill_primary", Name: "orders", Spec: faultSpec{Method: "force_delete", HoldDown: 90 * time.Second}}},
 		Aborts: []drill.Rule{{Name: "outage", For: 5 * time.Second, OnUnknown: drill.UnknownPending}, {Name: "checkout", OnUnknown: drill.UnknownPending}},
 		Objectives: []drill.Objective{
-			{Name: "recovery_time", Limit: 30}, {Name: "redundancy_time", Limit: 300}, {Name: "lost_writes", Limit: 0},
-			{Name: "dual_primary", Limit: 0}, {Name: "replication_lag", Limit: 1.5}, {Name: "leader_changes", Limit: 1},
+			{Name: "recovery_time", Limit: 30}, {Name: "unavailable", Limit: 25}, {Name: "redundancy_time", Limit: 300}, {Name: "lost_writes", Limit: 0},
+			{Name: "dual_primary", Limit: 0}, {Name: "replication_lag", Limit: 1.5}, {Name: "leader_changes", Limit: 1}, {Name: "failed_over", Limit: 1},
 		},
 		Asserts: []drill.Rule{{Name: "assert_1"}, {Name: "assert_2"}},
 		Schedule: &drill.Schedule{Cron: "0 10 1 * *", Timezone: "Europe/Berlin", Missed: drill.MissedRunLate, Jitter: 10 * time.Minute,
@@ -94,6 +94,7 @@ func TestDefaults(t *testing.T) {
 	assert.Equal(t, 10*time.Minute, d.Timeout)
 	assert.Equal(t, 1, d.Repeat)
 	assert.Zero(t, d.Stagger)
+	assert.Equal(t, 250*time.Millisecond, d.Blip)
 	assert.Equal(t, drill.SteadyState{Hold: 10 * time.Second, Timeout: 2 * time.Minute}, d.SteadyState)
 	assert.Empty(t, d.Aborts)
 	assert.Empty(t, d.Objectives)

@@ -12,23 +12,27 @@ import (
 	"github.com/failoverdrill/drill/internal/schema"
 )
 
-// objective is one row of the table of objectives: a number that must not be exceeded.
+// objective is one row of the table of objectives: a number that must not be exceeded, or something that must happen.
 type objective struct {
 	name   string
-	count  bool // it is a number of things; else a length of time
-	ledger bool // only a target with a ledger and a primary has the number
+	count  bool // it is a number of things
+	event  bool // it is true, and nothing else; what is neither is a length of time
+	ledger bool // only a target with a ledger and a primary can be judged by it
 	doc    string
 }
 
 // objectives lists all of them, in the order of the language.
 func objectives() []objective {
 	return []objective{
-		{name: drill.ObjectiveRecoveryTime, doc: "The longest that clients may have been without service: from the injection until they were served again for good."},
+		{name: drill.ObjectiveRecoveryTime, doc: "The longest that clients may have been without service: from the injection until they were served again for good. " +
+			"Where clients of both kinds are seen, those with kept sessions and those that connect anew, the worse of the two counts."},
+		{name: drill.ObjectiveUnavailable, doc: "The longest that clients may have been without a timely answer, all together: blips count, too. `\"0s\"` asks for fault tolerance."},
 		{name: drill.ObjectiveRedundancyTime, doc: "The longest until every member was there again and had caught up."},
 		{name: drill.ObjectiveLostWrites, count: true, ledger: true, doc: "The most acknowledged writes that may be lost."},
-		{name: drill.ObjectiveDualPrimary, ledger: true, doc: "The longest that two members may have taken writes at once."},
+		{name: drill.ObjectiveDualPrimary, ledger: true, doc: "The longest that two members may have taken writes at once. Without it, any such time fails the run."},
 		{name: drill.ObjectiveReplicationLag, ledger: true, doc: "The furthest that a replica may be behind before the fault, or the run is `refused`; the peak during the run is reported."},
 		{name: drill.ObjectiveLeaderChanges, count: true, ledger: true, doc: "The most changes of the primary."},
+		{name: drill.ObjectiveFailedOver, event: true, ledger: true, doc: "`true`: another member must have taken over. A primary that came back in place, or a fault without an effect, fails the run."},
 		{name: drill.ObjectiveReadOutage, doc: "The longest that nothing could be read."},
 		{name: drill.ObjectiveStaleness, doc: "By how much the most stale read may have been behind."},
 		{name: drill.ObjectiveMonotonicReads, count: true, doc: "The most reads that showed less than an earlier one of their session."},
@@ -51,9 +55,12 @@ func objectivesBody() schema.Body[objectivesSpec] {
 			s.counts, s.lengths = make([]int, len(all)), make([]time.Duration, len(all))
 			var arguments []schema.Argument
 			for i, o := range all {
-				if o.count {
+				switch {
+				case o.count:
 					arguments = append(arguments, schema.Number(o.name, &s.counts[i], o.doc, schema.Check(notNegative)))
-				} else {
+				case o.event:
+					arguments = append(arguments, schema.Bool(o.name, new(bool), o.doc, schema.Default(""), schema.Check(mustHappen)))
+				default:
 					arguments = append(arguments, schema.Duration(o.name, &s.lengths[i], o.doc))
 				}
 			}
@@ -70,6 +77,14 @@ func objectivesBody() schema.Body[objectivesSpec] {
 func notNegative(n int) (summary, detail string) {
 	if n < 0 {
 		return "Negative count", "This is a number of things, and the most there may be of them. Write 0 or a larger whole number."
+	}
+	return "", ""
+}
+
+// mustHappen refuses false: what need not happen is no objective.
+func mustHappen(wanted bool) (summary, detail string) {
+	if !wanted {
+		return "Objective that asks for nothing", "What need not happen is no objective: remove it. For a run in which nobody may take over, write leader_changes = 0."
 	}
 	return "", ""
 }
@@ -91,8 +106,11 @@ func (l *loader) objectives(b *hcl.Block) judged {
 			continue
 		}
 		limit := spec.lengths[i].Seconds()
-		if o.count {
+		switch {
+		case o.count:
 			limit = float64(spec.counts[i])
+		case o.event:
+			limit = 1
 		}
 		asked.list = append(asked.list, drill.Objective{Name: o.name, Limit: limit})
 		asked.at[o.name] = d.At(o.name)
@@ -120,7 +138,7 @@ func (l *loader) checkObjectives(asked judged, targets map[string]*Kind) {
 			}
 			if o.ledger && kind.NoLedger {
 				l.report(at, "Objective without a ledger", fmt.Sprintf(
-					"A target of kind %s has no ledger and no primary, so there is no number to judge %s by. Remove it; recovery_time and redundancy_time can be asked for.", kind.Name, o.name))
+					"A target of kind %s has no ledger and no primary, so there is nothing to judge %s by. Remove it; recovery_time, unavailable and redundancy_time can be asked for.", kind.Name, o.name))
 			}
 			if i, ok := invariantOf(o.name); ok && !slices.Contains(kind.Checks, i.Check) {
 				l.report(at, "Objective without a probe", fmt.Sprintf("A target of kind %s has no probe that could show %s. Remove it.", kind.Name, o.name))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/kube"
+	"github.com/failoverdrill/drill/internal/report"
 )
 
 // Report is the run's report as it is recorded, or what the record says of a run that ended without one: refused by the
@@ -63,6 +64,7 @@ type Entry struct {
 	Verdict    drill.Verdict   `json:"verdict,omitempty"`
 	Recovery   *drill.Estimate `json:"recovery,omitempty"`
 	NoImpact   bool            `json:"no_impact,omitempty"` // no outage was seen at all
+	Fresh      *drill.Estimate `json:"fresh,omitempty"`     // of new connections, where one number cannot stand for both
 	Lost       *int            `json:"lost_writes,omitempty"`
 	LagBefore  *drill.Bounds   `json:"replication_lag_before_seconds,omitempty"`
 	LagPeak    *drill.Bounds   `json:"replication_lag_peak_seconds,omitempty"`
@@ -88,6 +90,9 @@ func Of(rep drill.Report) Entry {
 	}
 	if rec := rep.Recovery; rec != nil {
 		e.Recovery, e.NoImpact, e.Redundancy = &rec.Estimate, rec.Outcome == drill.OutcomeNoImpact, rec.Redundancy
+		if report.FreshDiffers(rec) {
+			e.Fresh = new(rec.ByClass[drill.ClassFresh])
+		}
 	}
 	if rep.Writes != nil {
 		e.Lost = rep.Writes.Lost
@@ -96,6 +101,29 @@ func Of(rep drill.Report) Entry {
 		e.LagBefore, e.LagPeak = l.Before, l.Peak
 	}
 	return e
+}
+
+// Worse is the recovery time that the run is judged by: the worse of the headline's and that of new connections.
+func (e Entry) Worse() drill.Estimate {
+	if e.Fresh != nil && e.Fresh.Upper > e.Recovery.Upper {
+		return *e.Fresh
+	}
+	return *e.Recovery
+}
+
+// RecoveryText writes the recovery time for people. Without one it is a dash.
+func (e Entry) RecoveryText() string {
+	text := "no outage"
+	switch {
+	case e.Recovery == nil:
+		return "–"
+	case !e.NoImpact:
+		text = report.Estimate(*e.Recovery)
+	}
+	if e.Fresh != nil {
+		text += "; new connections " + report.Estimate(*e.Fresh)
+	}
+	return text
 }
 
 // OfRecord is the entry of a record, finished or not. What is left behind is the record's to say: somebody may have

@@ -14,7 +14,7 @@ import (
 	"github.com/failoverdrill/drill/internal/kube"
 )
 
-func report(id string, verdict drill.Verdict, minute int) drill.Report {
+func reported(id string, verdict drill.Verdict, minute int) drill.Report {
 	return drill.Report{FormatVersion: "1",
 		Run: drill.RunReport{ID: id, Drill: "kill", Verdict: verdict, Started: time.Date(2026, 11, 21, 12, minute, 0, 0, time.UTC),
 			Reasons: []drill.Reason{{Code: "objective_missed", Text: "too slow"}}},
@@ -40,7 +40,7 @@ func TestFind(t *testing.T) {
 
 // TestWhatCannotBeVouchedForIsAbsent: the numbers of an interrupted run look like numbers, and are none.
 func TestWhatCannotBeVouchedForIsAbsent(t *testing.T) {
-	e := Of(report("r", drill.VerdictFailed, 0))
+	e := Of(reported("r", drill.VerdictFailed, 0))
 	require.Equal(t, drill.Never(), e.Recovery.Upper)
 	require.Equal(t, 2, *e.Lost)
 	require.Equal(t, "too slow", e.Reason)
@@ -48,7 +48,7 @@ func TestWhatCannotBeVouchedForIsAbsent(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(raw), `"upper_seconds":"+Inf"`)
 	for _, v := range []drill.Verdict{drill.VerdictInterrupted, drill.VerdictInvalid, drill.VerdictRefused, drill.VerdictError} {
-		e := Of(report("r", v, 0))
+		e := Of(reported("r", v, 0))
 		require.Nil(t, e.Recovery, v)
 		require.Nil(t, e.Lost, v)
 		require.Nil(t, e.Redundancy, v)
@@ -88,9 +88,9 @@ func TestFolder(t *testing.T) {
 	require.NoError(t, err, "none yet")
 	require.Empty(t, reports)
 	require.Empty(t, problems)
-	require.NoError(t, f.Save(report("a", drill.VerdictPassed, 1)))
-	require.NoError(t, f.Save(report("b", drill.VerdictFailed, 2)))
-	require.NoError(t, f.Save(report("b", drill.VerdictFailed, 2)), "again")
+	require.NoError(t, f.Save(reported("a", drill.VerdictPassed, 1)))
+	require.NoError(t, f.Save(reported("b", drill.VerdictFailed, 2)))
+	require.NoError(t, f.Save(reported("b", drill.VerdictFailed, 2)), "again")
 	require.NoError(t, os.WriteFile(filepath.Join(string(f), "c.json"), []byte("{"), 0o600))
 	reports, problems, err = f.List()
 	require.NoError(t, err)
@@ -116,4 +116,25 @@ func TestFolder(t *testing.T) {
 	require.Equal(t, Folder("/home/u/.local/state/drill/history"), f)
 	_, err = DefaultFolder(func(string) string { return "" })
 	require.Error(t, err)
+}
+
+// TestNewConnectionsThatFaredWorse: one number in a list must not stand for both.
+func TestNewConnectionsThatFaredWorse(t *testing.T) {
+	rep := reported("a", drill.VerdictFailed, 0)
+	rep.Recovery.HeadlineClass, rep.Recovery.Estimate = drill.ClassPooled, drill.Estimate{Estimate: 2.2, Lower: 2.19, Upper: 2.23}
+	require.Equal(t, "2.20 s  [2.19, 2.23]", Of(rep).RecoveryText())
+	for _, c := range []struct {
+		fresh, worse drill.Estimate
+		text         string
+	}{
+		{drill.Estimate{Estimate: 2.25, Lower: 2.2, Upper: 2.4}, rep.Recovery.Estimate, "2.20 s  [2.19, 2.23]"},
+		{drill.Estimate{Estimate: 9, Lower: 8.9, Upper: 9.1}, drill.Estimate{Estimate: 9, Lower: 8.9, Upper: 9.1}, "2.20 s  [2.19, 2.23]; new connections 9.00 s  [8.90, 9.10]"},
+		{drill.Estimate{Estimate: drill.Never(), Lower: 60, Upper: drill.Never()}, drill.Estimate{Estimate: drill.Never(), Lower: 60, Upper: drill.Never()},
+			"2.20 s  [2.19, 2.23]; new connections never"},
+	} {
+		rep.Recovery.ByClass = map[drill.Class]drill.Estimate{drill.ClassFresh: c.fresh}
+		require.Equal(t, c.text, Of(rep).RecoveryText())
+		require.Equal(t, c.worse, Of(rep).Worse())
+	}
+	require.Equal(t, "–", Entry{}.RecoveryText())
 }

@@ -29,7 +29,7 @@ func TestEarlier(t *testing.T) {
 		if number != "" {
 			run.Labels = map[string]string{kube.LabelSeries: "s", kube.LabelTrial: number}
 		}
-		rep := report(name, drill.VerdictPassed, 0)
+		rep := reported(name, drill.VerdictPassed, 0)
 		run.Status.Report, _ = json.Marshal(rep)
 		edit(run)
 		raw, err := json.Marshal(run)

@@ -16,9 +16,11 @@ import (
 type cluster struct {
 	limit    float64       // lag in seconds under which a replica counts as caught up
 	delta    time.Duration // between two writes
-	names    []string      // the members that were there at plan
+	names    []string      // the members that must be there: those of the plan, or what came in their place
 	members  map[string]*member
-	acks     []ack // of the pooled stream, by Done, from the oldest one on that some member does not show
+	places   map[string]string // by the member that a pinned probe was made for: whom it asks now
+	acks     []ack             // of the pooled stream, by Done, from the oldest one on that some member does not show
+	released released
 	gone     drill.Numbers
 	leader   string // the member that became primary last, by its own word
 	epoch    int64
@@ -32,10 +34,19 @@ type ack struct {
 	by         string
 }
 
-// member is what one member last said, and everything that it ever showed.
+// released are the acks that every member showed, and that were let go: nobody who was there then can lack one of them.
+type released struct {
+	seqs        drill.Numbers
+	first, last ack
+}
+
+// member is what one member last said, and everything that its pod ever showed.
 type member struct {
-	asked bool // a pinned probe asks it
-	next  int  // no ack before this one is missing on it
+	name  string
+	uid   string // of its pod; empty when that is not known
+	asked bool   // a pinned probe asks it
+	late  bool   // its pod came when acks had been let go already, and has not shown all of those
+	next  int    // no ack before this one is missing on it
 	seen  drill.Numbers
 	role  drill.Role // by its last word, also while it is silent
 	word  word
@@ -55,7 +66,7 @@ type word struct {
 }
 
 func newCluster(limit float64) *cluster {
-	return &cluster{limit: limit, members: map[string]*member{}}
+	return &cluster{limit: limit, members: map[string]*member{}, places: map[string]string{}}
 }
 
 // plan names the members that must be there.
@@ -86,7 +97,7 @@ func (c *cluster) probe(p drill.ProbeInfo) {
 func (c *cluster) member(name string) *member {
 	m := c.members[name]
 	if m == nil {
-		m = &member{stale: time.Second}
+		m = &member{name: name, stale: time.Second}
 		c.members[name] = m
 	}
 	return m
@@ -112,16 +123,15 @@ func (c *cluster) write(s slot) {
 
 // pinned takes a member's word from a slot of its pinned probe. A slot that brought no reading leaves it unknown.
 func (c *cluster) pinned(s slot) *member {
-	m := c.member(s.Member)
+	m := c.asked(s)
 	w := word{heard: true, at: s.Scheduled}
 	if s.Reading != nil {
 		for _, seq := range s.Reading.Seen {
 			m.seen.Add(seq)
 		}
 	}
-	answered := s.Outcome == drill.OutcomeOK || s.Reading != nil
 	switch {
-	case answered && s.Role == drill.RolePrimary:
+	case spoke(s) && s.Role == drill.RolePrimary:
 		w.known, w.role = true, s.Role
 		c.lead(s, m)
 	case s.Reading != nil && s.Role == drill.RoleReplica:
@@ -135,11 +145,44 @@ func (c *cluster) pinned(s slot) *member {
 	return m
 }
 
+// spoke reports whether the member answered a pinned slot.
+func spoke(s slot) bool { return s.Outcome == drill.OutcomeOK || s.Reading != nil }
+
+// asked is the member that a pinned slot was about: the one that answered, or else the one that its probe asks. A probe
+// whose member is gone asks the one that came instead. What the pod of before showed is not there on a new one, even
+// under the old name.
+func (c *cluster) asked(s slot) *member {
+	name := cmp.Or(c.places[s.Member], s.Member)
+	if by := s.By; spoke(s) && by != "" && by != name && !slices.Contains(c.names, by) {
+		c.replace(name, by)
+		c.places[s.Member], name = by, by
+	}
+	m := c.member(name)
+	uid := uidOf(s)
+	if uid != "" && m.uid != "" && uid != m.uid {
+		*m = member{name: name, asked: m.asked, stale: m.stale, late: c.released.seqs.Count() > 0}
+	}
+	m.uid = cmp.Or(uid, m.uid)
+	return m
+}
+
+// replace puts another member into the place of one that is gone.
+func (c *cluster) replace(gone, by string) {
+	old := c.member(gone)
+	delete(c.members, gone)
+	m := c.member(by)
+	m.asked, m.stale, m.late = true, old.stale, c.released.seqs.Count() > 0
+	if i := slices.Index(c.names, gone); i >= 0 {
+		c.names[i] = by
+	}
+}
+
 // prune lets go of the writes that every member which is asked shows, or that are known to be lost: none of them can be the oldest one
 // that a member lacks, ever again. A long run would otherwise hold them all. The members are known before the first write.
 func (c *cluster) prune() {
 	n := 0
 	for n < len(c.acks) && c.everywhere(c.acks[n].seq) {
+		c.released.add(c.acks[n], c.gone)
 		n++
 	}
 	if n == 0 {
@@ -150,6 +193,19 @@ func (c *cluster) prune() {
 	for _, m := range c.members {
 		m.next = max(0, m.next-n)
 	}
+}
+
+func (sh *released) add(a ack, gone drill.Numbers) {
+	if gone.Has(a.seq) {
+		return
+	}
+	if len(sh.seqs.Ranges) == 0 || a.sent < sh.first.sent {
+		sh.first = a
+	}
+	if a.done > sh.last.done {
+		sh.last = a
+	}
+	sh.seqs.Add(a.seq)
 }
 
 func (c *cluster) everywhere(seq int64) bool {
@@ -192,6 +248,13 @@ func (c *cluster) lead(s slot, m *member) {
 // lag is the age of the oldest acknowledged write that the member does not show (MEASURING.md, "Replication lag that
 // cannot lie"): at least from the acknowledgement to the question, at most from the sending to the answer.
 func (c *cluster) lag(m *member, s slot) (b drill.Bounds, caught bool) {
+	if m.late = m.late && !m.seen.Includes(c.released.seqs); m.late {
+		youngest := c.released.last // of what it may lack
+		if !m.seen.Has(c.released.first.seq) {
+			youngest = c.released.first
+		}
+		return drill.Bounds{Lower: seconds(s.Sent.Sub(youngest.done)), Upper: seconds(s.Done.Sub(c.released.first.sent))}, false
+	}
 	for m.next < len(c.acks) && (m.seen.Has(c.acks[m.next].seq) || c.gone.Has(c.acks[m.next].seq)) {
 		m.next++
 	}
@@ -217,7 +280,7 @@ func (c *cluster) primaries(now drill.Offset) []string {
 	return ps
 }
 
-// whole reports whether the next fault would be survived: every member of the plan is known, exactly one is primary,
+// whole reports whether the next fault would be survived: as many members as at plan are known, exactly one is primary,
 // all others stream and are close enough. Else it says what is missing.
 func (c *cluster) whole(now drill.Offset) (ok bool, why string) {
 	if len(c.names) == 0 {

@@ -51,12 +51,112 @@ func (r *run) doubts(rep drill.Report) []drill.Reason {
 		}
 		return why
 	}
-	watched := r.finish.Sub(r.lastInjection())
-	if slack := 2*r.headline.Interval + r.headline.gauge.within; rep.Recovery.Outcome != drill.OutcomeNotRecovered && watched < r.settings.ImpactTimeout-slack {
-		doubt("observation_too_short", "The target was watched for %s after the fault, and an impact may come as late as %s.",
-			say(seconds(watched)), say(seconds(r.settings.ImpactTimeout)))
+	if began, ok := r.alreadyDown(); ok && len(why) == 0 {
+		doubt("already_down", "Clients had been out for %s when the fault was injected: that outage is not the fault's.",
+			say(seconds(r.injection.from.Sub(began))))
 	}
+	r.observationDoubts(rep, doubt)
 	return why
+}
+
+// observationDoubts are those that come of how long, and how well, the target was watched after the fault.
+func (r *run) observationDoubts(rep drill.Report, doubt func(code, format string, args ...any)) {
+	r.brevity(doubt)
+	worse := r.worse()
+	if limit, ok := limitOf(r.limits, drill.ObjectiveRecoveryTime); ok && float64(worse.sure) <= limit && float64(worse.estimate.Upper) > limit {
+		doubt("undecided", "The slots of the probe %s could not be judged for a while, up to %s after the fault: whether recovery_time was met is not known.",
+			worse.probe.Name, say(worse.estimate.Upper))
+	}
+	lost, blind := rep.Recovery.Unavailable, r.blindTime()
+	if limit, ok := limitOf(r.limits, drill.ObjectiveUnavailable); ok && float64(lost) <= limit && float64(lost+blind) > limit {
+		doubt("undecided", "The slots of the probe %s could not be judged for %s after the fault: whether unavailable was met is not known.",
+			r.headline.Name, say(blind))
+	}
+}
+
+// brevity doubts an observation that ended before a late impact could have come, unless clients were out when it ended:
+// that is a failure, however short it was.
+func (r *run) brevity(doubt func(code, format string, args ...any)) {
+	var short []string
+	for _, c := range []*recovery{r.recovery(), r.fresh()} {
+		if c == nil || len(c.slots) == 0 {
+			continue
+		}
+		if c.out() {
+			return
+		}
+		p := c.probe
+		watched := c.slots[len(c.slots)-1].Scheduled.Sub(r.lastInjection())
+		if slack := 2*p.Interval + p.gauge.within; watched < r.settings.ImpactTimeout-slack && len(short) == 0 {
+			short = append(short, p.Name, say(seconds(watched)))
+		}
+	}
+	if len(short) > 0 {
+		doubt("observation_too_short", "The probe %s watched the target for %s after the fault, and an impact may come as late as %s.",
+			short[0], short[1], say(seconds(r.settings.ImpactTimeout)))
+	}
+}
+
+// limitOf is the limit of an objective, if there is one.
+func limitOf(limits []drill.Objective, name string) (limit float64, ok bool) {
+	for _, o := range limits {
+		if o.Name == name {
+			return o.Limit, true
+		}
+	}
+	return 0, false
+}
+
+// blindTime is how long the slots of the headline stand for that say nothing, in stretches of a blip and longer.
+func (r *run) blindTime() (sum drill.Seconds) {
+	var last *slot
+	slots := r.observed(r.headline)
+	for i, s := range slots {
+		if s.state == unknown {
+			continue
+		}
+		if last != nil {
+			if d := s.Scheduled.Sub(last.Scheduled) - r.headline.gauge.delta; d >= r.headline.criterion.blip {
+				sum += seconds(d)
+			}
+		}
+		last = &slots[i]
+	}
+	return sum
+}
+
+// out reports whether the target was in an outage when the observation ended.
+func (c *recovery) out() bool { return len(c.outages) > 0 && c.outages[len(c.outages)-1].up < 0 }
+
+// worse is the class that came back later, of the headline and the fresh one: a service that nobody new can reach is not
+// back.
+func (r *run) worse() *recovery {
+	c, fresh := r.recovery(), r.fresh()
+	if c == nil || fresh != nil && fresh.estimate.Upper > c.estimate.Upper && len(fresh.outages) > 0 {
+		return fresh
+	}
+	return c
+}
+
+// alreadyDown is when an outage began that was open when the fault was injected: it is not the fault's.
+func (r *run) alreadyDown() (began drill.Offset, ok bool) {
+	if r.injection == nil {
+		return 0, false
+	}
+	for _, p := range append([]*probe{r.headline}, r.of(drill.ClassFresh)...) {
+		b := r.baseline(p)
+		f := &finder{criterion: newCriterion(p.Interval, r.settings.Blip)}
+		for _, s := range p.slots {
+			overdue := s.Scheduled < b.to.Add(-p.gauge.within)
+			if s.Scheduled >= b.from && s.Scheduled < b.to && (ended(s) <= b.to || overdue) {
+				f.add(s)
+			}
+		}
+		if all := f.end(); len(all) > 0 && all[len(all)-1].up < 0 {
+			return all[len(all)-1].from, true
+		}
+	}
+	return 0, false
 }
 
 // proberDoubts are those that the prober itself raises. heard says that something was answered at all.

@@ -78,7 +78,7 @@ func (r *run) replaced(c *recovery) *drill.Seconds {
 	}
 	for _, w := range r.standings() {
 		from := max(w.from, c.at)
-		if w.to == forever || w.to.Sub(from) >= settled {
+		if r.lasting(span{from, w.to}) {
 			return new(max(0, r.since(from)))
 		}
 	}

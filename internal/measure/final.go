@@ -7,8 +7,8 @@ import (
 	"github.com/failoverdrill/drill/internal/drill"
 )
 
-// Final are the values by which a run is judged in the end, under the names of the live values: the whole outage since
-// the injection, +Inf when it had not ended; the worst lag; the share of good slots and the p99 of their latency since
+// Final are the values by which a run is judged in the end, under the names of the live values: all outages since
+// the injection, +Inf when the last one had not ended; the worst lag; the share of good slots and the p99 of their latency since
 // the injection; the newest of what a numeric probe reads, or the least where that is what counts; how long the run took,
 // and of that since its first injection. A value that is not known is missing.
 func Final(rec drill.Recording) drill.Live {
@@ -32,9 +32,13 @@ func Final(rec drill.Recording) drill.Live {
 func (r *run) finalTarget(rep drill.Report) map[string]float64 {
 	v := map[string]float64{}
 	if rec := rep.Recovery; rec != nil {
-		v["outage_seconds"] = float64(rec.Unavailable)
+		for _, o := range rec.Outages {
+			v["outage_seconds"] += float64(o.Seconds)
+		}
 		if rec.Outcome == drill.OutcomeNotRecovered {
 			v["outage_seconds"] = float64(drill.Never())
+		} else if len(rec.Outages) == 0 {
+			v["outage_seconds"] = 0
 		}
 	}
 	if r.headline != nil {
@@ -95,10 +99,7 @@ func (r *run) finalProbe(p *probe) map[string]float64 {
 	slots := r.observed(p)
 	if share, ok := successRatio(slots); ok {
 		v["success_ratio"] = share
-		v["outage_seconds"] = (time.Duration(count(slots, down)) * p.gauge.delta).Seconds()
-	}
-	if out := outages(slots); len(out) > 0 && out[len(out)-1].up < 0 {
-		v["outage_seconds"] = float64(drill.Never())
+		v["outage_seconds"] = float64(outageSum(slots, p.criterion))
 	}
 	var latencies []time.Duration
 	for _, s := range slots {
@@ -110,6 +111,17 @@ func (r *run) finalProbe(p *probe) map[string]float64 {
 		v["latency_seconds"] = percentile(latencies, 0.99).Seconds()
 	}
 	return v
+}
+
+// outageSum is how long the outages took together; never when the last one had not ended.
+func outageSum(slots []slot, by criterion) (sum drill.Seconds) {
+	for _, o := range outages(slots, by) {
+		if o.up < 0 {
+			return drill.Never()
+		}
+		sum += seconds(o.endEstimate(slots).Sub(o.from))
+	}
+	return sum
 }
 
 // injectedAt is when the observation begins; the baseline counts when nothing was injected.

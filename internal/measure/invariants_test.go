@@ -334,7 +334,7 @@ func TestReadsThatNeverCameBack(t *testing.T) {
 	assert.InDelta(t, (scriptEnd - sc.fault).Seconds(), live["read_outage_seconds"], 0.2)
 	o := judge(drill.Objective{Name: drill.ObjectiveReadOutage, Limit: 5}, drill.Report{Invariants: rep})
 	assert.False(t, o.Met)
-	assert.Equal(t, "Reads could not be had any more when drill stopped watching, limit 5 s.", missed(o, drill.Report{}))
+	assert.Equal(t, "Reads could not be had any more when drill stopped watching, limit 5 s.", (&run{}).missed(o, drill.Report{}))
 }
 
 // TestLongRegister is truth test 9's 10,000 operations with 500 in doubt. What this machine does in a second is not the

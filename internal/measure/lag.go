@@ -21,9 +21,10 @@ type reading struct {
 // replay is the whole observation, seen through the cluster's eyes.
 type replay struct {
 	lags     []reading
-	readings int    // slots in which any member was known
-	whole    []span // in which the next fault would have been survived
-	blind    []span // in which some member other than the primary was unknown
+	readings int               // slots in which any member was known
+	whole    []span            // in which the next fault would have been survived
+	blind    []span            // in which some member other than the primary was unknown
+	away     map[string][]span // by member: in which it was unknown and not the primary
 }
 
 // replay walks through every write and every pinned slot in the order in which their outcomes became known.
@@ -57,12 +58,12 @@ func (r *run) replay() *replay {
 			continue
 		}
 		m := c.pinned(s)
-		absent.note(s, m.word.known)
+		absent.note(s, m)
 		if m.word.known {
 			v.readings++
 		}
 		if m.word.known && m.word.role == drill.RoleReplica {
-			v.lags = append(v.lags, reading{s.Member, s.Sent, s.Done, m.word.lag, m.word.engine})
+			v.lags = append(v.lags, reading{m.name, s.Sent, s.Done, m.word.lag, m.word.engine})
 		}
 		ok, _ := c.whole(ended(s))
 		switch {
@@ -74,7 +75,11 @@ func (r *run) replay() *replay {
 		}
 		good = ok
 	}
-	v.blind = absent.spans(r.finish)
+	v.away = absent.spans(r.finish)
+	for _, spans := range v.away {
+		v.blind = append(v.blind, spans...)
+	}
+	v.blind = merge(v.blind)
 	return v
 }
 
@@ -85,10 +90,16 @@ func ended(s slot) drill.Offset { return max(s.Done, s.Scheduled) }
 // one does not want to know how far it lags, until another one leads.
 type absence struct {
 	cluster *cluster
-	last    map[string]drill.Offset // the turn of the last slot that was known
-	since   map[string]drill.Offset // when the present absence began
+	last    map[string]drill.Offset // by pinned probe: the turn of the last slot that was known
+	open    map[string]missing      // by pinned probe
 	leaders []sightingOfLeader
-	found   map[string][]span
+	found   map[string][]span // by member
+}
+
+// missing is a member that cannot be read, from a moment on.
+type missing struct {
+	name  string
+	since drill.Offset
 }
 
 type sightingOfLeader struct {
@@ -97,34 +108,37 @@ type sightingOfLeader struct {
 }
 
 func newAbsence(c *cluster) *absence {
-	return &absence{cluster: c, last: map[string]drill.Offset{}, since: map[string]drill.Offset{}, found: map[string][]span{},
+	return &absence{cluster: c, last: map[string]drill.Offset{}, open: map[string]missing{}, found: map[string][]span{},
 		leaders: []sightingOfLeader{{0, c.leader}}}
 }
 
-// note takes one pinned slot. An absence begins at the first slot's turn that brought nothing after one that did.
-func (a *absence) note(s slot, known bool) {
+// note takes one pinned slot, and the member that it was about. An absence begins at the first slot's turn that brought
+// nothing after one that did. It ends when the member answers, or another one in its place.
+func (a *absence) note(s slot, m *member) {
 	if a.cluster.leader != a.leaders[len(a.leaders)-1].name {
 		a.leaders = append(a.leaders, sightingOfLeader{s.Done, a.cluster.leader})
 	}
-	since, away := a.since[s.Member]
+	known := m.word.known
+	gone, away := a.open[s.Member]
 	switch {
 	case known && away:
-		a.found[s.Member] = append(a.found[s.Member], span{since, s.Done})
-		delete(a.since, s.Member)
-	case !known && (!away || s.Scheduled < since) && s.Scheduled > a.last[s.Member]:
-		a.since[s.Member] = s.Scheduled // the slot that hung ends after those that it blocked, and came before them
+		a.found[gone.name] = append(a.found[gone.name], span{gone.since, s.Done})
+		delete(a.open, s.Member)
+	case !known && (!away || s.Scheduled < gone.since) && s.Scheduled > a.last[s.Member]:
+		// The slot that hung ends after those that it blocked, and came before them.
+		a.open[s.Member] = missing{m.name, s.Scheduled}
 	}
 	if known {
 		a.last[s.Member] = s.Scheduled
 	}
 }
 
-// spans merges the absences of all members up to the end of the observation.
-func (a *absence) spans(end drill.Offset) []span {
-	for name, since := range a.since {
-		a.found[name] = append(a.found[name], span{since, max(since, end)})
+// spans are the absences of each member up to the end of the observation, without the time in which it led.
+func (a *absence) spans(end drill.Offset) map[string][]span {
+	for _, m := range a.open {
+		a.found[m.name] = append(a.found[m.name], span{m.since, max(m.since, end)})
 	}
-	var all []span
+	away := map[string][]span{}
 	for name, found := range a.found {
 		for _, s := range found {
 			for i, l := range a.leaders {
@@ -134,12 +148,13 @@ func (a *absence) spans(end drill.Offset) []span {
 				}
 				part := span{max(s.from, l.at), min(s.to, to)}
 				if l.name != name && part.from < part.to {
-					all = append(all, part)
+					away[name] = append(away[name], part)
 				}
 			}
 		}
+		away[name] = merge(away[name])
 	}
-	return merge(all)
+	return away
 }
 
 // merge joins spans that touch.
@@ -185,40 +200,45 @@ func (r *run) lagReport(v *replay) (*drill.LagReport, []drill.Finding) {
 	rep.Before = r.lagIn(v, base)
 	if r.injection != nil {
 		rep.AtFault = r.lagAtFault(v)
-		for _, l := range v.lags {
-			if l.done >= r.injection.from {
-				rep.Peak = worse(rep.Peak, l.bounds)
-			}
-		}
+		rep.Peak = r.lagPeak(v)
 	}
 	var worst *reading
 	for i, l := range v.lags {
 		if math.IsNaN(l.engine) {
 			continue
 		}
-		if d := seconds(disagreement(l)); rep.EngineDisagreement == nil || d > *rep.EngineDisagreement {
+		if d := disagreement(l); rep.EngineDisagreement == nil || d > *rep.EngineDisagreement {
 			rep.EngineDisagreement, worst = &d, &v.lags[i]
 		}
 	}
-	if worst == nil || disagreement(*worst) <= trusted {
+	if worst == nil || float64(disagreement(*worst)) <= trusted.Seconds() {
 		return rep, nil
 	}
 	return rep, []drill.Finding{{Severity: "warning", Code: "lag_metric_lies", Text: fmt.Sprintf(
 		"%s was %s behind, by the writes that it did not show; your dashboard's query said %s.",
-		worst.member, say((worst.bounds.Lower+worst.bounds.Upper)/2), say(drill.Seconds(worst.engine)))}}
+		worst.member, say((worst.bounds.Lower+worst.bounds.Upper)/2), figure(worst.engine))}}
 }
 
 // behind says how far a replica is behind, and what the exporters' query says of it when that is something else.
 func behind(member string, w word) string {
 	text := fmt.Sprintf("%s is %s behind", member, say(w.lag.Upper))
 	if math.Abs(w.engine-float64(w.lag.Upper)) > trusted.Seconds() { // never true of NaN
-		text += fmt.Sprintf("; your dashboard's query says %s", say(drill.Seconds(w.engine)))
+		text += fmt.Sprintf("; your dashboard's query says %s", figure(w.engine))
 	}
 	return text
 }
 
-func disagreement(l reading) time.Duration {
-	return duration(drill.Seconds(math.Abs(l.engine - float64(l.bounds.Lower+l.bounds.Upper)/2)))
+// figure writes what the engine said, which may be no length of time at all.
+func figure(engine float64) string {
+	if math.IsInf(engine, 0) {
+		return fmt.Sprintf("%+g", engine)
+	}
+	return say(drill.Seconds(engine))
+}
+
+// disagreement is how far the engine's own figure is off; it may be infinite.
+func disagreement(l reading) drill.Seconds {
+	return drill.Seconds(math.Abs(l.engine - float64(l.bounds.Lower+l.bounds.Upper)/2))
 }
 
 func worse(have *drill.Bounds, b drill.Bounds) *drill.Bounds {
@@ -284,4 +304,41 @@ func (r *run) lagAtFault(v *replay) *drill.Bounds {
 		worst = worse(worst, last.bounds)
 	}
 	return worst
+}
+
+// lagPeak is the worst lag after the fault. nil when no replica could be read at the end, or a survivor of the faults not
+// for longer than is trusted: then it may have been worse. What was hurt may stay away for as long as it takes.
+func (r *run) lagPeak(v *replay) *drill.Bounds {
+	var worst *drill.Bounds
+	read := false // at the end
+	for _, l := range v.lags {
+		if l.done >= r.injection.from {
+			worst = worse(worst, l.bounds)
+		}
+		read = read || l.done >= r.finish.Add(-trusted)
+	}
+	if !read {
+		return nil
+	}
+	for name, spans := range v.away {
+		if r.hurt(name) {
+			continue
+		}
+		for _, s := range spans {
+			if min(s.to, r.finish).Sub(max(s.from, r.injection.from)) > trusted {
+				return nil
+			}
+		}
+	}
+	return worst
+}
+
+// hurt reports whether a member was to be the victim of some fault.
+func (r *run) hurt(name string) bool {
+	for _, p := range r.plans {
+		if slices.ContainsFunc(p.Victims, func(m drill.Member) bool { return m.Name == name }) {
+			return true
+		}
+	}
+	return false
 }

@@ -97,15 +97,19 @@ func numbered(slots []slot) []slot {
 // tally counts what became of writes.
 type tally struct {
 	drill.WritesReport
-	lost        int
-	first, last drill.Offset  // acknowledgements of lost writes
-	delta       time.Duration // between two slots of the probe that lost them
+	lost []loss
+}
+
+// loss is a write that was acknowledged and is not there.
+type loss struct {
+	at    drill.Offset  // its acknowledgement
+	delta time.Duration // between two slots of its probe
 }
 
 // tally counts one stream. Whatever is not held by the primary is absent; what must not be there is looked for on every
 // member, and counts once however many of them show it.
 func (r *run) tally(st stream, held map[string]drill.Numbers) *tally {
-	n := &tally{delta: st.Interval}
+	n := &tally{}
 	for _, s := range st.journal {
 		if s.Outcome == drill.OutcomeUnsent && (s.Write || st.Class != drill.ClassPinned) {
 			n.Unsent++
@@ -121,7 +125,7 @@ func (r *run) tally(st stream, held map[string]drill.Numbers) *tally {
 			n.Failed++
 		case s.Outcome == drill.OutcomeOK:
 			if n.Acked++; !present {
-				n.lose(s.Done)
+				n.lost = append(n.lost, loss{s.Done, st.Interval})
 			}
 		case held == nil:
 		case present:
@@ -152,43 +156,41 @@ func (r *run) tally(st stream, held map[string]drill.Numbers) *tally {
 	return n
 }
 
-// lose notes a write that was acknowledged and is not there.
-func (n *tally) lose(at drill.Offset) {
-	if n.lost == 0 || at < n.first {
-		n.first = at
-	}
-	n.last = max(n.last, at)
-	n.lost++
-}
-
 // add counts another stream's writes as well.
 func (n *tally) add(o *tally) {
 	n.Sent, n.Acked, n.Failed, n.Unsent = n.Sent+o.Sent, n.Acked+o.Acked, n.Failed+o.Failed, n.Unsent+o.Unsent
 	n.IndeterminatePresent += o.IndeterminatePresent
 	n.IndeterminateAbsent += o.IndeterminateAbsent
 	n.Phantom, n.Fabricated, n.Duplicate = n.Phantom+o.Phantom, n.Fabricated+o.Fabricated, n.Duplicate+o.Duplicate
-	if o.lost == 0 {
-		return
-	}
-	if n.lost == 0 {
-		n.first, n.delta = o.first, o.delta
-	}
-	n.first, n.last, n.delta = min(n.first, o.first), max(n.last, o.last), min(n.delta, o.delta)
-	n.lost += o.lost
+	n.lost = append(n.lost, o.lost...)
 }
 
-// report gives the counts; of lost writes nothing is said unless it is known. A lost write stands for its slot: n of
-// them, Δ apart, are n × Δ of lost time. The time between the first and the last would be up to 2Δ short of the truth.
+// report gives the counts; of lost writes nothing is said unless it is known.
 func (n *tally) report(known bool) *drill.WritesReport {
 	rep := &n.WritesReport
 	if !known {
 		return rep
 	}
-	rep.Lost, rep.LostSpan = new(n.lost), new(drill.Seconds(0))
-	if n.lost > 0 {
-		*rep.LostSpan = seconds(n.last.Sub(n.first) + n.delta)
-	}
+	rep.Lost, rep.LostSpan = new(len(n.lost)), new(seconds(lostSpan(n.lost)))
 	return rep
+}
+
+// lostGap is how far apart the acknowledgements of two lost writes may be that belong to one loss. What was acknowledged
+// between two faults and kept is no part of what they lost.
+const lostGap = time.Second
+
+// lostSpan is the time that lost writes stand for: that of every stretch of them, summed. A lost write stands for its slot:
+// n of them, Δ apart, are n × Δ of lost time. The time between the first and the last would be up to 2Δ short of the truth.
+func lostSpan(lost []loss) (sum time.Duration) {
+	slices.SortFunc(lost, func(a, b loss) int { return cmp.Compare(a.at, b.at) })
+	for i := 0; i < len(lost); {
+		first, last, delta := lost[i], lost[i], lost[i].delta
+		for i++; i < len(lost) && lost[i].at.Sub(last.at) <= lostGap; i++ {
+			last, delta = lost[i], min(delta, lost[i].delta)
+		}
+		sum += last.at.Sub(first.at) + delta
+	}
+	return sum
 }
 
 // strangers are rows of streams that nobody wrote.

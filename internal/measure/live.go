@@ -2,7 +2,6 @@ package measure
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/failoverdrill/drill/internal/drill"
@@ -16,7 +15,6 @@ const ratioWindow = 10 * time.Second
 type Live struct {
 	settings drill.Settings
 	baseline span
-	steady   bool // the step has begun
 	injected bool // the first fault, where the baseline ends
 	planned  []drill.Member
 	clients  *liveProbe // the headline of a target without a ledger
@@ -30,6 +28,7 @@ type Live struct {
 // liveTarget is one system under test.
 type liveTarget struct {
 	headline *liveProbe // its first pooled probe
+	fresh    *liveProbe // its first fresh one; nil when it has none
 	cluster  *cluster
 	checks   checks
 }
@@ -56,8 +55,8 @@ func (l *Live) Event(e drill.Event) {
 			l.probe(*e.Probe, e.At)
 		}
 	case drill.EventStep:
-		if e.Step == drill.StepSteady && !l.steady {
-			l.steady, l.baseline.from = true, e.At
+		if e.Step == drill.StepHold && !l.injected {
+			l.baseline.from = e.At
 			for _, p := range l.probes {
 				p.forget()
 			}
@@ -68,14 +67,17 @@ func (l *Live) Event(e drill.Event) {
 		}
 	case drill.EventFault:
 		l.strike(e.Fault)
-		if e.Fault != nil && (e.Fault.State == drill.FaultInjecting || e.Fault.State == drill.FaultInjected) {
-			l.injected, l.baseline.to = true, min(l.baseline.to, e.Fault.From)
+		if e.Fault != nil && !l.injected && (e.Fault.State == drill.FaultInjecting || e.Fault.State == drill.FaultInjected) {
+			l.injected, l.baseline.to = true, e.Fault.From
+			for _, p := range l.probes {
+				p.strike(l.baseline)
+			}
 		}
 	}
 }
 
 func (l *Live) probe(info drill.ProbeInfo, at drill.Offset) {
-	p := &liveProbe{ProbeInfo: info, start: at, gauge: newGauge(info.Interval, 0), step: info.Interval, missing: map[int64]drill.Offset{}, highest: -1}
+	p := newLiveProbe(info, l.settings.Blip, at)
 	l.probes[info.Name] = p
 	if l.settings.NoLedger && l.clients == nil && clients(info) {
 		l.clients = p
@@ -97,8 +99,11 @@ func (l *Live) probe(info drill.ProbeInfo, at drill.Offset) {
 	if info.Class == drill.ClassPinned || info.Class == drill.ClassPooled && t.headline == nil {
 		t.cluster.probe(info)
 	}
-	if info.Class == drill.ClassPooled && t.headline == nil {
+	switch {
+	case info.Class == drill.ClassPooled && t.headline == nil:
 		t.headline = p
+	case info.Class == drill.ClassFresh && t.fresh == nil && !info.Numeric():
+		t.fresh = p
 	}
 }
 
@@ -177,14 +182,19 @@ func (l *Live) headline(target string) *liveProbe {
 	return nil
 }
 
-// UpFor is the length of the present stretch without a down slot, up to the last up slot's turn; 0 in an outage. A
+// UpFor is the length of the present stretch without an outage, up to the last up slot's turn; 0 in an outage. Where the
+// target has a fresh probe, too, the shorter of the two counts: a service that nobody new can reach is not back. A
 // recovery is believed once it has lasted Settings.Window.
 func (l *Live) UpFor(target string, now drill.Offset) time.Duration {
 	p := l.headline(target)
 	if p == nil {
 		return 0
 	}
-	return p.upFor(now)
+	d := p.upFor(now)
+	if t := l.targets[target]; t != nil && t.fresh != nil && t.fresh != p {
+		d = min(d, t.fresh.upFor(now))
+	}
+	return d
 }
 
 // Redundant reports whether the target would survive the next fault: every member of the plan is known, one is
@@ -217,10 +227,13 @@ func (l *Live) Steady(target string, now drill.Offset) (ok bool, why string) {
 	if t.headline.upFor(now) == 0 {
 		return false, "writes are failing"
 	}
+	if t.fresh != nil && t.fresh.upFor(now) == 0 {
+		return false, "writes over new connections are failing"
+	}
 	return true, ""
 }
 
-// Baselined reports whether the target's clients were answered often enough, since the steady state was first asked for, to
+// Baselined reports whether the target's clients were answered often enough, since the steady state began to hold, to
 // say how quick is up: a run with fewer answers is invalid, so there is no use in breaking anything. Else it says what is missing.
 func (l *Live) Baselined(target string) (ok bool, why string) {
 	p := l.headline(target)
@@ -228,153 +241,4 @@ func (l *Live) Baselined(target string) (ok bool, why string) {
 		return true, ""
 	}
 	return false, fmt.Sprintf("the probe %s was answered %s, and %d answers are needed to say how quick is up", p.Name, plural(len(p.latency), "time"), leastAnswers)
-}
-
-// liveProbe follows the slots of one open-loop probe.
-type liveProbe struct {
-	drill.ProbeInfo
-	start    drill.Offset
-	gauge    gauge
-	latency  []time.Duration // of the baseline, sorted
-	highest  int64           // slot seen, and its turn
-	newest   drill.Offset
-	step     time.Duration // between the turns of the newest two slots: Δ, or more before the measuring rate begins
-	missing  map[int64]drill.Offset
-	recent   []turn // of the last ratioWindow and some before it, by arrival
-	trim     int    // as soon as recent is longer, it is looked through for old ones
-	seen     bool
-	lastUp   drill.Offset
-	firstUp  drill.Offset
-	isUp     bool // some slot was up
-	lastDown drill.Offset
-	isDown   bool // some slot was down
-	blind    int  // unknown slots since the last up slot
-	reader   reader
-	answer   turnaround
-	signal   string // of the newest slot that failed
-}
-
-// forget begins the baseline anew.
-func (p *liveProbe) forget() { p.latency = nil }
-
-func (p *liveProbe) take(s slot, b span) {
-	p.track(s)
-	p.calibrate(s, b)
-	st := p.gauge.state(s)
-	p.recent = append(p.recent, turn{s.Scheduled, st})
-	if len(p.recent) > p.trim { // nobody may ask for values, which looks through it, too
-		p.forgetBefore(s.Done.Add(-ratioWindow))
-		p.trim = 2*len(p.recent) + 64
-	}
-	switch st {
-	case up:
-		if !p.isUp || s.Scheduled > p.lastUp {
-			p.lastUp, p.blind = s.Scheduled, 0
-		}
-		if !p.isUp || s.Scheduled < p.firstUp {
-			p.firstUp = s.Scheduled
-		}
-		p.isUp = true
-	case down:
-		p.lastDown, p.isDown = max(p.lastDown, s.Scheduled), true
-	case unknown:
-		if s.Scheduled > p.lastUp {
-			p.blind++
-		}
-	}
-}
-
-// calibrate learns from the baseline what counts as up.
-func (p *liveProbe) calibrate(s slot, b span) {
-	if b.holds(s) {
-		d := latency(s)
-		i, _ := slices.BinarySearch(p.latency, d)
-		p.latency = slices.Insert(p.latency, i, d)
-		p.gauge = newGauge(p.Interval, percentile(p.latency, 0.99))
-	}
-}
-
-// track notes which slots have been handed over late, so that one that hangs is missed before it has ended.
-func (p *liveProbe) track(s slot) {
-	if !p.seen || s.Slot <= p.highest {
-		delete(p.missing, s.Slot)
-	} else {
-		p.step = s.Scheduled.Sub(p.newest) / time.Duration(s.Slot-p.highest)
-		for k := p.highest + 1; k < s.Slot; k++ {
-			p.missing[k] = s.Scheduled.Add(-time.Duration(s.Slot-k) * p.step)
-		}
-	}
-	if s.Slot >= p.highest {
-		p.highest, p.newest = s.Slot, s.Scheduled
-	}
-	p.seen = true
-}
-
-// overdue lists the turns of slots under way that cannot be up any more.
-func (p *liveProbe) overdue(now drill.Offset) []drill.Offset {
-	var turns []drill.Offset
-	for _, turn := range p.missing {
-		if now.Sub(turn) > p.gauge.within+p.gauge.delta {
-			turns = append(turns, turn)
-		}
-	}
-	return turns
-}
-
-// silence is the time since the slot after the last up slot was due.
-func (p *liveProbe) silence(now drill.Offset) time.Duration {
-	if !p.isUp {
-		return now.Sub(p.start)
-	}
-	return now.Sub(p.lastUp) - p.step
-}
-
-// outage is the present outage; 0 as long as the next slot may still be answered in time. Slots that drill did not
-// send are taken off unless some slot was down: being starved is no outage, but a hung target also keeps slots unsent.
-func (p *liveProbe) outage(now drill.Offset) time.Duration {
-	d := p.silence(now)
-	if len(p.overdue(now)) == 0 && (!p.isDown || p.isUp && p.lastDown < p.lastUp) {
-		d -= time.Duration(p.blind) * p.step
-	}
-	if d <= p.step+p.gauge.within {
-		return 0
-	}
-	return d
-}
-
-func (p *liveProbe) upFor(now drill.Offset) time.Duration {
-	if !p.isUp || p.silence(now) > p.step+p.gauge.within {
-		return 0
-	}
-	since := p.firstUp
-	if p.isDown {
-		since = max(since, p.lastDown)
-	}
-	for _, turn := range p.overdue(now) {
-		since = max(since, turn)
-	}
-	return quiet(since, p.lastUp)
-}
-
-func (p *liveProbe) values(now drill.Offset, v map[string]float64) {
-	p.forgetBefore(now.Add(-ratioWindow))
-	if p.seen || p.outage(now) > 0 {
-		v["outage_seconds"] = p.outage(now).Seconds()
-	}
-	good, bad := 0, len(p.overdue(now))
-	if p.seen {
-		// So are the slots after the newest one of which anything was heard.
-		bad += max(0, int((now.Sub(p.newest)-p.gauge.within-p.step)/p.step))
-	}
-	for _, t := range p.recent {
-		switch t.state {
-		case up:
-			good++
-		case down:
-			bad++
-		}
-	}
-	if good+bad > 0 {
-		v["success_ratio"] = float64(good) / float64(good+bad)
-	}
 }

@@ -36,9 +36,12 @@ func (r *run) report(info drill.RunReport) drill.Report {
 	rep.Endpoints = r.endpoints()
 	rep.Invariants, found = r.invariants()
 	rep.Findings = append(rep.Findings, found...)
-	rep.Findings = append(rep.Findings, r.blindness(back)...)
+	rep.Findings = append(rep.Findings, r.recoveryFindings(back, rep.Recovery)...)
 	rep.Objectives = r.objectives(rep)
 	rep.Run.Verdict, rep.Run.Reasons = r.verdict(rep)
+	for i, reason := range rep.Run.Reasons {
+		rep.Run.Reasons[i].Cause = CauseOf(reason, rep)
+	}
 	rep.Statistics = Statistics(append(slices.Clone(r.earlier), rep.Trial()))
 	rep.Run.Stagger = r.stagger
 	rep.Unknown = r.unknown(rep)

@@ -255,11 +255,11 @@ func TestAnAckThatArrivesLate(t *testing.T) {
 // TestZombieTailAfterAFailback: who leads in the end is the old primary again, and only epochs tell.
 func TestZombieTailAfterAFailback(t *testing.T) {
 	ack := func(at time.Duration, by string, epoch int64) slot {
-		return slotOf(drill.Sample{Done: drill.Offset(at), By: by, Epoch: epoch})
+		return slotOf(drill.Sample{Sent: drill.Offset(at - ms), Done: drill.Offset(at), By: by, Epoch: epoch})
 	}
 	r := &run{}
 	acks := []slot{ack(sec, "a", 1), ack(2*sec, "b", 2), ack(4*sec, "a", 1), ack(5*sec, "b", 2), ack(9*sec, "a", 3)}
-	require.Equal(t, 2*sec, r.zombieTail(acks))
+	require.Equal(t, 2*sec, r.zombieTail(acks, supersededEpochs(acks)))
 }
 
 func TestDisagreements(t *testing.T) {
@@ -292,7 +292,7 @@ func TestProbes(t *testing.T) {
 	require.Equal(t, 4500, ps[0].Slots)
 	require.Equal(t, 400, ps[0].Failed)
 	require.Equal(t, map[string]int{drill.SignalRefused: 400}, ps[0].FailuresBySignal)
-	require.InDelta(t, 8, float64(*ps[0].Outage), 0)
+	require.InDelta(t, 8, float64(*ps[0].Outage), 0.011, "to the middle of the last down slot and the first up one")
 	require.Equal(t, drill.Seconds(0), *ps[0].LatenessMax)
 	require.InDelta(t, 0.0014, float64(*ps[0].LatencyP99), 1e-9)
 	require.Nil(t, ps[2].Outage, "pinned probes have no outage")

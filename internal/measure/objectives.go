@@ -45,10 +45,21 @@ func judge(o drill.Objective, rep drill.Report) drill.ObjectiveReport {
 	var number *int
 	by, counts := "", false
 	switch o.Name {
+	case drill.ObjectiveFailedOver:
+		return judgeFailover(rep)
 	case drill.ObjectiveRecoveryTime:
 		by = "upper_seconds"
 		if rep.Recovery != nil {
-			length = new(rep.Recovery.Upper)
+			class, e := worseClass(rep.Recovery)
+			if class != rep.Recovery.HeadlineClass {
+				by = fmt.Sprintf("by_class.%s.upper_seconds", class)
+			}
+			length = new(e.Upper)
+		}
+	case drill.ObjectiveUnavailable:
+		by = "unavailable_seconds"
+		if rep.Recovery != nil {
+			length = new(rep.Recovery.Unavailable)
 		}
 	case drill.ObjectiveRedundancyTime:
 		by = "redundancy_seconds"
@@ -93,6 +104,25 @@ func judge(o drill.Objective, rep drill.Report) drill.ObjectiveReport {
 	return j
 }
 
+// judgeFailover judges whether another member took over.
+func judgeFailover(rep drill.Report) drill.ObjectiveReport {
+	j := drill.ObjectiveReport{Name: drill.ObjectiveFailedOver, Want: string(drill.OutcomeFailedOver), JudgedBy: judgedByNothing}
+	if rep.Recovery != nil && rep.Recovery.Outcome != "" {
+		j.JudgedBy, j.Got = "outcome", string(rep.Recovery.Outcome)
+		j.Met = rep.Recovery.Outcome == drill.OutcomeFailedOver
+	}
+	return j
+}
+
+// worseClass is the class by which the recovery time is judged: the fresh one where that came back later.
+func worseClass(rec *drill.RecoveryReport) (drill.Class, drill.Estimate) {
+	fresh, ok := rec.ByClass[drill.ClassFresh]
+	if ok && fresh.Estimate > 0 && fresh.Upper > rec.Upper { // 0: it saw no outage at all
+		return drill.ClassFresh, fresh
+	}
+	return rec.HeadlineClass, rec.Estimate
+}
+
 // subject is what clients lost and got back.
 func subject(rep drill.Report) string {
 	if rep.Endpoints != nil {
@@ -102,7 +132,7 @@ func subject(rep drill.Report) string {
 }
 
 // missed says in a sentence how an objective was missed.
-func missed(o drill.ObjectiveReport, rep drill.Report) string {
+func (r *run) missed(o drill.ObjectiveReport, rep drill.Report) string {
 	if o.Text != "" {
 		return o.Text
 	}
@@ -111,11 +141,12 @@ func missed(o drill.ObjectiveReport, rep drill.Report) string {
 	}
 	switch o.Name {
 	case drill.ObjectiveRecoveryTime:
-		if *o.ValueSeconds == drill.Never() {
-			return fmt.Sprintf("%s never came back, limit %s.", subject(rep), say(*o.LimitSeconds))
-		}
-		return fmt.Sprintf("%s came back after %s (at worst %s), limit %s.", subject(rep),
-			say(rep.Recovery.Estimate.Estimate), say(rep.Recovery.Upper), say(*o.LimitSeconds))
+		return r.lateBack(rep, *o.LimitSeconds)
+	case drill.ObjectiveUnavailable:
+		return fmt.Sprintf("%s out for %s in all (%s failed, %s too slow), limit %s.", wasOut(rep), say(*o.ValueSeconds),
+			say(rep.Recovery.Failed), say(rep.Recovery.Slow), say(*o.LimitSeconds))
+	case drill.ObjectiveFailedOver:
+		return notFailedOver(rep.Recovery)
 	case drill.ObjectiveRedundancyTime:
 		if *o.ValueSeconds == drill.Never() {
 			return fmt.Sprintf("Redundancy never came back, limit %s.", say(*o.LimitSeconds))
@@ -124,7 +155,7 @@ func missed(o drill.ObjectiveReport, rep drill.Report) string {
 	case drill.ObjectiveLostWrites:
 		return fmt.Sprintf("%s lost, over %s; limit %d.", plural(*o.ValueCount, "acknowledged write"), say(*rep.Writes.LostSpan), *o.LimitCount)
 	case drill.ObjectiveDualPrimary:
-		return fmt.Sprintf("Two members accepted writes at the same time for %s, limit %s.", say(*o.ValueSeconds), say(*o.LimitSeconds))
+		return fmt.Sprintf("%s, limit %s.", r.twoWriters(*o.ValueSeconds), say(*o.LimitSeconds))
 	case drill.ObjectiveReplicationLag:
 		return fmt.Sprintf("Before the fault a replica lagged up to %s, limit %s.", say(*o.ValueSeconds), say(*o.LimitSeconds))
 	case drill.ObjectiveLeaderChanges:

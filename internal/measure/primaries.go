@@ -18,103 +18,92 @@ func (r *run) primaries() *drill.PrimariesReport {
 	if r.headline == nil {
 		return nil
 	}
-	delta := defaultPinned
-	for _, p := range r.of(drill.ClassPinned) {
-		delta = p.Interval
-	}
 	acks := r.acks()
-	rep := &drill.PrimariesReport{
-		DualPrimary: seconds(dualPrimary(acks, delta)), ZombieTail: seconds(r.zombieTail(acks)),
-		Disagreements: r.disagreements(), EpochForks: r.forks(acks), EpochRegressions: regressions(acks), Most: r.most(),
+	epochs := supersededEpochs(acks)
+	both, _ := together(tenures(r.writes(acks), gapLimit*r.pinnedDelta()), r.pinnedDelta())
+	return &drill.PrimariesReport{
+		DualPrimary: seconds(both), ZombieTail: seconds(r.zombieTail(acks, epochs)), LeaderChanges: r.leaderChanges(acks),
+		Disagreements: r.disagreements(), EpochForks: r.forks(acks, epochs), EpochRegressions: regressions(acks, epochs),
+		Most: r.most(),
 	}
-	last := ""
-	for _, a := range acks {
-		if a.Class != drill.ClassPooled {
-			continue
-		}
-		if last != "" && by(a) != last {
-			rep.LeaderChanges++
-		}
-		last = by(a)
-	}
-	return rep
 }
 
-// acks lists every write that a known member accepted, through the Service or pinned, by Done.
+// writers names the members that accepted writes at the same time, from the hold on; nil when no two of them did.
+func (r *run) writers() []string {
+	if r.headline == nil {
+		return nil
+	}
+	_, who := together(tenures(r.writes(r.acks()), gapLimit*r.pinnedDelta()), r.pinnedDelta())
+	return podNames(who)
+}
+
+// pinnedDelta is the time between two slots of a pinned probe: the error of dual_primary.
+func (r *run) pinnedDelta() time.Duration {
+	for _, p := range r.of(drill.ClassPinned) {
+		return p.Interval
+	}
+	return defaultPinned
+}
+
+// acks lists every write that a known member accepted from the hold on, through the Service or pinned, by when it was
+// sent. An answer may come long after the write was executed, so the order of answers says nothing of who led when.
 func (r *run) acks() []slot {
+	begin := r.baseline(r.headline).from
 	var acks []slot
 	for _, p := range r.probes {
 		if p.Target != r.target || p.Class == drill.ClassPooled && p != r.headline {
 			continue
 		}
 		for _, s := range p.slots {
-			if acknowledged(s) && by(s) != "" {
+			if acknowledged(s) && by(s) != "" && s.Sent >= begin {
 				acks = append(acks, s)
 			}
 		}
 	}
-	slices.SortFunc(acks, func(a, b slot) int {
-		if c := cmp.Compare(a.Done, b.Done); c != 0 { // of millions, hardly two
-			return c
-		}
-		return cmp.Or(cmp.Compare(a.Probe, b.Probe), cmp.Compare(a.Slot, b.Slot))
-	})
+	slices.SortFunc(acks, bySending)
 	return acks
+}
+
+func bySending(a, b slot) int {
+	if c := cmp.Compare(a.Sent, b.Sent); c != 0 { // of millions, hardly two
+		return c
+	}
+	return cmp.Or(cmp.Compare(a.Probe, b.Probe), cmp.Compare(a.Slot, b.Slot))
 }
 
 // by is the member that answered.
 func by(s slot) string { return cmp.Or(s.By, s.Member) }
 
-// gapLimit is how many Δ may lie between two acknowledgements of a member that went on acknowledging all the time.
-const gapLimit = 3
-
-// tenure is a time in which one member acknowledged writes without a gap: from the first acknowledgement to the turn of
-// the last one, which was executed at some time between its sending and its answer.
-type tenure struct {
-	by       string
-	from, to drill.Offset
-}
-
-// tenures sorts acknowledgements by who gave them.
-func tenures(acks []slot, delta time.Duration) []tenure {
-	var all []tenure
-	open, last := map[string]int{}, map[string]drill.Offset{}
+// supersededEpochs says of each epoch when a newer one acknowledged its first write; forever when none did.
+func supersededEpochs(acks []slot) map[int64]drill.Offset {
+	began := map[int64]drill.Offset{}
 	for _, a := range acks {
-		i, ok := open[by(a)]
-		if !ok || a.Done.Sub(last[by(a)]) > gapLimit*delta {
-			i = len(all)
-			open[by(a)], all = i, append(all, tenure{by(a), a.Done, a.Sent})
-		}
-		all[i].to, last[by(a)] = max(all[i].to, a.Sent), a.Done
-	}
-	return all
-}
-
-// dualPrimary is the time in which two members acknowledged writes: each of them one that was sent after the other had
-// acknowledged one. A handover, however quick, is none. Both ends of such a time are found up to Δ late and early, so
-// Δ is added: what is left of the error is ± Δ.
-func dualPrimary(acks []slot, delta time.Duration) time.Duration {
-	var both []span
-	all := tenures(acks, delta)
-	for i, a := range all {
-		for _, b := range all[i+1:] {
-			if a.by != b.by && a.to > b.from && b.to > a.from {
-				from := max(a.from, b.from)
-				both = append(both, span{from, max(from, min(a.to, b.to)).Add(delta)})
-			}
+		if at, ok := began[a.Epoch]; a.Epoch != 0 && (!ok || a.Done < at) {
+			began[a.Epoch] = a.Done
 		}
 	}
-	return overlap(merge(both), span{0, forever})
+	superseded, first := map[int64]drill.Offset{}, forever
+	for _, epoch := range slices.Backward(slices.Sorted(maps.Keys(began))) {
+		superseded[epoch] = first
+		first = min(first, began[epoch])
+	}
+	return superseded
 }
 
-// forks counts the epochs with more than one line of history: those in which two members acknowledged writes, and those
-// that a later epoch did not go on from, so that in the end not one of their acknowledged writes is there.
-func (r *run) forks(acks []slot) int {
+// outdated reports whether the write was sent after an epoch newer than its own had acknowledged one.
+func outdated(a slot, superseded map[int64]drill.Offset) bool {
+	return a.Epoch != 0 && a.Sent > superseded[a.Epoch]
+}
+
+// forks counts the epochs with more than one line of history: those in which two members acknowledged writes, those
+// that went on after a newer one had begun, and those that a later epoch did not go on from, so that in the end none of
+// their acknowledged writes is there.
+func (r *run) forks(acks []slot, superseded map[int64]drill.Offset) int {
 	var held map[string]drill.Numbers
 	if r.readBack != nil {
 		held = r.readBack.Streams[r.readBack.Primary]
 	}
-	members, kept := map[int64]map[string]bool{}, map[int64]bool{}
+	members, kept, late := map[int64]map[string]bool{}, map[int64]bool{}, map[int64]bool{}
 	var newest int64 // with a write that is there
 	for _, a := range acks {
 		if a.Epoch == 0 {
@@ -124,13 +113,16 @@ func (r *run) forks(acks []slot) int {
 			members[a.Epoch] = map[string]bool{}
 		}
 		members[a.Epoch][by(a)] = true
+		if outdated(a, superseded) {
+			late[a.Epoch] = true
+		}
 		if held[a.Probe].Has(a.Slot) {
 			kept[a.Epoch], newest = true, max(newest, a.Epoch)
 		}
 	}
 	n := 0
 	for epoch, who := range members {
-		if len(who) > 1 || epoch < newest && !kept[epoch] {
+		if len(who) > 1 || late[epoch] || epoch < newest && !kept[epoch] {
 			n++
 		}
 	}
@@ -138,21 +130,10 @@ func (r *run) forks(acks []slot) int {
 }
 
 // regressions counts the acknowledged writes that were sent after an epoch newer than theirs had acknowledged one.
-func regressions(acks []slot) int {
-	began := map[int64]drill.Offset{} // when each epoch acknowledged first
-	n := 0
+func regressions(acks []slot, superseded map[int64]drill.Offset) (n int) {
 	for _, a := range acks {
-		if a.Epoch == 0 {
-			continue
-		}
-		if _, ok := began[a.Epoch]; !ok {
-			began[a.Epoch] = a.Done
-		}
-		for epoch, at := range began {
-			if epoch > a.Epoch && at < a.Sent {
-				n++
-				break
-			}
+		if outdated(a, superseded) {
+			n++
 		}
 	}
 	return n
@@ -175,26 +156,14 @@ func (r *run) most() map[string]int {
 	return n
 }
 
-// zombieTail is how long the old primary went on acknowledging after the new one's first acknowledgement. Epochs tell
-// the two apart; where they are not known, or the same, the member that led before the fault is the old one unless it
-// leads again.
-func (r *run) zombieTail(acks []slot) time.Duration {
+// zombieTail is how long the old primary went on acknowledging after the new one's first acknowledgement, by writes that
+// were sent after that one. Epochs tell the two apart; where they are not known, or the same, the member that led before
+// the fault is the old one unless it leads again.
+func (r *run) zombieTail(acks []slot, superseded map[int64]drill.Offset) time.Duration {
 	var tail time.Duration
-	began := map[int64]drill.Offset{}
-	var epoch int64
 	for _, a := range acks {
-		if a.Epoch > epoch {
-			epoch = a.Epoch
-			began[epoch] = a.Done
-		}
-		if a.Epoch != 0 && a.Epoch < epoch {
-			// Of the epochs that superseded it the first one counts.
-			for _, e := range slices.Sorted(maps.Keys(began)) {
-				if e > a.Epoch {
-					tail = max(tail, a.Done.Sub(began[e]))
-					break
-				}
-			}
+		if outdated(a, superseded) {
+			tail = max(tail, a.Done.Sub(superseded[a.Epoch]))
 		}
 	}
 	if r.injection == nil {
@@ -208,27 +177,33 @@ func (r *run) zombieTail(acks []slot) time.Duration {
 
 // outlived is how long the primary of before the fault went on acknowledging after another one's first acknowledgement.
 func (r *run) outlived(acks []slot) time.Duration {
-	end, _ := slices.BinarySearchFunc(acks, r.until, func(a slot, t drill.Offset) int { return cmp.Compare(a.Done, t) })
-	acks = acks[:end]
 	former := r.former()
-	if len(acks) == 0 || by(acks[len(acks)-1]) == former || former == "" {
+	if former == "" {
 		return 0
 	}
-	var first, last drill.Offset
+	first := forever // acknowledgement of another member
+	var last slot    // that was acknowledged
 	for _, a := range acks {
-		if a.Done < r.injection.from {
+		if a.Done >= r.until {
 			continue
 		}
-		if by(a) == former {
-			last = a.Done
-		} else if first == 0 {
-			first = a.Done
+		if by(a) != former && a.Done >= r.injection.from {
+			first = min(first, a.Done)
+		}
+		if last.trait == nil || a.Done > last.Done {
+			last = a
 		}
 	}
-	if first == 0 || last <= first {
+	if last.trait == nil || by(last) == former {
 		return 0
 	}
-	return last.Sub(first)
+	var tail time.Duration
+	for _, a := range acks {
+		if by(a) == former && a.Sent > first && a.Done < r.until {
+			tail = max(tail, a.Done.Sub(first))
+		}
+	}
+	return tail
 }
 
 // disagreements lists the stretches after the fault in which the three views differed; views that say the same again

@@ -12,7 +12,7 @@ import (
 func (r *run) probeReports() []drill.ProbeReport {
 	reps := []drill.ProbeReport{}
 	for _, p := range slices.Concat(r.probes, r.checks) {
-		rep := p.report()
+		rep := p.report(r.baseline(p).from)
 		if p.Numeric() {
 			read := p.readings(r.baseline(p).from)
 			rep.ValueName, rep.ValueLast, rep.ValueMin, rep.ValueMax = p.Value, read.last, read.least, read.most
@@ -22,7 +22,8 @@ func (r *run) probeReports() []drill.ProbeReport {
 	return reps
 }
 
-func (p *probe) report() drill.ProbeReport {
+// report is what the probe saw; its outages count from a moment on.
+func (p *probe) report(from drill.Offset) drill.ProbeReport {
 	rep := drill.ProbeReport{
 		Name: p.Name, Kind: p.Kind, Class: p.Class, Member: p.Member, Slots: len(p.slots), FailuresBySignal: map[string]int{},
 	}
@@ -48,7 +49,7 @@ func (p *probe) report() drill.ProbeReport {
 		}
 	}
 	if p.Class != drill.ClassPinned && !p.Numeric() && p.Check == "" {
-		rep.Outage = new(seconds(p.outage()))
+		rep.Outage = new(outageSum(p.between(from, forever), p.criterion))
 	}
 	if slices.Sort(latencies); len(latencies) > 0 {
 		rep.LatencyP50, rep.LatencyP99 = new(seconds(percentile(latencies, 0.5))), new(seconds(percentile(latencies, 0.99)))
@@ -57,22 +58,6 @@ func (p *probe) report() drill.ProbeReport {
 		rep.LatenessP99, rep.LatenessMax = new(seconds(percentile(late, 0.99))), new(seconds(late[len(late)-1]))
 	}
 	return rep
-}
-
-// outage is the time for which down slots stand: each until the next one's turn, which is not only Δ away before the
-// measuring rate begins.
-func (p *probe) outage() time.Duration {
-	var sum time.Duration
-	for i, s := range p.slots {
-		switch {
-		case s.state != down:
-		case i+1 < len(p.slots):
-			sum += p.slots[i+1].Scheduled.Sub(s.Scheduled)
-		default:
-			sum += p.Interval
-		}
-	}
-	return sum
 }
 
 // sent reports whether the slot left the prober.

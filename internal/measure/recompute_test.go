@@ -23,7 +23,7 @@ func randomScene(rng *rand.Rand) scene {
 	maybe := func(percent int) bool { return rng.IntN(100) < percent }
 	hows := []string{blackHole, reset, refused, hang, slow, readOnly}
 	sc.delta, sc.pinned, sc.phase = between(15*ms, 60*ms), between(80*ms, 300*ms), between(0, 10*ms)
-	sc.end = between(45*sec, 70*sec)
+	sc.end, sc.impact = between(45*sec, 70*sec), 20*sec
 	sc.cuts = []cut{{sc.from, sc.from + between(50*ms, 15*sec), hows[rng.IntN(len(hows))]}}
 	if maybe(30) {
 		again := between(36*sec, 40*sec)

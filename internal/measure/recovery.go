@@ -17,6 +17,8 @@ type recovery struct {
 	estimate drill.Estimate
 	never    bool
 	at       drill.Offset // the estimate on the run's clock; without meaning when never
+	// sure is the upper bound without the stretches after the recovery in which no slot could be judged: what was seen.
+	sure drill.Seconds
 }
 
 // recovery measures the headline; nil when nothing can be said.
@@ -27,35 +29,80 @@ func (r *run) recovery() *recovery {
 	return r.recoveryOf(r.headline)
 }
 
-// recoveryOf is the start of the stretch without a down slot after the last outage of the observation, which also
-// holds an outage that the revert caused (MEASURING.md, "Recovery"). nil when no slot says anything.
+// fresh measures the target's fresh class where that is not the headline; nil when nothing can be said.
+func (r *run) fresh() *recovery {
+	for _, p := range r.of(drill.ClassFresh) {
+		if p != r.headline && r.injection != nil && p.Check == "" && !p.Numeric() {
+			return r.recoveryOf(p)
+		}
+	}
+	return nil
+}
+
+// recoveryOf is the end of the last outage of the observation, which also holds an outage that the revert caused
+// (MEASURING.md, "Recovery"). nil when no slot says anything.
 func (r *run) recoveryOf(p *probe) *recovery {
-	c := &recovery{probe: p, slots: r.observed(p)}
-	c.outages = outages(c.slots)
+	return r.recoveryBy(p, r.observed(p), p.criterion)
+}
+
+// answered is the recovery with every acknowledgement counted as up, however late it was.
+func (r *run) answered(p *probe) *recovery {
+	lenient := *p
+	lenient.slots = slices.Clone(p.slots)
+	for i, s := range lenient.slots {
+		if s.state == down && s.Outcome == drill.OutcomeOK {
+			lenient.slots[i].state = up
+		}
+	}
+	return r.recoveryBy(&lenient, r.observed(&lenient), r.criterion(&lenient))
+}
+
+func (r *run) recoveryBy(p *probe, slots []slot, by criterion) *recovery {
+	c := &recovery{probe: p, slots: slots, outages: outages(slots, by)}
 	if len(c.outages) == 0 {
-		gap, ok := widestGap(c.slots, p.gauge)
+		gap, seen, ok := widestGap(c.slots, p.gauge, by.blip)
 		if !ok {
 			return nil
 		}
 		// No outage was seen; one between two up slots may have been missed, and this is how long it can have been.
-		c.at, c.estimate.Upper = r.injection.from, seconds(gap+p.gauge.within)
+		c.at, c.estimate.Upper, c.sure = r.injection.from, seconds(gap+p.gauge.within), seconds(seen+p.gauge.within)
 		return c
 	}
 	last := c.outages[len(c.outages)-1]
-	ended := c.slots[last.last].Scheduled
-	if last.up < 0 || quiet(ended, lastUp(c.slots)) < r.settings.Window {
+	if last.up < 0 || quiet(last.to, lastUp(c.slots)) < r.settings.Window {
 		c.never = true
-		c.estimate = drill.Estimate{Estimate: drill.Never(), Upper: drill.Never(), Lower: max(0, seconds(ended.Sub(r.injection.at)))}
+		c.estimate = drill.Estimate{Estimate: drill.Never(), Upper: drill.Never(), Lower: max(0, seconds(last.to.Sub(r.injection.at)))}
+		c.sure = drill.Never()
 		return c
 	}
 	lower, upper := last.endBounds(c.slots, p.gauge)
 	// The injection happened between the call and its return: the shortest recovery begins at the return.
 	c.estimate.Lower = max(0, seconds(lower.Sub(r.injection.at)))
+	c.sure = r.since(upper)
+	if blind := blindUntil(c.slots[last.up:], p.gauge, by.blip); blind > upper {
+		upper = blind // a relapse may have hidden there
+	}
 	c.estimate.Upper = r.since(upper)
 	c.at = last.endEstimate(c.slots)
 	c.estimate.Estimate = min(max(r.since(c.at), c.estimate.Lower), c.estimate.Upper)
 	c.at = r.injection.from.Add(duration(c.estimate.Estimate))
 	return c
+}
+
+// blindUntil is the end of the last stretch of at least a blip in which no slot could be judged, by when the slot after it
+// had been answered; 0 without one.
+func blindUntil(slots []slot, g gauge, blip time.Duration) (end drill.Offset) {
+	var before *slot
+	for i, s := range slots {
+		if s.state == unknown {
+			continue
+		}
+		if before != nil && s.Scheduled.Sub(before.Scheduled)-g.delta >= blip {
+			end = s.Done
+		}
+		before = &slots[i]
+	}
+	return end
 }
 
 func lastUp(slots []slot) drill.Offset {
@@ -69,7 +116,7 @@ func lastUp(slots []slot) drill.Offset {
 
 func duration(s drill.Seconds) time.Duration { return time.Duration(float64(s) * float64(time.Second)) }
 
-// firstDown is the first down slot after the fault.
+// firstDown is the first down slot of the first outage.
 func (c *recovery) firstDown() *slot {
 	if len(c.outages) == 0 {
 		return nil
@@ -77,19 +124,49 @@ func (c *recovery) firstDown() *slot {
 	return &c.slots[c.outages[0].first]
 }
 
-// firstSuccess is the accepted write that was answered first, of those sent after the first down slot; after the
-// injection when there was none. Late ones count: an acknowledgement is one however slow it was.
+// firstSuccess is the accepted write that was answered first, of those sent after the outage began; after the injection
+// when there was none. Late ones count: an acknowledgement is one however slow it was. What a victim acknowledges while
+// it dies is no success: of the outage's own time only members count that also acknowledge after it.
 func (c *recovery) firstSuccess(from drill.Offset) *slot {
+	dying := ""
+	var until drill.Offset
 	if d := c.firstDown(); d != nil {
-		from = d.Scheduled
+		from, until = d.Scheduled, c.outages[0].to
+		for _, o := range c.outages[1:] { // what follows within a window is the same story to clients
+			if o.from.Sub(until) < c.probe.criterion.window {
+				until = o.to
+			}
+		}
+		dying = c.passedOn(until)
 	}
 	var first *slot
 	for i, s := range c.slots {
-		if s.Outcome == drill.OutcomeOK && s.Sent > from && (first == nil || s.Done < first.Done) {
+		if s.Outcome != drill.OutcomeOK || s.Sent <= from || dying != "" && s.By == dying && s.Sent <= until {
+			continue
+		}
+		if first == nil || s.Done < first.Done {
 			first = &c.slots[i]
 		}
 	}
 	return first
+}
+
+// passedOn is the member that acknowledged before a moment, when it is another one that acknowledges next.
+func (c *recovery) passedOn(at drill.Offset) string {
+	former := ""
+	for _, s := range c.slots {
+		if s.Outcome != drill.OutcomeOK || s.By == "" {
+			continue
+		}
+		if s.Sent > at {
+			if s.By == former {
+				return ""
+			}
+			return former
+		}
+		former = cmp.Or(former, s.By)
+	}
+	return ""
 }
 
 // heir is the member that acknowledges after the recovery.
@@ -135,25 +212,26 @@ func (r *run) recoveryReport(c *recovery, shown *replay) *drill.RecoveryReport {
 	g := c.probe.gauge
 	rep := &drill.RecoveryReport{
 		Target: r.target, Outcome: r.outcome(c), HeadlineClass: c.probe.Class,
-		UpWithin: seconds(g.within), Estimate: c.estimate,
-		Unavailable: seconds(time.Duration(count(c.slots, down)) * g.delta),
-		ByClass:     map[drill.Class]drill.Estimate{},
+		UpWithin: seconds(g.within), Estimate: c.estimate, Blip: seconds(c.probe.criterion.blip),
+		Outages: r.outageReports(c), Blips: c.blips(), LateRatio: r.lateRatio(c),
+		ByClass: map[drill.Class]drill.Estimate{},
 	}
-	for _, s := range c.slots {
-		if s.state == down && (s.Outcome == drill.OutcomeOK || s.Signal == drill.SignalReadOnly) {
-			rep.Degraded += seconds(g.delta)
-		}
+	for _, o := range rep.Outages {
+		rep.LongestOutage = max(rep.LongestOutage, o.Seconds)
 	}
+	if a := r.answered(c.probe); a != nil {
+		rep.Answered = &a.estimate
+	}
+	rep.Failed, rep.Slow = downtime(c.slots, g.delta)
+	rep.Unavailable = rep.Failed + rep.Slow
 	rep.FirstSuccess = new(drill.Never())
 	if s := c.firstSuccess(r.injection.from); s != nil {
 		*rep.FirstSuccess = r.since(s.Done)
 	}
 	rep.Flaps = r.flaps()
 	rep.ByClass[c.probe.Class] = c.estimate
-	if fresh := r.of(drill.ClassFresh); len(fresh) > 0 {
-		if other := r.recoveryOf(fresh[0]); other != nil {
-			rep.ByClass[drill.ClassFresh] = other.estimate
-		}
+	if other := r.fresh(); other != nil {
+		rep.ByClass[drill.ClassFresh] = other.estimate
 	}
 	if r.settings.NoLedger {
 		rep.Redundancy = r.replaced(c)
@@ -179,22 +257,25 @@ func (r *run) redundancy(c *recovery, shown *replay) *drill.Seconds {
 	if len(c.outages) == 0 {
 		// Without an outage there is no recovery to begin at, and the members look well until the fault is felt:
 		// what counts is the stretch that lasted to the end.
-		if n := len(shown.whole); n > 0 && shown.whole[n-1].to == forever {
+		if n := len(shown.whole); n > 0 && shown.whole[n-1].to == forever && r.lasting(shown.whole[n-1]) {
 			return new(max(0, r.since(shown.whole[n-1].from)))
 		}
 		return new(drill.Never())
 	}
 	for _, w := range shown.whole {
 		from := max(w.from, c.at)
-		if w.to == forever || w.to.Sub(from) >= settled {
+		if r.lasting(span{from, w.to}) {
 			return new(r.since(from))
 		}
 	}
 	return new(drill.Never())
 }
 
-// blindness tells of the longest stretch after the fault in which no slot could be judged, away from the outage that
-// the recovery is counted from: there it has widened the bounds, here it has not.
+// lasting reports whether redundancy lasted for long enough; what was there at the end, as far as it was seen.
+func (r *run) lasting(w span) bool { return min(w.to, r.finish).Sub(w.from) >= settled }
+
+// blindness tells of the longest stretch after the recovery in which no slot could be judged: a relapse may have hidden
+// there, and the upper bound reaches to its end.
 func (r *run) blindness(c *recovery) []drill.Finding {
 	if c == nil || len(c.outages) == 0 {
 		return nil
@@ -212,7 +293,7 @@ func (r *run) blindness(c *recovery) []drill.Finding {
 		}
 		from = s.Scheduled
 	}
-	if longest <= max(c.probe.gauge.within, time.Second) {
+	if longest < c.probe.criterion.blip {
 		return nil
 	}
 	return []drill.Finding{{Severity: "warning", Code: "blind_stretch", Text: fmt.Sprintf(

@@ -57,6 +57,8 @@ type probe struct {
 	start drill.Offset
 	gauge gauge
 	slots []slot
+
+	criterion criterion // of an outage
 }
 
 func newRun(rec drill.Recording) *run {
@@ -76,7 +78,9 @@ func newRun(rec drill.Recording) *run {
 		r.lastMoment = max(r.lastMoment, e.At)
 		switch e.Type {
 		case drill.EventStep:
-			if e.Step == drill.StepSteady && r.steady == nil {
+			// The baseline begins when the steady state began to hold for the last time. A record of format version 1 has no
+			// such event: there it begins when it was first waited for.
+			if e.Step == drill.StepSteady && r.steady == nil || e.Step == drill.StepHold && r.injection == nil {
 				r.steady = new(e.At)
 			}
 			if e.Stagger != nil {
@@ -213,6 +217,7 @@ func (r *run) fill(byName map[string]*probe, slots map[string]int, events iter.S
 			p.slots[i].state = p.gauge.state(s)
 			p.slots[i].state = late.excuse(p.slots[i], p)
 		}
+		p.criterion = r.criterion(p)
 	}
 }
 
@@ -240,7 +245,16 @@ func (r *run) chooseHeadline() *probe {
 	return first
 }
 
-// baseline is the stretch before the injection in which the target was steady.
+// criterion is what makes an outage of the probe, by how restless its baseline was.
+func (r *run) criterion(p *probe) criterion {
+	c := newCriterion(p.Interval, r.settings.Blip)
+	if r.injection == nil {
+		return c
+	}
+	return c.after(p.slots, r.baseline(p))
+}
+
+// baseline is the stretch before the injection in which the steady state held.
 func (r *run) baseline(p *probe) span {
 	b := span{from: p.start, to: forever}
 	if r.steady != nil {
@@ -252,20 +266,38 @@ func (r *run) baseline(p *probe) span {
 	return b
 }
 
-// observed lists the probe's slots that say something about the fault: an answer may take as long as up allows, so a
-// slot counts when its turn came at most that long before the injection.
+// observed lists the probe's slots that say something about the fault.
 func (r *run) observed(p *probe) []slot {
 	if r.injection == nil {
 		return nil
 	}
-	from := r.injection.from.Add(-p.gauge.within)
-	turn := func(s slot, t drill.Offset) int { return cmp.Compare(s.Scheduled, t) }
-	i, _ := slices.BinarySearchFunc(p.slots, from, turn)
-	if r.last() {
-		return p.slots[i:]
+	return p.between(r.injection.from, r.until)
+}
+
+// between lists the slots that were under way after from, but not those that were still so after until. A slot whose
+// answer was overdue at from already says nothing of what happened then: it was down before.
+func (p *probe) between(from, until drill.Offset) []slot {
+	at := func(t drill.Offset) int {
+		i, _ := slices.BinarySearchFunc(p.slots, t, func(s slot, t drill.Offset) int { return cmp.Compare(s.Scheduled, t) })
+		return i
 	}
-	end, _ := slices.BinarySearchFunc(p.slots, max(from, r.until.Add(-p.gauge.within)), turn)
-	return p.slots[i:end]
+	first, begin := at(from.Add(-p.gauge.within)), at(from)
+	last, end := len(p.slots), len(p.slots)
+	if until < forever {
+		last, end = max(begin, at(until.Add(-p.gauge.within))), max(begin, at(until))
+	}
+	head := slices.DeleteFunc(slices.Clone(p.slots[first:begin]), func(s slot) bool { return ended(s) <= from })
+	tail := slices.DeleteFunc(slices.Clone(p.slots[last:end]), func(s slot) bool { return ended(s) > until })
+	whole := p.slots[begin-len(head) : last+len(tail)]
+	if inOrder(whole[:len(head)], head) && inOrder(whole[len(whole)-len(tail):], tail) {
+		return whole // answers came in the order of the questions: a part of a long series needs no copy
+	}
+	return slices.Concat(head, p.slots[begin:last], tail)
+}
+
+// inOrder reports whether the two lists hold the same slots.
+func inOrder(a, b []slot) bool {
+	return slices.EqualFunc(a, b, func(a, b slot) bool { return a.Slot == b.Slot })
 }
 
 // of lists the target's probes of a class.

@@ -248,7 +248,7 @@ func (sc scene) recording() drill.Recording {
 		}
 	}
 	samples := sc.samples()
-	events = append(events, at(sc.steady, drill.Event{Type: drill.EventStep, Step: drill.StepSteady}))
+	events = append(events, at(sc.steady, drill.Event{Type: drill.EventStep, Step: drill.StepHold}))
 	if sc.from > 0 {
 		confirmed := drill.FaultConfirmed
 		if sc.unconfirmed {

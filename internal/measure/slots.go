@@ -42,6 +42,7 @@ type trait struct {
 	By      string
 	Role    drill.Role
 	Epoch   int64
+	ByUID   string
 }
 
 // extra is what only samples of some probes have.
@@ -60,7 +61,7 @@ type traits map[string][]*trait
 
 // slot makes a slot of a sample.
 func (t traits) slot(s drill.Sample) slot {
-	shared := t.of(trait{s.Probe, s.Class, s.Member, s.Outcome, s.Signal, s.Write, s.By, s.Role, s.Epoch})
+	shared := t.of(trait{s.Probe, s.Class, s.Member, s.Outcome, s.Signal, s.Write, s.By, s.Role, s.Epoch, s.ByUID})
 	more := noExtra
 	if s.Reading != nil || s.Op != nil || s.Valued || s.Value != 0 {
 		more = &extra{s.Reading, s.Op, s.Value, s.Valued}
@@ -98,10 +99,17 @@ type gauge struct {
 	within time.Duration // L, from a slot's turn to its answer
 }
 
-// newGauge sets L from the latency in the baseline. Five times the p99 keeps an ordinary slow answer up; two slots
-// keep a slot up that is sent one slot late.
-func newGauge(delta, p99 time.Duration) gauge {
-	return gauge{delta: delta, within: max(2*delta, 5*p99)}
+// mostSlack is how much longer than the p99 of the baseline an answer may take at most. Without this bound, five times the
+// p99 was 0.1 to 3 s on busy servers, and nothing was ever down.
+const mostSlack = 250 * time.Millisecond
+
+// newGauge sets L from the p99 of the baseline's latency, unless the drill has set it (up_within). Five times the p99
+// keeps an ordinary slow answer up; two slots keep a slot up that is sent one slot late.
+func newGauge(p drill.ProbeInfo, p99 time.Duration) gauge {
+	if p.UpWithin > 0 {
+		return gauge{delta: p.Interval, within: p.UpWithin}
+	}
+	return gauge{delta: p.Interval, within: max(2*p.Interval, p99+min(4*p99, mostSlack))}
 }
 
 // gaugeOf measures the target's latency in the baseline: what an answer lay unread while this process did not run is none of it,
@@ -114,7 +122,7 @@ func gaugeOf(p *probe, b span, ours stalls) gauge {
 		}
 	}
 	slices.Sort(ls)
-	return newGauge(p.Interval, percentile(ls, 0.99))
+	return newGauge(p.ProbeInfo, percentile(ls, 0.99))
 }
 
 // state judges one slot. Our own lateness must never count as the target's outage.

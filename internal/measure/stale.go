@@ -15,14 +15,18 @@ func (r *run) stale() map[string]drill.StaleReport {
 	if r.headline == nil {
 		return nil
 	}
-	all := map[string]drill.StaleReport{}
+	all := map[string]*late{}
 	journal := numbered(r.headline.slots)
 	for _, p := range r.of(drill.ClassPinned) {
-		if l := r.lateOn(p, journal); l.asked {
-			all[p.Member] = l.report()
+		r.lateOn(p, journal, all)
+	}
+	reps := map[string]drill.StaleReport{}
+	for name, l := range all {
+		if l.asked {
+			reps[name] = l.report()
 		}
 	}
-	return all
+	return reps
 }
 
 // late is how late one member showed writes: each at least and at most so long after its acknowledgement.
@@ -31,8 +35,9 @@ type late struct {
 	least, atMost []time.Duration
 }
 
-// lateOn walks through a member's answers in the order in which they came.
-func (r *run) lateOn(p *probe, journal []slot) late {
+// lateOn walks through the answers of a pinned probe in the order in which they came, and notes them by member. Another
+// pod begins with nothing, whatever its name is: it cannot have been asked before it was there.
+func (r *run) lateOn(p *probe, journal []slot, all map[string]*late) {
 	var answers []*slot
 	for i := range p.slots {
 		if p.slots[i].Reading != nil {
@@ -40,10 +45,18 @@ func (r *run) lateOn(p *probe, journal []slot) late {
 		}
 	}
 	slices.SortStableFunc(answers, func(a, b *slot) int { return cmp.Compare(a.Done, b.Done) })
-	var l late
 	var asked drill.Offset // when the member, as a replica, was last asked before
-	shown := make([]bool, len(journal))
+	var who pod
+	var shown []bool
 	for _, a := range answers {
+		if now := (pod{by(*a), cmp.Or(uidOf(*a), who.uid)}); now != who {
+			who, asked, shown = now, 0, make([]bool, len(journal))
+		}
+		l := all[who.name]
+		if l == nil {
+			l = &late{}
+			all[who.name] = l
+		}
 		for _, seq := range a.Reading.Seen {
 			i, ok := find(journal, seq)
 			if !ok || shown[i] {
@@ -56,17 +69,16 @@ func (r *run) lateOn(p *probe, journal []slot) late {
 			l.asked, asked = true, max(asked, a.Sent)
 		}
 	}
-	if r.readBack == nil {
-		return l
+	if r.readBack == nil || shown == nil {
+		return
 	}
 	// What it showed only when everything was over is late as well.
-	held := r.readBack.Streams[p.Member][r.headline.Name]
+	held := r.readBack.Streams[who.name][r.headline.Name]
 	for i, s := range journal {
 		if !shown[i] && held.Has(s.Slot) {
-			l.note(s, asked, r.lastMoment)
+			all[who.name].note(s, asked, r.lastMoment)
 		}
 	}
-	return l
 }
 
 // find looks a number up in a journal. Most begin with the first slot and miss none.

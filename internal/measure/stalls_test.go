@@ -91,7 +91,7 @@ func TestOurOwnStallsStretchNoBaseline(t *testing.T) {
 		p.slots = append(p.slots, slotOf(s))
 	}
 	all := span{0, forever}
-	require.Equal(t, 1250*time.Millisecond, gaugeOf(p, all, stalls{}).within, "without a witness the target was that slow")
+	require.Equal(t, 500*time.Millisecond, gaugeOf(p, all, stalls{}).within, "without a witness the target was that slow")
 	var stopped stalls
 	stopped.beat(drill.Stall{From: at(703), To: at(950)})
 	stopped.sort()

@@ -74,10 +74,20 @@ func (r *run) failures(rep drill.Report) []drill.Reason {
 			continue
 		}
 		told = told || o.Name == drill.ObjectiveRecoveryTime
-		why = append(why, drill.Reason{Code: "objective_missed", Objective: o.Name, Text: missed(o, rep)})
+		why = append(why, drill.Reason{Code: "objective_missed", Objective: o.Name, Text: r.missed(o, rep)})
 	}
-	if rep.Recovery.Outcome == drill.OutcomeNotRecovered && !told {
-		why = append(why, drill.Reason{Code: "not_recovered", Text: subject(rep) + " never came back for good while drill watched."})
+	fresh, measured := rep.Recovery.ByClass[drill.ClassFresh]
+	switch {
+	case told:
+	case rep.Recovery.Outcome == drill.OutcomeNotRecovered:
+		why = append(why, drill.Reason{Code: "not_recovered", Text: r.neverBack(rep) + "."})
+	case measured && fresh.Estimate == drill.Never():
+		why = append(why, drill.Reason{Code: "fresh_not_recovered", Text: freshBack(rep, fresh) + "."})
+	}
+	if p := rep.Primaries; p != nil && p.DualPrimary > 0 {
+		if _, allowed := limitOf(r.limits, drill.ObjectiveDualPrimary); !allowed {
+			why = append(why, drill.Reason{Code: "two_primaries", Text: r.twoWriters(p.DualPrimary) + ", and the drill has no dual_primary that allows it."})
+		}
 	}
 	if rep.Writes == nil {
 		return why

@@ -28,11 +28,18 @@ func serverFamilies() []family {
 		{"last_verdict", "1 for the verdict of the newest run, 0 for the others.", []string{"drill", "verdict"}},
 		{"last_run_timestamp_seconds", "When the newest run ended.", []string{"drill"}},
 		{"last_success_timestamp_seconds", "When the newest run that passed ended; absent when none ever did.", []string{"drill"}},
-		{"last_recovery_seconds", "The newest measured run's recovery with its bounds; +Inf when it never recovered.", []string{"drill", "phase", "bound"}},
-		{"last_unavailable_seconds", "The newest measured run's failed slots, summed.", []string{"drill"}},
+		{"last_recovery_seconds", "The newest measured run's recovery with its bounds, and as phase fresh that of new connections; +Inf when never.",
+			[]string{"drill", "phase", "bound"}},
+		{"last_unavailable_seconds", "The newest measured run's down slots, failed and slow, summed.", []string{"drill"}},
+		{"last_failed_seconds", "The newest measured run's slots that were refused or not answered, summed.", []string{"drill"}},
+		{"last_slow_seconds", "The newest measured run's slots that were answered too late to count as up, summed.", []string{"drill"}},
+		{"last_longest_outage_seconds", "The longest outage of the newest measured run; 0 when there was none, +Inf when one did not end.", []string{"drill"}},
+		{"last_blips", "Stretches without a timely answer in the newest measured run that were too short to be outages.", []string{"drill"}},
+		{"last_late_ratio", "Share of the acknowledged slots that were answered too late to count as up, before the fault and after the recovery.",
+			[]string{"drill", "when"}},
 		{"last_redundancy_seconds", "From the injection until every member was back and caught up; +Inf when never.", []string{"drill"}},
 		{"last_writes", "The newest measured run's writes by what became of them; lost is absent when it is not known.", []string{"drill", "class"}},
-		{"last_data_loss_seconds", "The time between the first and the last lost write of the newest measured run.", []string{"drill"}},
+		{"last_data_loss_seconds", "The stretches of time whose acknowledged writes the newest measured run lost, summed.", []string{"drill"}},
 		{"last_dual_primary_seconds", "Time in which two members accepted writes in the newest measured run.", []string{"drill"}},
 		{"last_leader_changes", "Changes of the primary in the newest measured run.", []string{"drill"}},
 		{"last_replication_lag_seconds", "The newest measured run's replication lag by the ledger, before the fault, at it, and at its peak; absent when not known.",
@@ -159,7 +166,14 @@ func (e *emitter) report(name string, r *drill.Report) {
 			e.value("last_recovery_seconds", float64(phases[phase]), name, phase, "estimate")
 		}
 		e.bounds("last_recovery_seconds", &drill.Bounds{Lower: rec.Lower, Upper: rec.Upper}, name, headlinePhase)
+		if fresh := freshRecovery(rec); fresh != nil {
+			e.value("last_recovery_seconds", float64(fresh.Estimate), name, freshPhase, "estimate")
+			e.bounds("last_recovery_seconds", &drill.Bounds{Lower: fresh.Lower, Upper: fresh.Upper}, name, freshPhase)
+		}
 		e.value("last_unavailable_seconds", float64(rec.Unavailable), name)
+		if r.FormatVersion != "1" { // which knew neither outages nor blips
+			e.outages(name, rec)
+		}
 		e.seconds("last_redundancy_seconds", rec.Redundancy, name)
 	}
 	if w := r.Writes; w != nil {
@@ -176,6 +190,19 @@ func (e *emitter) report(name string, r *drill.Report) {
 		e.bounds("last_replication_lag_seconds", l.Before, name, "before")
 		e.bounds("last_replication_lag_seconds", l.AtFault, name, "at_fault")
 		e.bounds("last_replication_lag_seconds", l.Peak, name, "peak")
+	}
+}
+
+// outages gives what a run says of its outages and blips.
+func (e *emitter) outages(name string, rec *drill.RecoveryReport) {
+	e.value("last_failed_seconds", float64(rec.Failed), name)
+	e.value("last_slow_seconds", float64(rec.Slow), name)
+	e.value("last_longest_outage_seconds", float64(rec.LongestOutage), name)
+	e.value("last_blips", float64(rec.Blips.Count), name)
+	for when, ratio := range map[string]*float64{"before": rec.LateRatio.Before, "after": rec.LateRatio.After} {
+		if ratio != nil {
+			e.value("last_late_ratio", *ratio, name, when)
+		}
 	}
 }
 

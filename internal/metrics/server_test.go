@@ -119,6 +119,7 @@ func TestServerNamesPassPromlint(t *testing.T) {
 		r.Writes = &drill.WritesReport{Lost: new(0), LostSpan: new(drill.Seconds(0))}
 		r.Primaries = &drill.PrimariesReport{}
 		r.ReplicationLag = &drill.LagReport{Before: &drill.Bounds{}, AtFault: &drill.Bounds{}, Peak: &drill.Bounds{}}
+		r.Recovery.LateRatio = drill.LateRatio{Before: new(0.0)}
 	})
 	s, registry := leading(t, &memory{}, full, ended("b", drill.VerdictPassed, 0))
 	s.schedules = func() []Schedule { return []Schedule{{Drill: "kill", Fault: "kill_primary", Next: noon, Missed: 2}} }
@@ -158,6 +159,9 @@ func TestAReportsNumbers(t *testing.T) {
 		r.Primaries = &drill.PrimariesReport{DualPrimary: 2, LeaderChanges: 1}
 		r.ReplicationLag = &drill.LagReport{Before: &drill.Bounds{Upper: 0.02}, Peak: &drill.Bounds{Lower: 3, Upper: 3.1}}
 		r.Recovery.Phases = []drill.Phase{{Name: "detected", Start: 1, Seconds: 8}}
+		r.Recovery.HeadlineClass, r.Recovery.ByClass = drill.ClassPooled, map[drill.Class]drill.Estimate{drill.ClassFresh: {Estimate: 14, Lower: 13.9, Upper: 14.2}}
+		r.Recovery.Unavailable, r.Recovery.Failed, r.Recovery.Slow, r.Recovery.LongestOutage = 12, 11.5, 0.5, 11.9
+		r.Recovery.Blips, r.Recovery.LateRatio = drill.BlipsReport{Count: 3}, drill.LateRatio{After: new(0.05)}
 	})
 	failed.Residue = 2
 	_, registry := leading(t, &memory{}, failed)
@@ -184,7 +188,15 @@ func TestAReportsNumbers(t *testing.T) {
 		"runs_total verdict=interrupted":                       0,
 		"recovery_seconds phase=detected":                      1,
 		"in_progress":                                          0,
-		"last_unavailable_seconds":                             0,
+		"last_recovery_seconds phase=fresh bound=estimate":     14,
+		"last_recovery_seconds phase=fresh bound=lower":        13.9,
+		"last_recovery_seconds phase=fresh bound=upper":        14.2,
+		"last_unavailable_seconds":                             12,
+		"last_failed_seconds":                                  11.5,
+		"last_slow_seconds":                                    0.5,
+		"last_longest_outage_seconds":                          11.9,
+		"last_blips":                                           3,
+		"last_late_ratio when=after":                           0.05,
 		"unrecovered_total fault=kill_primary":                 0,
 	} {
 		fields := strings.FieldsFunc(text, func(c rune) bool { return c == ' ' || c == '=' })
@@ -194,6 +206,10 @@ func TestAReportsNumbers(t *testing.T) {
 	}
 	_, ok := value(t, registry, "drill_last_replication_lag_seconds", "when", "at_fault")
 	require.False(t, ok, "unknown is no 0")
+	_, ok = value(t, registry, "drill_last_late_ratio", "when", "before")
+	require.False(t, ok, "nothing was acknowledged before")
+	_, ok = value(t, registry, "drill_recovery_seconds", "phase", "fresh")
+	require.False(t, ok, "the histogram is of the headline's milestones")
 	_, registry = leading(t, &memory{}, ended("a", drill.VerdictFailed, 1, func(r *drill.Report) { r.Writes = &drill.WritesReport{Sent: 9} }))
 	_, ok = value(t, registry, "drill_last_writes", "class", "lost")
 	require.False(t, ok, "unknown is no 0")
@@ -210,6 +226,33 @@ func TestNeverRecoveredIsNoObservation(t *testing.T) {
 	require.InDelta(t, 1, v, 0)
 	v, _ = value(t, registry, "drill_last_recovery_seconds", "bound", "upper")
 	require.True(t, math.IsInf(v, 1))
+}
+
+// TestNewConnectionsThatNeverCameBack: a service that no new connection reaches is not back.
+func TestNewConnectionsThatNeverCameBack(t *testing.T) {
+	_, registry := leading(t, &memory{}, ended("a", drill.VerdictFailed, 1, func(r *drill.Report) {
+		r.Recovery.HeadlineClass = drill.ClassPooled
+		r.Recovery.ByClass = map[drill.Class]drill.Estimate{drill.ClassFresh: {Estimate: drill.Never(), Lower: 60, Upper: drill.Never()}}
+	}))
+	v, _ := value(t, registry, "drill_unrecovered_total")
+	require.InDelta(t, 1, v, 0)
+	v, _ = value(t, registry, "drill_recovery_seconds", "phase", "sustained")
+	require.InDelta(t, 1, v, 0, "pooled connections did come back")
+	v, _ = value(t, registry, "drill_last_recovery_seconds", "phase", "fresh", "bound", "upper")
+	require.True(t, math.IsInf(v, 1))
+}
+
+// TestAReportOfVersionOne: it knew neither outages nor blips, and a 0 would say that there were none.
+func TestAReportOfVersionOne(t *testing.T) {
+	_, registry := leading(t, &memory{}, ended("a", drill.VerdictPassed, 1, func(r *drill.Report) {
+		r.FormatVersion, r.Recovery.Unavailable, r.Recovery.Degraded = "1", 12, 0.5
+	}))
+	v, _ := value(t, registry, "drill_last_unavailable_seconds")
+	require.InDelta(t, 12, v, 0)
+	for _, name := range []string{"failed_seconds", "slow_seconds", "longest_outage_seconds", "blips", "late_ratio"} {
+		_, ok := value(t, registry, "drill_last_"+name)
+		require.False(t, ok, name)
+	}
 }
 
 // TestAShortRunMeasuresNothing: its verdict counts, and the numbers of the last whole run stay.

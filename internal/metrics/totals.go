@@ -102,8 +102,9 @@ func (t *totals) add(r Record) {
 	if !r.measured() || r.Report.Recovery == nil {
 		return
 	}
-	if never(r.Report.Recovery.Upper) {
-		f.Unrecovered++
+	fresh := freshRecovery(r.Report.Recovery)
+	if never(r.Report.Recovery.Upper) || fresh != nil && never(fresh.Upper) {
+		f.Unrecovered++ // a service that no new connection reaches is not back
 	}
 	for phase, length := range recoveryPhases(r.Report.Recovery) {
 		if never(length) {
@@ -126,8 +127,18 @@ func later(a *time.Time, b time.Time) *time.Time {
 	return &b
 }
 
-// headlinePhase is the recovery itself: from then on no slot was down.
+// headlinePhase is the recovery itself: from then on there was no outage.
 const headlinePhase = "sustained"
+
+// freshPhase is the recovery of new connections, where the headline is that of others.
+const freshPhase = "fresh"
+
+func freshRecovery(rec *drill.RecoveryReport) *drill.Estimate {
+	if fresh, ok := rec.ByClass[drill.ClassFresh]; ok && rec.HeadlineClass != drill.ClassFresh {
+		return &fresh
+	}
+	return nil
+}
 
 // recoveryPhases is when each milestone was reached, in seconds after the injection.
 func recoveryPhases(rec *drill.RecoveryReport) map[string]drill.Seconds {

@@ -70,6 +70,7 @@ func httpArguments(s *httpSpec) []schema.Argument {
 }
 
 func (s *httpSpec) check(d *schema.Decoded) {
+	s.checkPace(d)
 	for _, name := range slices.Sorted(maps.Keys(s.Headers)) {
 		if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(s.Headers[name]) {
 			d.Report(d.AtKey("headers", name), "Invalid header", "%q is not a header that can be sent.", name)

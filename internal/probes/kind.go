@@ -68,7 +68,7 @@ func define[Spec any](k Kind, i impl[Spec]) Kind {
 // availability are the attributes of a probe that asks whether something answers.
 func availability() []schema.Attribute {
 	return []schema.Attribute{
-		schema.Seconds("outage_seconds", "How long it has not answered, counted from its last good answer; 0 while it answers."),
+		schema.Seconds("outage_seconds", "How long its present outage has lasted; 0 when there is none. A blip is none."),
 		schema.Ratio("success_ratio", "The share of the slots of the last 10 s that were answered well and in time."),
 		schema.Seconds("latency_seconds", "How long the newest good answer took, from when it was due."),
 	}
@@ -85,8 +85,9 @@ const (
 
 // pace is how often a probe asks, and how long it waits for an answer.
 type pace struct {
-	rate    int // Hz
-	timeout time.Duration
+	rate     int // Hz
+	timeout  time.Duration
+	upWithin time.Duration // 0: learnt from the baseline
 }
 
 func defaultPace() pace { return pace{rate: defaultRate, timeout: defaultTimeout} }
@@ -95,7 +96,13 @@ func (p *pace) paceArguments() []schema.Argument {
 	return []schema.Argument{
 		schema.Number("rate", &p.rate, "Slots a second.", schema.Between(1, maxRate)),
 		schema.Duration("timeout", &p.timeout, "How long a slot waits for its answer.", schema.Between(minTimeout, maxTimeout)),
+		schema.UpWithin(&p.upWithin),
 	}
+}
+
+// checkPace looks at the pace's arguments together.
+func (p *pace) checkPace(d *schema.Decoded) {
+	schema.Slots{Argument: "rate", Rate: p.rate, Deadline: p.timeout, Waits: "a slot waits for its answer"}.CheckUpWithin(d, p.upWithin)
 }
 
 // checkURL holds an address, which will be printed, to what can be asked. The example is a good one.
@@ -114,7 +121,7 @@ func checkURL(example string) schema.Option {
 // info describes a probe that asks whether something answers.
 func (p pace) info(kind, name string, class drill.Class) drill.ProbeInfo {
 	return drill.ProbeInfo{
-		Name: name, Kind: kind, Class: class, Interval: time.Second / time.Duration(p.rate), Deadline: p.timeout,
+		Name: name, Kind: kind, Class: class, Interval: time.Second / time.Duration(p.rate), Deadline: p.timeout, UpWithin: p.upWithin,
 		// As many as can be under way at once, and one that is ending at the very moment in which the next is due.
 		Sessions: max(2, int(math.Ceil(float64(p.rate)*p.timeout.Seconds()))+1),
 	}

@@ -112,7 +112,7 @@ func TestCaretsWithinAnArgument(t *testing.T) {
 func TestDefaults(t *testing.T) {
 	spec, diags := decode(t, "http", `url = "http://checkout"`)
 	require.Empty(t, diags)
-	assert.Equal(t, httpSpec{URL: "http://checkout", Method: "GET", Class: drill.ClassFresh, pace: pace{10, 500 * time.Millisecond}}, spec)
+	assert.Equal(t, httpSpec{URL: "http://checkout", Method: "GET", Class: drill.ClassFresh, pace: pace{rate: 10, timeout: 500 * time.Millisecond}}, spec)
 	spec, diags = decode(t, "promql", "url = \"http://prometheus:9090\"\nquery = \"up\"")
 	require.Empty(t, diags)
 	assert.Equal(t, promqlSpec{URL: "http://prometheus:9090", Query: "up", Interval: 5 * time.Second, Timeout: 2 * time.Second}, spec)
@@ -143,5 +143,31 @@ func TestInfo(t *testing.T) {
 			want = []string{info.Value}
 		}
 		assert.Equal(t, want, schema.Names(k.Attributes), kind)
+	}
+}
+
+// TestUpWithin: what the block says is what slots are held to; without it that is learnt, which 0 stands for.
+func TestUpWithin(t *testing.T) {
+	for _, c := range []struct{ kind, body string }{
+		{"http", `url = "http://checkout"`}, {"tcp", `address = "orders:5432"`},
+	} {
+		assert.Zero(t, bind(t, Deps{}, c.kind, c.body).Info().UpWithin, c.kind)
+		for _, given := range []string{"200ms", "350ms", "500ms"} { // two slot intervals, more, and the whole timeout
+			want, err := time.ParseDuration(given)
+			require.NoError(t, err)
+			assert.Equal(t, want, bind(t, Deps{}, c.kind, c.body+"\nup_within = \""+given+"\"").Info().UpWithin, c.kind)
+		}
+		for body, want := range map[string]string{
+			`up_within = "199ms"`:                 "Write 200ms or more, or raise rate.",
+			`up_within = "501ms"`:                 "Write 500ms or less.",
+			"rate = 60\nup_within = \"33.333ms\"": "Write 33.334ms or more, or raise rate.",
+			"rate = 1\nup_within = \"2s\"":        "every answer is in time. Remove it, or raise rate.",
+			`up_within = "soon"`:                  `"soon" is not a duration.`,
+			"rate = 0\nup_within = \"2s\"":        "rate is 0.", // which says nothing of up_within
+		} {
+			_, diags := decode(t, c.kind, c.body+"\n"+body)
+			require.Len(t, diags, 1, body)
+			assert.Contains(t, diags[0].Detail, want, body)
+		}
 	}
 }

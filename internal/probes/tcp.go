@@ -31,6 +31,7 @@ func tcpKind() Kind {
 					schema.String("address", &s.Address, "Host and port.", schema.Required(), schema.Check(checkAddress)),
 				}, s.paceArguments()...)
 			},
+			Check: func(s *tcpSpec, d *schema.Decoded) { s.checkPace(d) },
 		},
 		bind: func(_ Deps, name string, spec tcpSpec) (drill.Probe, error) {
 			return &tcpProbe{name: name, spec: spec}, nil

@@ -215,6 +215,9 @@ func junitObjective(r drill.Report, o drill.ObjectiveReport) junitCase {
 		c.Skipped = &junitSkipped{Message: "Not judged: the run is " + string(r.Run.Verdict) + "."}
 	case !o.Met:
 		text := fmt.Sprintf("%s is %s, limit %s", o.Name, objectiveValue(o), objectiveLimit(o))
+		if o.Want != "" {
+			text = fmt.Sprintf("%s: wanted %s, got %s", o.Name, objectiveLimit(o), objectiveValue(o))
+		}
 		for _, reason := range r.Run.Reasons {
 			if reason.Objective == o.Name && reason.Text != "" {
 				text = reason.Text
@@ -231,6 +234,8 @@ func objectiveValue(o drill.ObjectiveReport) string {
 		return precise(*o.ValueSeconds)
 	case o.ValueCount != nil:
 		return strconv.Itoa(*o.ValueCount)
+	case o.Got != "":
+		return pad(clean(strings.ReplaceAll(o.Got, "_", " ")), min(columns(o.Got), 20))
 	}
 	return "unknown"
 }
@@ -241,6 +246,8 @@ func objectiveLimit(o drill.ObjectiveReport) string {
 		return precise(*o.LimitSeconds)
 	case o.LimitCount != nil:
 		return strconv.Itoa(*o.LimitCount)
+	case o.Want != "":
+		return clean(strings.ReplaceAll(o.Want, "_", " "))
 	}
 	return "unknown"
 }

@@ -72,7 +72,12 @@ func estimate(e drill.Estimate) string {
 	if never(e.Estimate) {
 		return "never"
 	}
-	return fmt.Sprintf("%s  [%s, %s]", seconds(e.Estimate), number(e.Lower), number(e.Upper))
+	return seconds(e.Estimate) + interval(e)
+}
+
+// interval is the error bar of an estimate.
+func interval(e drill.Estimate) string {
+	return fmt.Sprintf("  [%s, %s]", number(e.Lower), number(e.Upper))
 }
 
 func plural(n int, one string) string {

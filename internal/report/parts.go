@@ -29,7 +29,7 @@ func (p *page) writes(w *drill.WritesReport) {
 	case *w.Lost == 0:
 		p.row("lost", "none", green)
 	default:
-		p.row("lost", fmt.Sprintf("%d acknowledged, over %s", *w.Lost, known(w.LostSpan)), bold, red)
+		p.row("lost", fmt.Sprintf("%d acknowledged, %s of writes", *w.Lost, known(w.LostSpan)), bold, red)
 	}
 	p.row("sent", fmt.Sprintf("%d, of them %d acknowledged and %d failed; %d slots not sent", w.Sent, w.Acked, w.Failed, w.Unsent))
 	if doubt := w.Sent - w.Acked - w.Failed; w.Lost == nil {
@@ -38,7 +38,7 @@ func (p *page) writes(w *drill.WritesReport) {
 		p.row("in doubt", fmt.Sprintf("%d, of them %d are there and %d are not", doubt, w.IndeterminatePresent, w.IndeterminateAbsent))
 	}
 	if w.Phantom+w.Fabricated+w.Duplicate > 0 {
-		p.row("uninvited", fmt.Sprintf("%d reported as failed and there, %d never sent and there, %d there twice",
+		p.row("unexpected", fmt.Sprintf("%d reported as failed and there, %d never sent and there, %d there twice",
 			w.Phantom, w.Fabricated, w.Duplicate), bold, red)
 	}
 	for _, m := range slices.Sorted(maps.Keys(w.Stale)) {
@@ -117,27 +117,42 @@ func (p *page) objectives(os []drill.ObjectiveReport) {
 	for _, o := range os {
 		names = max(names, min(len(o.Name), 28))
 	}
+	values := 12
+	for _, o := range os {
+		values = max(values, min(columns(objectiveValue(o)), 20))
+	}
 	for _, o := range os {
 		mark, color := "✓", green
 		if !o.Met {
 			mark, color = "✗", red
 		}
 		if o.Condition != "" || o.Text != "" {
-			p.asserted(o, p.style.paint(mark, bold, color), names)
+			p.asserted(o, p.style.paint(mark, bold, color), names, values)
 			continue
 		}
-		value, limit := objectiveValue(o), objectiveLimit(o)
-		by := ""
-		if strings.HasSuffix(strings.TrimSuffix(o.JudgedBy, "_seconds"), "upper") && value != "never" {
-			by = "by its worse bound"
+		value, limit := objectiveValue(o), "limit "+objectiveLimit(o)
+		if o.Want != "" {
+			limit = "wanted: " + objectiveLimit(o)
 		}
-		p.line("    ", p.style.paint(mark, bold, color), " ", pad(clean(o.Name), names), right(value, 12), "  ",
-			p.style.paint(pad("limit "+limit, 18), dim), p.style.paint(by, dim))
+		p.line("    ", p.style.paint(mark, bold, color), " ", pad(clean(o.Name), names), right(value, values), "  ",
+			p.style.paint(pad(limit, max(18, min(columns(limit), 40))), dim), p.style.paint(judgedBy(o, value), dim))
 	}
 }
 
+// judgedBy says which of a number's bounds was compared with the limit, and whose number it is.
+func judgedBy(o drill.ObjectiveReport, value string) string {
+	by := ""
+	if strings.HasSuffix(strings.TrimSuffix(o.JudgedBy, "_seconds"), "upper") && value != "never" {
+		by = "by its worse bound"
+	}
+	if strings.Contains(o.JudgedBy, string(drill.ClassFresh)) {
+		return strings.TrimSuffix("new connections, "+by, ", ")
+	}
+	return by
+}
+
 // asserted is an objective that is a condition; why one does not hold is among the reasons of the verdict.
-func (p *page) asserted(o drill.ObjectiveReport, mark string, names int) {
+func (p *page) asserted(o drill.ObjectiveReport, mark string, names, values int) {
 	value := "holds"
 	switch {
 	case o.Met:
@@ -146,7 +161,7 @@ func (p *page) asserted(o drill.ObjectiveReport, mark string, names int) {
 	default:
 		value = "fails"
 	}
-	head, indent := pad(clean(o.Name), names)+right(value, 12)+"  ", 6+names+12+2
+	head, indent := pad(clean(o.Name), names)+right(value, values)+"  ", 6+names+values+2
 	for i, l := range append(wrap(strings.Join(strings.Fields(o.Condition), " "), width-indent), "") {
 		switch {
 		case i == 0:

@@ -37,15 +37,29 @@ func trialRecovery(r drill.Report) string {
 	case r.Run.Verdict == drill.VerdictRefused:
 		return "nothing was touched"
 	case !r.Run.Verdict.Measured():
-		return "no number that can be vouched for"
+		return "no valid number"
 	case r.Recovery == nil:
 		return "recovery unknown"
 	case r.Recovery.Outcome == drill.OutcomeNoImpact:
-		return "no outage seen"
+		return "no outage seen" + trialFresh(r.Recovery)
+	case never(r.Recovery.Estimate.Estimate) && acknowledgedLate(r.Recovery):
+		return "acknowledged after " + estimate(*r.Recovery.Answered) + ", and late ever since"
 	case never(r.Recovery.Estimate.Estimate):
 		return "never back"
 	}
-	return "back after " + estimate(r.Recovery.Estimate)
+	return "back after " + estimate(r.Recovery.Estimate) + trialFresh(r.Recovery)
+}
+
+// trialFresh is how new connections fared, where that differs.
+func trialFresh(rec *drill.RecoveryReport) string {
+	f := rec.ByClass[drill.ClassFresh]
+	switch {
+	case !freshDiffers(rec):
+		return ""
+	case never(f.Estimate):
+		return ", new connections never"
+	}
+	return ", new connections after " + estimate(f)
 }
 
 // Series writes what the trials of a series say together: how they ended, and the statistics that the last one holds.
@@ -79,7 +93,8 @@ func (p *page) statistics(s *drill.StatisticsReport) {
 		p.row("recovery", "unknown: no trial measured it to the end")
 		return
 	}
-	p.section(fmt.Sprintf("Statistics of %s", plural(s.N, "trial")))
+	measured := max(s.Measured, s.N) // reports of format version 1 have but the latter
+	p.section(fmt.Sprintf("Statistics of %s", plural(measured, "trial")))
 	if s.Median != nil {
 		p.row("median", withBounds(*s.Median, s.MedianBounds))
 	}
@@ -102,7 +117,11 @@ func (p *page) statistics(s *drill.StatisticsReport) {
 	if s.NoImpact > 0 {
 		p.row("no outage seen", fmt.Sprintf("%d, counted as recovered at once", s.NoImpact))
 	}
-	p.row("failed", fmt.Sprintf("%d of %d", s.Failed, s.N), tone(s.Failed > 0))
+	failed := fmt.Sprintf("%d of %d", s.Failed, measured)
+	if s.Aborted > 0 {
+		failed += fmt.Sprintf(", %d of them aborted", s.Aborted)
+	}
+	p.row("failed", failed, tone(s.Failed > 0))
 	p.row("what they allow", s.Text)
 }
 

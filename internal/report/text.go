@@ -18,10 +18,11 @@ func Text(w io.Writer, r drill.Report, o Style) error {
 	p.header(r)
 	p.headline(r)
 	p.reasons(r.Run)
+	p.expected(r.Run)
 	p.faults(r.Faults)
 	if r.Recovery != nil {
 		p.phases(r.Recovery.Phases)
-		p.recovery(r.Recovery)
+		p.recovery(r)
 	}
 	// A refused run has mostly measured nothing, which the list of what is unknown says once.
 	refused := r.Run.Verdict == drill.VerdictRefused
@@ -130,9 +131,6 @@ func (p *page) header(r drill.Report) {
 	if r.Run.Trials > 1 || r.Run.Stagger != nil {
 		p.line("  ", fmt.Sprintf("trial %d of %d%s", r.Run.Trial, r.Run.Trials, delayed(r.Run)))
 	}
-	for _, l := range wrap(r.Run.Description, width-2) {
-		p.line("  ", p.style.paint(l, dim))
-	}
 	if len(r.Run.Variables) > 0 {
 		for _, l := range wrap("with "+Variables(r.Run.Variables), width-2) {
 			p.line("  ", p.style.paint(l, dim))
@@ -146,57 +144,6 @@ func delayed(run drill.RunReport) string {
 		return ""
 	}
 	return ", after a random delay of " + seconds(*run.Stagger)
-}
-
-// headline is the one number that everyone asks for, with its error bar.
-func (p *page) headline(r drill.Report) {
-	rec := r.Recovery
-	p.line()
-	if r.Run.Verdict == drill.VerdictRefused {
-		p.line("  Nothing was touched.")
-		return
-	}
-	if rec == nil {
-		p.line("  Recovery time: ", p.style.paint("unknown", bold))
-		return
-	}
-	subject, back, what, first := "Writes", "Writes", "writes were", "write was accepted"
-	if r.Endpoints != nil {
-		subject, back, what, first = "The service", "Service", "the service was", "request was served"
-	}
-	switch {
-	case rec.Outcome == drill.OutcomeNoImpact:
-		p.line("  ", p.style.paint("No outage was seen", bold),
-			fmt.Sprintf("; one shorter than %s could have been missed", seconds(rec.Upper)))
-	case never(rec.Estimate.Estimate) && (r.Run.Verdict == drill.VerdictInterrupted || r.Run.Verdict == drill.VerdictError):
-		p.line("  ", p.style.paint("The run ended before "+what+" back for good", bold))
-	case never(rec.Estimate.Estimate):
-		p.line("  ", p.style.paint(subject+" never came back", bold, red), fmt.Sprintf("; last seen failing %s after the fault", seconds(rec.Lower)))
-	default:
-		p.line("  ", back, " back after ", p.style.paint(seconds(rec.Estimate.Estimate), bold),
-			fmt.Sprintf("  [%s, %s]", number(rec.Lower), number(rec.Upper)), "   ", p.style.paint(outcome(rec.Outcome), bold))
-		if rec.Flaps > 0 && rec.FirstSuccess != nil {
-			p.line("  ", p.style.paint(fmt.Sprintf("The first %s after %s; then there were %s.",
-				first, seconds(*rec.FirstSuccess), plural(rec.Flaps, "relapse")), dim))
-		}
-	}
-	if r.Run.Verdict == drill.VerdictInvalid {
-		p.line("  ", p.style.paint("These numbers cannot be vouched for.", yellow))
-	}
-}
-
-func outcome(o drill.RecoveryOutcome) string {
-	switch o {
-	case drill.OutcomeFailedOver:
-		return "failed over to another member"
-	case drill.OutcomeRestartedInPlace:
-		return "the same member came back"
-	case drill.OutcomeReplaced:
-		return "others serve in the place of the victims"
-	case "":
-		return "who leads now is unknown"
-	}
-	return string(o)
 }
 
 func (p *page) reasons(run drill.RunReport) {
@@ -218,6 +165,18 @@ func (p *page) reasons(run drill.RunReport) {
 			text = strings.ReplaceAll(r.Code, "_", " ")
 		}
 		p.item(mark, text)
+	}
+}
+
+// expected is what the drill's file says of itself. It stands below the result and names its source: among the first
+// lines "no acknowledged write is lost" would read as a result.
+func (p *page) expected(run drill.RunReport) {
+	if run.Description == "" {
+		return
+	}
+	p.line()
+	for _, l := range wrap("The drill expects: "+run.Description, width-2) {
+		p.line("  ", p.style.paint(l, dim))
 	}
 }
 
@@ -345,14 +304,20 @@ func (p *page) phases(phases []drill.Phase) {
 }
 
 // recovery is what stands beside the headline.
-func (p *page) recovery(rec *drill.RecoveryReport) {
+func (p *page) recovery(r drill.Report) {
+	rec := r.Recovery
 	p.line()
-	p.row("redundancy", known(rec.Redundancy))
-	p.row("unavailable", fmt.Sprintf("%s in all, of that %s answered too late or read-only; %s",
-		seconds(rec.Unavailable), seconds(rec.Degraded), plural(rec.Flaps, "relapse")))
+	p.row("redundancy", known(rec.Redundancy), tone(rec.Redundancy != nil && never(*rec.Redundancy)))
+	if old(r) {
+		p.row("unavailable", fmt.Sprintf("%s in all, of that %s answered too late or read-only; %s",
+			seconds(rec.Unavailable), seconds(rec.Degraded), plural(rec.Flaps, "relapse")))
+	} else {
+		p.unavailable(rec)
+	}
 	for _, class := range []drill.Class{drill.ClassFresh, drill.ClassPooled} {
 		if e, ok := rec.ByClass[class]; ok && class != rec.HeadlineClass {
-			p.row(string(class), estimate(e))
+			p.row(className(class), classTime(e))
 		}
 	}
+	p.outages(rec.Outages, len(r.Faults) > 1)
 }

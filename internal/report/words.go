@@ -16,6 +16,9 @@ func Seconds(s drill.Seconds) string { return seconds(s) }
 // Estimate writes a measured length of time with its error bar.
 func Estimate(e drill.Estimate) string { return estimate(e) }
 
+// FreshDiffers reports whether new connections fared so differently that the headline cannot stand for them.
+func FreshDiffers(rec *drill.RecoveryReport) bool { return freshDiffers(rec) }
+
 // Bounds writes an interval that holds the truth; without one it is unknown.
 func Bounds(b *drill.Bounds) string { return bounds(b) }
 

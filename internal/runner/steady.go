@@ -25,6 +25,7 @@ func (s *steadiness) lasted(now drill.Offset) bool {
 	if holds && !s.holds {
 		s.begun()
 		s.since = now
+		s.r.step(drill.StepHold) // the baseline begins here, and anew each time
 	}
 	s.holds, s.why = holds, why
 	if !holds || now.Sub(s.since) < s.r.Drill.SteadyState.Hold {

@@ -61,8 +61,8 @@ func drawRecovery(runs []history.Entry, limit *drill.Seconds) *chart {
 		}
 	}
 	for _, r := range shown {
-		see(r.Recovery.Lower)
-		see(r.Recovery.Upper)
+		see(r.Worse().Lower)
+		see(r.Worse().Upper)
 	}
 	if limit != nil {
 		see(*limit)
@@ -80,15 +80,16 @@ func drawRecovery(runs []history.Entry, limit *drill.Seconds) *chart {
 	gap := float64(c.Right-c.Left) / float64(len(shown))
 	for i, r := range shown {
 		x := round(float64(c.Left) + gap*(float64(i)+0.5))
-		p := point{X: x, CapL: x - 7, CapR: x + 7, Low: at(r.Recovery.Lower),
-			Title: r.Started.UTC().Format("2006-01-02 15:04") + ": " + report.Estimate(*r.Recovery)}
-		if math.IsInf(float64(r.Recovery.Upper), 1) {
+		worse := r.Worse()
+		p := point{X: x, CapL: x - 7, CapR: x + 7, Low: at(worse.Lower),
+			Title: r.Started.UTC().Format("2006-01-02 15:04") + ": " + r.RecoveryText()}
+		if math.IsInf(float64(worse.Upper), 1) {
 			p.Never, p.Y = true, 14
 			p.Cross = fmt.Sprintf("M%g %gl10 10m0 -10l-10 10", x-5, p.Y-5)
-			p.Title = fmt.Sprintf("%s: never; still failing after %s", r.Started.UTC().Format("2006-01-02 15:04"), report.Seconds(r.Recovery.Lower))
+			p.Title = fmt.Sprintf("%s: never; still failing after %s", r.Started.UTC().Format("2006-01-02 15:04"), report.Seconds(worse.Lower))
 			c.Nevers++
 		} else {
-			p.Y, p.High = at(r.Recovery.Estimate), at(r.Recovery.Upper)
+			p.Y, p.High = at(worse.Estimate), at(worse.Upper)
 		}
 		c.Points = append(c.Points, p)
 	}
@@ -103,7 +104,7 @@ func drawRecovery(runs []history.Entry, limit *drill.Seconds) *chart {
 	}
 	newest := shown[len(shown)-1]
 	c.Label = fmt.Sprintf("Chart of recovery in %d runs; the newest took %s; %d never recovered. The table below has the same numbers.",
-		len(shown), report.Estimate(*newest.Recovery), c.Nevers)
+		len(shown), newest.RecoveryText(), c.Nevers)
 	return c
 }
 

@@ -324,32 +324,32 @@ func lagText(b *drill.Bounds) string {
 	return report.Bounds(b)
 }
 
-func estimateText(e history.Entry) string {
-	switch {
-	case e.Recovery == nil:
-		return nothing
-	case e.NoImpact:
-		return "no outage"
-	}
-	return report.Estimate(*e.Recovery)
-}
+func estimateText(e history.Entry) string { return e.RecoveryText() }
 
+// recoveryText is the one number of a drill's newest measured run: the worse one, of open sessions and new connections.
 func recoveryText(e *history.Entry) string {
-	if e.NoImpact {
+	if e.NoImpact && e.Fresh == nil {
 		return "no outage"
 	}
-	return report.Seconds(e.Recovery.Estimate)
+	return report.Seconds(e.Worse().Estimate)
 }
 
 func boundsText(e *history.Entry) string {
 	when := e.Started.UTC().Format("2006-01-02 15:04")
+	worse := e.Worse()
 	switch {
-	case e.NoImpact:
-		return when
-	case math.IsInf(float64(e.Recovery.Upper), 1):
-		return "still failing after " + report.Seconds(e.Recovery.Lower) + ", " + when
+	case e.Fresh != nil && worse == *e.Fresh:
+		when = "of new connections; " + when
+	case e.Fresh != nil:
+		when = "of open sessions; " + when
 	}
-	return "between " + report.Seconds(e.Recovery.Lower) + " and " + report.Seconds(e.Recovery.Upper) + ", " + when
+	switch {
+	case math.IsInf(float64(worse.Upper), 1):
+		return "still failing after " + report.Seconds(worse.Lower) + ", " + when
+	case e.NoImpact && e.Fresh == nil:
+		return when
+	}
+	return "between " + report.Seconds(worse.Lower) + " and " + report.Seconds(worse.Upper) + ", " + when
 }
 
 func ago(d time.Duration) string {

@@ -85,6 +85,20 @@ func TestThePageShowsEveryDrill(t *testing.T) {
 	require.Contains(t, w.get(w.site(), "/style.css").Body.String(), "prefers-color-scheme")
 }
 
+// TestThePageShowsTheWorseClass: a service that nobody new can reach is not back, and the page must not say 2.2 s.
+func TestThePageShowsTheWorseClass(t *testing.T) {
+	w := newWorld(t)
+	w.record("a", over(drill.VerdictFailed, 0, func(r *drill.Report) {
+		r.Recovery.HeadlineClass, r.Recovery.Estimate = drill.ClassPooled, drill.Estimate{Estimate: 2.2, Lower: 2.19, Upper: 2.23}
+		r.Recovery.ByClass = map[drill.Class]drill.Estimate{drill.ClassFresh: {Estimate: drill.Never(), Lower: 68.9, Upper: drill.Never()}}
+	}))
+	body := w.get(w.site(), "/").Body.String()
+	require.Contains(t, body, "<dd>never<small>still failing after 68.90 s, of new connections;")
+	require.Contains(t, body, "2.20 s  [2.19, 2.23]; new connections never</td>")
+	require.Contains(t, body, `class="never"`)
+	require.NotContains(t, body, "<circle")
+}
+
 func TestThePageWithoutRuns(t *testing.T) {
 	w := newWorld(t)
 	site := handler(w.o, &elector{options: w.o})

@@ -131,7 +131,7 @@ func TestSystems(t *testing.T) {
 				&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "other-config", Namespace: ns, Annotations: m{"config": `{"ttl":99}`}}},
 				&policyv1.PodDisruptionBudget{ObjectMeta: meta("orders", nil), Spec: policyv1.PodDisruptionBudgetSpec{MaxUnavailable: new(intstr.FromInt32(1)), Selector: &metav1.LabelSelector{MatchLabels: m{"cluster-name": "orders"}}}}),
 			want: System{Kind: "postgresql", Preset: "patroni", Name: "orders", Selector: "application=patroni,cluster-name=orders", Primary: "orders-0", Service: "orders", Read: "orders-replicas", TTL: 20e9, Sync: true},
-			says: []string{`dsn = secret("orders-drill", "uri")`, `hold_down = "30s"`, `recovery_time = "40s"`, `read_service = "orders-replicas"`, "ttl = 20s", "Replication is synchronous"},
+			says: []string{`dsn = secret("orders-drill", "uri")`, `hold_down = "30s"`, `recovery_time = "40s"`, `read_service = "orders-replicas"`, "ttl = 20s", "Replication is synchronous", "failed_over = true"},
 		},
 		"Patroni whose environment names its labels": {
 			objects: func() []runtime.Object {

@@ -190,6 +190,11 @@ func (s *System) postgresql(b block) {
 	o.gap()
 	o.comment("Before the fault; what the replicas have not received is lost with the primary.")
 	o.text("replication_lag", "1s")
+	if len(s.Members) > 1 {
+		o.gap()
+		o.comment("Somebody must really have taken over: a primary that came back and simply resumed shows nothing.")
+		o.raw("failed_over", "true")
+	}
 }
 
 // serviceOf writes the Service that writing clients use.

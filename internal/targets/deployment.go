@@ -36,7 +36,7 @@ func deployment() Kind {
 		Attributes: []schema.Attribute{
 			schema.Count("ready", "How many endpoints of the Service are ready."),
 			schema.Count("desired", "How many there should be."),
-			schema.Seconds("outage_seconds", "How long the drill's first probe that stands for clients has had no good answer; 0 while it has."),
+			schema.Seconds("outage_seconds", "How long the present outage of the drill's first probe that stands for clients has lasted; 0 when there is none. A blip is none."),
 			schema.Ratio("success_ratio", "The share of that probe's slots of the last 10 s that were answered in time."),
 		},
 	}, impl[deploymentSpec]{
@@ -85,9 +85,10 @@ type stateless struct {
 	pods    map[string]*corev1.Pod
 	slices  map[string]*discoveryv1.EndpointSlice
 	budgets map[string]*policyv1.PodDisruptionBudget
-	ports   []int32 // that the Service has led to; it names none while it leads nowhere
-	owners  []owner // who says how many are desired
-	loose   int     // members that no controller answers for
+	ports   []int32            // that the Service has led to; it names none while it leads nowhere
+	owners  []owner            // who says how many are desired
+	loose   int                // members that no controller answers for
+	held    map[string][]*held // by pod UID: connections that were opened right before an injection
 	desired int
 }
 

@@ -22,10 +22,11 @@ type postgresqlSpec struct {
 	Namespace string
 	Selector  labels.Selector
 	DSN       drill.Sensitive
-	Service   string // empty: the one that the dsn's host names
-	Roles     preset // zero: the one whose label the pods carry
-	WriteRate int    // Hz
-	FreshRate int    // Hz; 0: no fresh probe
+	Service   string        // empty: the one that the dsn's host names
+	Roles     preset        // zero: the one whose label the pods carry
+	WriteRate int           // Hz
+	FreshRate int           // Hz; 0: no fresh probe
+	UpWithin  time.Duration // of an answer to a write; 0: learnt from the baseline
 
 	ReadService string // that reading clients use; empty: the members themselves
 
@@ -52,7 +53,7 @@ func postgresql() Kind {
 `,
 		Probed: true,
 		Attributes: []schema.Attribute{
-			schema.Seconds("outage_seconds", "How long no write has been accepted through the Service; 0 while they are."),
+			schema.Seconds("outage_seconds", "How long the present outage of writes through the Service has lasted; 0 when there is none. A blip is none."),
 			schema.Seconds("lag_seconds", "How far the worst replica is behind; no reading while one of them is unknown."),
 			schema.Ratio("success_ratio", "The share of the writes of the last 10 s that were accepted in time."),
 			schema.Count("primaries", "How many members say that they are the primary."),
@@ -108,10 +109,17 @@ func postgresqlBody() schema.Body[postgresqlSpec] {
 				schema.String("primary_value", &s.primaryValue, "The value of `role_label` on a primary.", schema.Default("the preset's; beside role_label `primary` and `master`"), schema.Check(kube.CheckLabelValue)),
 				schema.Number("write_rate", &s.WriteRate, "The ledger's writes a second.", schema.Between(1, maxWriteRate)),
 				schema.Number("fresh_rate", &s.FreshRate, "Logins a second, each with a write of its own: what a client sees that has just been started. 0 for none.", schema.Between(0, maxFreshRate)),
+				schema.UpWithin(&s.UpWithin),
 				schema.String("read_service", &s.ReadService, "The Service (or a host name) that reading clients connect to, for the invariants of reads.", schema.Default("each member in turn")))
 		},
-		Check: (*postgresqlSpec).readRoles,
+		Check: (*postgresqlSpec).check,
 	}
+}
+
+// check looks at the arguments together. For a login with a write the bound is at least two of its own intervals; see fresh.
+func (s *postgresqlSpec) check(d *schema.Decoded) {
+	s.readRoles(d)
+	schema.Slots{Argument: "write_rate", Rate: s.WriteRate, Deadline: pooledDeadline, Waits: "a write waits for its answer"}.CheckUpWithin(d, s.UpWithin)
 }
 
 // readRoles finds the preset that the block chooses or spells out.

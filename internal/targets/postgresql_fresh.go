@@ -13,10 +13,14 @@ type fresh struct{ t *postgreSQL }
 
 // Info describes the probe.
 func (f *fresh) Info() drill.ProbeInfo {
-	return drill.ProbeInfo{
+	i := drill.ProbeInfo{
 		Name: f.t.name + "/fresh", Kind: "postgresql", Target: f.t.name, Class: drill.ClassFresh,
 		Interval: time.Second / time.Duration(f.t.spec.FreshRate), Deadline: pooledDeadline, Sessions: f.t.freshSessions(),
 	}
+	if given := f.t.spec.UpWithin; given > 0 {
+		i.UpWithin = max(given, 2*i.Interval) // the target's is held to write_rate; logins are further apart
+	}
+	return i
 }
 
 // freshSessions is how many connections the fresh probe may need: a second's worth of slots.

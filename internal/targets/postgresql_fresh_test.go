@@ -99,3 +99,21 @@ func TestFreshRate(t *testing.T) {
 	l.open(none)
 	assert.Len(t, none.Probes(), 3, "0 switches it off")
 }
+
+// TestUpWithin: writes are held to what the block says. Logins, whose slots are further apart, cannot be held to less than
+// two of their own intervals.
+func TestUpWithin(t *testing.T) {
+	for _, c := range []struct {
+		given, freshRate int // ms, Hz
+		pooled, fresh    time.Duration
+	}{
+		{0, 10, 0, 0},
+		{40, 10, 40 * time.Millisecond, 200 * time.Millisecond},
+		{40, 50, 40 * time.Millisecond, 40 * time.Millisecond},
+		{300, 10, 300 * time.Millisecond, 300 * time.Millisecond},
+	} {
+		p := &postgreSQL{name: "orders", spec: postgresqlSpec{WriteRate: 50, FreshRate: c.freshRate, UpWithin: time.Duration(c.given) * time.Millisecond}}
+		assert.Equal(t, c.pooled, (&writer{t: p}).Info().UpWithin)
+		assert.Equal(t, c.fresh, (&fresh{t: p}).Info().UpWithin)
+	}
+}

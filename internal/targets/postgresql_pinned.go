@@ -14,6 +14,10 @@ const (
 	// pinnedDeadline marks a slot, after which the member's word no longer counts. It never cancels: a session whose
 	// statement is cancelled is closed, and then nobody would see what an old primary does when it comes back.
 	pinnedDeadline = time.Second
+	// silentAfter is how long a member may leave a statement unanswered until it counts as gone.
+	silentAfter = pinnedDeadline + 2*pinnedInterval
+	// formerFor is how long a session is kept to a pod that was replaced, as long as the pod still answers on it.
+	formerFor = 15 * time.Second
 	// dialTimeout bounds one attempt to open a broken pinned session again.
 	dialTimeout = time.Second
 )
@@ -30,7 +34,11 @@ type pinned struct {
 	uid    string // of the pod that the session goes to
 	said   drill.Role
 	since  time.Time // when the slot under way was sent; zero when none is
+	asked  time.Time // when the statement under way was sent on an open session; zero when none is
 	closed bool
+
+	former *session                    // the session, when its pod was replaced
+	states map[string]drill.Connection // by pod UID, of every pod that there was a session to
 
 	// What the member has shown of the pooled stream. Sequence numbers up to low are not asked for again.
 	shownBy string // the pod whose word the two below are
@@ -39,7 +47,7 @@ type pinned struct {
 }
 
 func newPinned(t *postgreSQL, member string) *pinned {
-	return &pinned{t: t, member: member, said: drill.RoleUnknown, low: -1, shown: map[int64]struct{}{}}
+	return &pinned{t: t, member: member, said: drill.RoleUnknown, low: -1, shown: map[int64]struct{}{}, states: map[string]drill.Connection{}}
 }
 
 // Info describes the probe.
@@ -58,7 +66,7 @@ func (p *pinned) Sample(ctx context.Context, s *drill.Sample) {
 	s.Role = drill.RoleUnknown
 	defer func() {
 		p.mu.Lock()
-		p.since = time.Time{}
+		p.since, p.asked = time.Time{}, time.Time{}
 		changed := p.said != s.Role
 		p.said = s.Role
 		p.mu.Unlock()
@@ -75,6 +83,9 @@ func (p *pinned) Sample(ctx context.Context, s *drill.Sample) {
 		}
 		return
 	}
+	p.mu.Lock()
+	p.asked = time.Now()
+	p.mu.Unlock()
 	if p.shownBy != uid { // another pod: it may have been made from nothing
 		p.shownBy, p.low, p.shown = uid, -1, map[int64]struct{}{}
 	}
@@ -122,6 +133,7 @@ func (p *pinned) adopt(s *session, uid string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sess, p.uid = s, uid
+	p.states[uid] = drill.Connection{State: drill.ConnectionOpen}
 	if p.closed {
 		s.cut()
 	}
@@ -131,18 +143,59 @@ func (p *pinned) adopt(s *session, uid string) {
 func (p *pinned) drop(s *session) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.sess == s && s.conn.IsClosed() {
-		p.sess = nil
+	if p.sess != s || !s.conn.IsClosed() {
+		return
+	}
+	p.sess = nil
+	if !s.given && p.states[p.uid].State == drill.ConnectionOpen {
+		p.states[p.uid] = drill.Connection{State: drill.ConnectionEnded, Since: time.Now()}
 	}
 }
 
-// moved gives up a session to a pod that is no longer the member, once the new one can be asked instead. A statement
-// that waits in it ends.
-func (p *pinned) moved(uid, ip string) {
+// connection is the state of the session to the pod with the UID.
+func (p *pinned) connection(uid string, now time.Time) drill.Connection {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.sess != nil && p.uid != uid && ip != "" {
-		p.sess.cut()
+	if p.sess != nil && p.uid == uid && p.silent(now) {
+		return drill.Connection{State: drill.ConnectionSilent, Since: p.asked.Add(silentAfter)}
+	}
+	return p.states[uid]
+}
+
+// silent reports whether the statement under way has been left unanswered for too long.
+func (p *pinned) silent(now time.Time) bool {
+	return !p.asked.IsZero() && now.Sub(p.asked) >= silentAfter
+}
+
+// moved gives up a session to a pod that is no longer the member, once the new one can be queried instead and the former
+// one has stopped answering: the process of a pod that was deleted by force may go on accepting writes.
+func (p *pinned) moved(uid, ip string) {
+	p.mu.Lock()
+	s := p.sess
+	mine := s != nil && p.uid != uid && ip != "" && p.former != s
+	if mine {
+		p.former = s
+	}
+	p.mu.Unlock()
+	if mine {
+		p.giveUp(s, time.Now().Add(formerFor))
+	}
+}
+
+// giveUp cuts the session to a former pod as soon as the pod leaves a statement unanswered, and at the limit in any case.
+func (p *pinned) giveUp(s *session, limit time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	switch {
+	case p.sess != s || p.closed:
+	case p.silent(now):
+		p.states[p.uid] = drill.Connection{State: drill.ConnectionSilent, Since: p.asked.Add(silentAfter)}
+		s.giveUp()
+	case now.After(limit): // its state stays open: drill does not know when the process ended
+		s.giveUp()
+	default:
+		time.AfterFunc(pinnedInterval, func() { p.giveUp(s, limit) })
 	}
 }
 

@@ -81,6 +81,7 @@ func (w *writer) Info() drill.ProbeInfo {
 	return drill.ProbeInfo{
 		Name: w.t.name, Kind: "postgresql", Target: w.t.name, Class: drill.ClassPooled,
 		Interval: time.Second / time.Duration(w.t.spec.WriteRate), Deadline: pooledDeadline, Sessions: w.t.sessions(),
+		UpWithin: w.t.spec.UpWithin,
 	}
 }
 

@@ -23,10 +23,6 @@ import (
 	"github.com/failoverdrill/drill/internal/kube"
 )
 
-// patient replaces an objective's limit by one that a relapse at the very end of the observation does not miss. Two
-// cores for four nodes answer late now and then, and drill counts that as it must; it is not these tests' question.
-const patient = `recovery_time = "120s"`
-
 const (
 	shop     = "shop"
 	members  = "application=patroni,cluster-name=orders"
@@ -183,7 +179,7 @@ func TestKillPrimary(t *testing.T) {
 	c := cluster(t)
 	whole(t, c)
 	forgetTheKilled(t, c)
-	code, rep := drillRun(t, patched(t, "drills/kill-primary.hcl", `recovery_time = "60s"`, patient))
+	code, rep := drillRun(t, "drills/kill-primary.hcl")
 	require.Equal(t, drill.VerdictPassed, rep.Run.Verdict, "%+v", rep.Run.Reasons)
 	require.Zero(t, code)
 

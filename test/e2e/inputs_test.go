@@ -31,7 +31,7 @@ import (
 func outside(t *testing.T) string {
 	file := patched(t, "drills/restart-primary.hcl", `namespace = "shop"`, "namespace = var.namespace",
 		`secret("orders-drill", "uri")`, `"postgres://drill:${var.password}@orders.shop.svc.cluster.local:5432/orders?sslmode=${env("ORDERS_SSLMODE")}"`,
-		`recovery_time = "60s"`, patient, `timeout = "10m"`, "timeout = \"10m\"\n  repeat  = 2")
+		`timeout = "10m"`, "timeout = \"10m\"\n  repeat  = 2")
 	src, err := os.ReadFile(file)
 	require.NoError(t, err)
 	declared := "variable \"namespace\" {\n  type = string\n}\n\nvariable \"password\" {\n  type      = string\n  sensitive = true\n}\n\n"

@@ -18,7 +18,7 @@ func TestInvariants(t *testing.T) {
 	c := cluster(t)
 	whole(t, c)
 	forgetTheKilled(t, c)
-	_, rep := drillRun(t, patched(t, "drills/invariants.hcl", `recovery_time = "60s"`, patient))
+	_, rep := drillRun(t, "drills/invariants.hcl")
 	// Asynchronous replication may lose writes, and then clients were told what no longer holds.
 	require.Contains(t, []drill.Verdict{drill.VerdictPassed, drill.VerdictFailed}, rep.Run.Verdict, "%+v", rep.Run.Reasons)
 	require.False(t, rep.Abort.Fired)

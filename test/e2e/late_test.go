@@ -141,7 +141,7 @@ func TestLateImpact(t *testing.T) {
 	startClient(t, c, "witness", "", []string{"python3", "-c", witness})
 	pings := startPinger(t, old)
 
-	_, rep := drillRun(t, patched(t, "drills/late-impact.hcl", `recovery_time = "60s"`, patient))
+	_, rep := drillRun(t, "drills/late-impact.hcl")
 	require.Equal(t, drill.VerdictPassed, rep.Run.Verdict, "%+v", rep.Run.Reasons)
 	clients := witnessed(t, c)
 	heir, _, _ := cutPods(t, c)

@@ -20,8 +20,7 @@ import (
 
 // twice is the quick drill as a series of two, each after a random delay.
 func twice(t *testing.T) string {
-	return patched(t, "drills/pod-kill-one.hcl", `recovery_time = "2s"`, patient,
-		`timeout = "10m"`, "timeout = \"10m\"\n  repeat  = 2\n  stagger = \"8s\"")
+	return patched(t, "drills/pod-kill-one.hcl", `timeout = "10m"`, "timeout = \"10m\"\n  repeat  = 2\n  stagger = \"8s\"")
 }
 
 // begun waits until a runner has claimed the run.

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"math/rand/v2"
 	"net"
 	"sync"
 	"testing"
@@ -16,7 +17,8 @@ type Relay struct {
 	mu     sync.Mutex
 	target string
 	delay  time.Duration
-	thawed chan struct{} // closed while bytes may pass
+	jitter func() time.Duration // held back beside that
+	thawed chan struct{}        // closed while bytes may pass
 	links  map[*link]struct{}
 	closed bool
 	worst  time.Duration // how late bytes went on that were held back
@@ -45,7 +47,8 @@ func NewRelay(t testing.TB, address string) *Relay {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &Relay{listener: listener, links: map[*link]struct{}{}, thawed: make(chan struct{})}
+	none := func() time.Duration { return 0 }
+	r := &Relay{listener: listener, jitter: none, links: map[*link]struct{}{}, thawed: make(chan struct{})}
 	close(r.thawed)
 	r.wg.Go(r.accept)
 	t.Cleanup(func() {
@@ -62,12 +65,31 @@ func NewRelay(t testing.TB, address string) *Relay {
 // Addr is where the relay listens.
 func (r *Relay) Addr() string { return r.listener.Addr().String() }
 
+// Port is where the relay listens, on its address.
+func (r *Relay) Port() uint16 {
+	return uint16(r.listener.Addr().(*net.TCPAddr).Port) //nolint:gosec // a port
+}
+
 // Route sends new connections to the address; those that exist stay where they are, as with kube-proxy. An empty
 // address closes new ones.
-func (r *Relay) Route(address string) { r.mu.Lock(); defer r.mu.Unlock(); r.target = address }
+func (r *Relay) Route(address string) Moment {
+	return moment(func() { r.mu.Lock(); defer r.mu.Unlock(); r.target = address })
+}
 
 // Delay holds back every byte from the server for d, however many there are: bytes that come later do not wait for those.
 func (r *Relay) Delay(d time.Duration) { r.mu.Lock(); defer r.mu.Unlock(); r.delay, r.worst = d, 0 }
+
+// Jitter holds back a share of what the server sends besides, each time by something between the two.
+func (r *Relay) Jitter(random *rand.Rand, share float64, least, most time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.jitter = func() time.Duration { // with the relay locked
+		if random.Float64() >= share {
+			return 0
+		}
+		return least + time.Duration(random.Int64N(int64(most-least)))
+	}
+}
 
 // Freeze lets nothing pass until Thaw, without closing anything: a black hole, after which everything is delivered as
 // TCP would retransmit it.
@@ -165,7 +187,7 @@ func (r *Relay) read(l *link, from net.Conn, chunks chan<- chunk, delayed bool) 
 			c := chunk{come: now, due: now, bytes: buf[:n]}
 			if delayed {
 				r.mu.Lock()
-				c.due = c.due.Add(r.delay)
+				c.due = c.due.Add(r.delay + r.jitter())
 				r.mu.Unlock()
 			}
 			select {

@@ -137,6 +137,19 @@ func (s *Server) copyFrom(primary *Server, conninfo string) {
 	s.write("standby.signal", "")
 }
 
+// BackUp copies the server once, as a standby does that joins, and throws the copy away.
+func (s *Server) BackUp() error {
+	s.t.Helper()
+	into := filepath.Join(filepath.Dir(s.data), "backup")
+	defer os.RemoveAll(into)
+	out, err := s.command("pg_basebackup", "-h", s.IP, "-p", strconv.Itoa(s.Port), "-U", "postgres",
+		"-D", into, "-X", "stream", "-c", "fast", "--no-sync").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("back up %s: %w: %s", s.Name, err, out)
+	}
+	return nil
+}
+
 func (s *Server) write(name, text string) {
 	s.t.Helper()
 	path := filepath.Join(s.data, name)
@@ -184,6 +197,11 @@ func (s *Server) Kill() Moment {
 	m := moment(func() { s.signal(syscall.SIGKILL) })
 	s.gone()
 	return m
+}
+
+// Drain makes the server refuse new connections. It serves the open ones until they end, and ends then.
+func (s *Server) Drain() Moment {
+	return moment(func() { _ = syscall.Kill(s.pid, syscall.SIGTERM) })
 }
 
 // Stop ends the server in good order; it can be started again at once.

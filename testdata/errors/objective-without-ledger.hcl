@@ -17,5 +17,7 @@ drill "objective-without-ledger" {
     dual_primary    = "0s" # ERROR: Objective without a ledger
     replication_lag = "1s" # ERROR: Objective without a ledger
     leader_changes  = 1    # ERROR: Objective without a ledger
+    failed_over     = true # ERROR: Objective without a ledger
+    unavailable     = "2s"
   }
 }

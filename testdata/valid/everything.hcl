@@ -25,6 +25,7 @@ drill "everything" {
   timeout     = "15m"
   repeat      = 9
   stagger     = "30s"
+  blip        = "500ms"
 
   schedule {
     cron     = "0 10 1 * *"
@@ -49,12 +50,14 @@ drill "everything" {
     service    = "orders"
     dsn        = "${secret("orders-app", "uri")}?sslmode=require"
     write_rate = 50
+    up_within  = "40ms"
   }
 
   probe "http" "checkout" {
-    url     = "${local.checkout}/healthz"
-    rate    = 20
-    timeout = "500ms"
+    url       = "${local.checkout}/healthz"
+    rate      = 20
+    timeout   = "500ms"
+    up_within = "500ms"
   }
 
   precondition "caught-up" {
@@ -103,6 +106,8 @@ drill "everything" {
     read_outage     = "0s"
     staleness       = "5s"
     leader_changes  = 1
+    unavailable     = "45s"
+    failed_over     = true
 
     assert {
       condition     = probe.checkout.outage_seconds < 15

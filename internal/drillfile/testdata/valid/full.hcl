@@ -3,6 +3,7 @@ drill "kill-primary" {
   timeout     = "15m"
   repeat      = 9
   stagger     = "30s"
+  blip        = "100ms"
 
   schedule {
     cron     = "0 10 1 * *"
@@ -67,6 +68,8 @@ drill "kill-primary" {
     dual_primary    = "0s"
     replication_lag = "1500ms"
     leader_changes  = 1
+    unavailable     = "25s"
+    failed_over     = true
 
     assert {
       condition     = probe.checkout.outage_seconds < 15

@@ -1,0 +1,218 @@
+package measure
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/failoverdrill/drill/internal/drill"
+)
+
+// Cause says what must be mended, by what the report says and nothing else: the gravest cause of its reasons. A run that
+// passed has none, and neither has one that says nothing of its target.
+func Cause(rep drill.Report) drill.Cause {
+	gravest := drill.CauseNone
+	order := drill.Causes()
+	for _, reason := range rep.Run.Reasons {
+		c := CauseOf(reason, rep)
+		if at := slices.Index(order, c); at >= 0 && (gravest == drill.CauseNone || at < slices.Index(order, gravest)) {
+			gravest = c
+		}
+	}
+	return gravest
+}
+
+// CauseOf is the cause of one of the report's reasons.
+func CauseOf(reason drill.Reason, rep drill.Report) drill.Cause {
+	switch rep.Run.Verdict {
+	case drill.VerdictPassed, drill.VerdictInvalid, drill.VerdictInterrupted, drill.VerdictError:
+		return drill.CauseNone
+	case drill.VerdictRefused:
+		return causesOfRefusal[reason.Code]
+	case drill.VerdictAborted:
+		if reason.Code == "residue" {
+			return drill.CauseNone
+		}
+		return causeOfValues(reason.Text+" "+rep.Abort.Text, rep, drill.CauseNone)
+	}
+	switch reason.Code {
+	case "two_primaries":
+		return drill.CauseSplit
+	case "phantom_writes", "fabricated_writes", "duplicate_writes":
+		return drill.CauseLoss
+	case "not_recovered", "fresh_not_recovered":
+		return causeOfRecovery(rep, float64(drill.Never()))
+	case "objective_missed":
+		return causeOfObjective(reason.Objective, rep)
+	}
+	return drill.CauseNone
+}
+
+// causesOfRefusal are those of the refusals that say what is wrong with the target.
+var causesOfRefusal = map[string]drill.Cause{
+	"replica_behind":      drill.CauseLag,
+	"two_primaries":       drill.CauseSplit,
+	"views_disagree":      drill.CauseRoute,
+	"service_unreachable": drill.CauseRoute,
+	"member_not_ready":    drill.CauseMembership,
+}
+
+func causeOfObjective(name string, rep drill.Report) drill.Cause {
+	switch name {
+	case drill.ObjectiveDualPrimary:
+		return drill.CauseSplit
+	case drill.ObjectiveLostWrites, drill.ObjectiveSum, drill.ObjectiveRegister:
+		return drill.CauseLoss
+	case drill.ObjectiveLeaderChanges:
+		return drill.CauseRelapse
+	case drill.ObjectiveFailedOver:
+		return drill.CausePromote
+	case drill.ObjectiveRedundancyTime:
+		return drill.CauseMembership
+	case drill.ObjectiveReplicationLag, drill.ObjectiveStaleness, drill.ObjectiveMonotonicReads, drill.ObjectiveReadYourWrites:
+		return drill.CauseLag
+	case drill.ObjectiveReadOutage:
+		return drill.CauseServe
+	}
+	limit, condition := float64(drill.Never()), ""
+	for _, o := range rep.Objectives {
+		if o.Name != name {
+			continue
+		}
+		condition = o.Condition + " " + o.Text
+		if o.LimitSeconds != nil {
+			limit = float64(*o.LimitSeconds)
+		}
+	}
+	switch name {
+	case drill.ObjectiveRecoveryTime, drill.ObjectiveUnavailable:
+		return causeOfRecovery(rep, limit)
+	}
+	return causeOfValues(condition, rep, drill.CauseServe)
+}
+
+// causeOfValues is the cause by the names of the values that a condition is about.
+func causeOfValues(text string, rep drill.Report, other drill.Cause) drill.Cause {
+	for _, v := range []struct {
+		value string
+		cause drill.Cause
+	}{{"primaries", drill.CauseSplit}, {"lag_seconds", drill.CauseLag}, {"staleness", drill.CauseLag}, {"sum_violations", drill.CauseLoss},
+		{"register_violations", drill.CauseLoss}, {"ready", drill.CauseMembership}} {
+		if strings.Contains(text, v.value) {
+			return v.cause
+		}
+	}
+	if rep.Recovery != nil && rep.Recovery.Upper > 0 && len(rep.Recovery.Outages) > 0 {
+		return causeOfRecovery(rep, float64(drill.Never()))
+	}
+	return other
+}
+
+// causeOfRecovery is why clients were not served again within a limit: who was served later than others; else whether
+// they had been served in between; else whether they were answered, though late; and else the longest of the phases.
+func causeOfRecovery(rep drill.Report, limit float64) drill.Cause {
+	rec := rep.Recovery
+	if rec == nil {
+		return drill.CauseNone
+	}
+	missed := func(s drill.Seconds) bool { return float64(s) > limit || s == drill.Never() }
+	fresh, probed := rec.ByClass[drill.ClassFresh]
+	if probed && rec.HeadlineClass != drill.ClassFresh && missed(fresh.Upper) && !missed(rec.Upper) {
+		return drill.CauseFresh
+	}
+	if relapsed(rec, missed) {
+		return drill.CauseRelapse
+	}
+	if a := rec.Answered; a != nil && !missed(a.Upper) && missed(rec.Upper) {
+		return drill.CauseServe
+	}
+	if last := lastOutage(rec); last != nil {
+		switch last.Kind {
+		case drill.OutageSlow:
+			return drill.CauseServe
+		case drill.OutageReadOnly:
+			return misled(rec)
+		case drill.OutagePieces:
+			if rep.Endpoints != nil && last.Seconds != drill.Never() {
+				return drill.CauseRoute // some were led to a member that was gone, until the Service dropped it
+			}
+			return drill.CauseServe
+		}
+	}
+	if rec.Upper == drill.Never() {
+		return missingStep(rec, rep.Endpoints)
+	}
+	return slowest(rec)
+}
+
+// relapsed reports whether the recovery would have been in time but for outages after the first success.
+func relapsed(rec *drill.RecoveryReport, missed func(drill.Seconds) bool) bool {
+	if rec.Flaps == 0 || len(rec.Outages) <= rec.Flaps {
+		return false
+	}
+	before := rec.Outages[len(rec.Outages)-rec.Flaps-1]
+	return !missed(before.Start+before.Seconds) && missed(rec.Upper)
+}
+
+func lastOutage(rec *drill.RecoveryReport) *drill.OutageReport {
+	if len(rec.Outages) == 0 {
+		return nil
+	}
+	return &rec.Outages[len(rec.Outages)-1]
+}
+
+// misled is the cause of refusals by a member that takes no writes: clients were led to the wrong one if there is a right one.
+func misled(rec *drill.RecoveryReport) drill.Cause {
+	if phase(rec, phasePromoted) == nil {
+		return drill.CausePromote
+	}
+	return drill.CauseRoute
+}
+
+func phase(rec *drill.RecoveryReport, name string) *drill.Phase {
+	i := slices.IndexFunc(rec.Phases, func(p drill.Phase) bool { return p.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &rec.Phases[i]
+}
+
+// missingStep is the first step that a recovery which never came did not take.
+func missingStep(rec *drill.RecoveryReport, endpoints *drill.EndpointsReport) drill.Cause {
+	if rec.Flaps > 0 {
+		return drill.CauseRelapse
+	}
+	if endpoints != nil {
+		switch {
+		case endpoints.LeastReady != nil && endpoints.Desired != nil && *endpoints.LeastReady < *endpoints.Desired && phase(rec, phaseReady) == nil:
+			return drill.CauseMembership
+		case phase(rec, phaseDetected) == nil:
+			return drill.CauseRoute
+		}
+		return drill.CauseServe
+	}
+	switch {
+	case phase(rec, phaseRouted) != nil:
+		return drill.CauseServe
+	case phase(rec, phasePromoted) != nil:
+		return drill.CauseRoute
+	case phase(rec, phaseDetected) != nil:
+		return drill.CausePromote
+	}
+	return drill.CauseDetect
+}
+
+// slowest is the cause by the longest phase up to the recovery.
+func slowest(rec *drill.RecoveryReport) drill.Cause {
+	causes := map[string]drill.Cause{
+		phaseImpact: drill.CauseDetect, phaseDetected: drill.CauseDetect, phasePromoted: drill.CausePromote, phaseReady: drill.CauseMembership,
+		phaseRouted: drill.CauseRoute, phaseFirstSuccess: drill.CauseServe, phaseSustained: drill.CauseServe,
+	}
+	longest, cause := drill.Seconds(0), drill.CauseServe
+	for _, p := range rec.Phases {
+		c, known := causes[p.Name]
+		if known && p.Seconds > longest {
+			longest, cause = p.Seconds, c
+		}
+	}
+	return cause
+}

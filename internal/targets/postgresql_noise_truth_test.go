@@ -1,0 +1,338 @@
+//go:build truth
+
+package targets
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/measure"
+	"github.com/failoverdrill/drill/internal/probes"
+	"github.com/failoverdrill/drill/test/postgres"
+)
+
+// The script of a row of noise: so many doors to one server, through each of which a prober writes at 50 Hz, and so many
+// outages of each. What is watched after one outage is also the baseline of the next.
+const (
+	doors       = 5
+	noiseTrials = 4 // of each door
+	noiseWindow = 5 * time.Second
+	noiseHold   = 6 * time.Second        // the baseline, and what is watched after an outage
+	noiseMargin = 400 * time.Millisecond // before the next outage: what is under way then belongs to that
+)
+
+// door is the pooled probe of a target, through a relay and with sessions of its own.
+type door struct {
+	*writer
+	name  string
+	relay *postgres.Relay
+	pool  *pool
+}
+
+// Info describes the probe. It has no target, so a report takes it for what stands for clients.
+func (d *door) Info() drill.ProbeInfo {
+	info := d.writer.Info()
+	info.Name, info.Target = d.name, ""
+	return info
+}
+
+// Sample writes one row, as the pooled probe does.
+func (d *door) Sample(ctx context.Context, s *drill.Sample) {
+	s.Write = true
+	session, err := d.pool.take(ctx)
+	if err != nil {
+		s.Outcome, s.Signal = drill.OutcomeFail, signal(err)
+		return
+	}
+	d.t.enter(ctx, session, s)
+	d.pool.put(session, s.Outcome == drill.OutcomeOK)
+}
+
+func (l *lab) door(target *postgreSQL, i int) *door {
+	l.t.Helper()
+	relay := postgres.NewRelay(l.t, "127.0.0.1:0")
+	relay.Route(l.pair.First.Address())
+	port := relay.Port()
+	dial := func(ctx context.Context) (*session, error) { return target.dial.open(ctx, "127.0.0.1", port) }
+	d := &door{writer: &writer{t: target}, name: fmt.Sprintf("door %d", i), relay: relay, pool: &pool{dial: dial}}
+	l.t.Cleanup(d.pool.close)
+	return d
+}
+
+// noise is what a server has to bear all the time, before an outage, in it and after it.
+type noise struct {
+	name string
+	make func(t *testing.T, l *lab, all []*door)
+}
+
+// TestTruthNoise holds the recovery from outages of known length against the injector's own clock, on a real server that
+// is slow now and then for reasons of its own. Twenty of twenty are right to Δ + L, or say why they are invalid.
+func TestTruthNoise(t *testing.T) {
+	for _, n := range []noise{
+		{"none", func(*testing.T, *lab, []*door) {}},
+		{"0.1 % late", lateAnswers(.001)},
+		{"0.5 % late", lateAnswers(.005)},
+		{"1 % late", lateAnswers(.01)},
+		{"a lock of 60 ms every 4 s", locks},
+		{"base backups of a standby", backups},
+		{"busy loops on both cores", busyLoops},
+	} {
+		t.Run(n.name, func(t *testing.T) { bear(t, n) })
+	}
+}
+
+func bear(t *testing.T, n noise) {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	l := newLab(t)
+	target := l.target()
+	l.open(target)
+	var all []*door
+	var sampled []drill.Probe
+	for i := range doors {
+		d := l.door(target, i)
+		all, sampled = append(all, d), append(sampled, d)
+	}
+	r := recordThese(t, sampled)
+	n.make(t, l, all)
+	scripts := make([][]scripted, doors)
+	var work sync.WaitGroup
+	for i, d := range all {
+		random := rand.New(rand.NewPCG(seed, uint64(i)))
+		work.Go(func() { scripts[i] = d.perform(random, time.Duration(i)*noiseHold/doors, l.pair.First.Address()) })
+	}
+	work.Wait()
+	r.stop()
+
+	right, invalid := 0, 0
+	var worst time.Duration
+	for i, d := range all {
+		for _, o := range scripts[i] {
+			rep := measure.Report(r.around(d.Info(), o))
+			off, wrong := o.judge(rep, d.Info().Interval)
+			switch {
+			case rep.Run.Verdict == drill.VerdictInvalid:
+				invalid++
+				require.NotEmpty(t, rep.Run.Reasons)
+				t.Logf("%s, %s: invalid: %v", d.name, o.how, rep.Run.Reasons)
+			case len(wrong) > 0:
+				t.Errorf("%s, %s for %v: %s\n%s", d.name, o.how, o.healed.Before.Sub(o.broke.After), strings.Join(wrong, "; "), r.show(d.name, o, rep))
+			default:
+				right++
+				worst = max(worst, off.Abs())
+			}
+			if back := rep.Recovery; back != nil {
+				t.Logf("%s, %s for %.3f s: recovery %.3f [%.3f, %.3f], off by %.1f ms, L %.0f ms, blips %d, longest %.3f s, late %s",
+					d.name, o.how, o.healed.Before.Sub(o.broke.Before).Seconds(), back.Estimate.Estimate, back.Lower, back.Upper,
+					off.Seconds()*1000, back.UpWithin*1000, back.Blips.Count, back.Blips.Longest, percent(back.LateRatio.After))
+			}
+		}
+	}
+	t.Logf("noise %-26s %d of %d right, %d invalid, worst off by %v", n.name, right, doors*noiseTrials, invalid, worst.Round(100*time.Microsecond))
+	assert.Equal(t, doors*noiseTrials, right+invalid)
+	assert.Greater(t, right, invalid, "most of the runs prove something")
+}
+
+func percent(p *float64) string {
+	if p == nil {
+		return "unknown"
+	}
+	return fmt.Sprintf("%.2f %%", 100**p)
+}
+
+// scripted is one outage as it was injected.
+type scripted struct {
+	how           string
+	broke, healed postgres.Moment
+	hold, until   time.Time // the baseline's begin, and the end of what is watched
+}
+
+// The ways in which a door breaks.
+const (
+	severed = "severed" // sessions are cut off, and new ones closed
+	frozen  = "frozen"  // nothing passes, and all that was sent is delivered at the end
+)
+
+// perform plays the door's outages.
+func (d *door) perform(r *rand.Rand, first time.Duration, server string) (all []scripted) {
+	begun := time.Now()
+	time.Sleep(first)
+	for i := range noiseTrials {
+		o := scripted{how: []string{severed, frozen}[i%2], hold: begun}
+		time.Sleep(noiseHold)
+		length := 500*time.Millisecond + time.Duration(r.Int64N(int64(time.Second)))
+		if o.how == severed {
+			o.broke = d.relay.Sever()
+			time.Sleep(time.Until(o.broke.After.Add(length)))
+			o.healed = d.relay.Route(server)
+		} else {
+			o.broke = d.relay.Freeze()
+			time.Sleep(time.Until(o.broke.After.Add(length)))
+			o.healed = d.relay.Thaw()
+		}
+		begun = time.Now().Add(200 * time.Millisecond) // what TCP held back has been delivered
+		o.until = time.Now().Add(noiseHold - noiseMargin)
+		all = append(all, o)
+	}
+	time.Sleep(noiseHold)
+	return all
+}
+
+// noisy is a recorder of probes alone, which also notes when this process did not run.
+type noisy struct {
+	*recorder
+	stalls []drill.Stall
+}
+
+func recordThese(t *testing.T, all []drill.Probe) *noisy {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &noisy{recorder: &recorder{clock: drill.StartClock()}}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		probes.Sample(ctx, drill.Sampling{Clock: r.clock, Probes: all, Sample: func(s drill.Sample) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.samples = append(r.samples, s)
+		}, Stall: func(s drill.Stall) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.stalls = append(r.stalls, s)
+		}})
+	})
+	var once sync.Once
+	r.stop = func() { once.Do(func() { cancel(); wg.Wait() }) }
+	t.Cleanup(r.stop)
+	return r
+}
+
+// around is the recording of a run with this outage alone. The injection's times are the injector's own.
+func (r *noisy) around(info drill.ProbeInfo, o scripted) drill.Recording {
+	hold, until := r.at(o.hold), r.at(o.until)
+	change := func(m postgres.Moment, state drill.FaultState) drill.Event {
+		return drill.Event{At: r.at(m.After), Type: drill.EventFault, Fault: &drill.FaultChange{
+			Kind: "break", Name: "door", State: state, From: r.at(m.Before), By: "the relay"}}
+	}
+	victim := []drill.Member{{Namespace: "shop", Name: "relay", UID: "1"}}
+	return drill.Recording{
+		Settings: drill.Settings{Window: noiseWindow, ImpactTimeout: noiseWindow, NoLedger: true},
+		Events: slices.Values([]drill.Event{
+			{At: hold, Type: drill.EventPlan, Members: victim, Plans: []drill.FaultPlan{{Kind: "break", Name: "door", Victims: victim}}},
+			{At: hold, Type: drill.EventProbe, Probe: &info},
+			{At: hold, Type: drill.EventStep, Step: drill.StepSteady},
+			{At: hold, Type: drill.EventStep, Step: drill.StepHold},
+			change(o.broke, drill.FaultInjected), change(o.broke, drill.FaultConfirmed), change(o.healed, drill.FaultReverted),
+			{At: until, Type: drill.EventSamples, Samples: r.of(info.Name, hold, until), Stalls: r.stalls},
+			{At: until, Type: drill.EventEnd, End: &drill.End{Cause: drill.EndFinished, Code: "finished"}},
+		}),
+	}
+}
+
+// judge holds a report against the truth: how far off it is, and what is wrong with it.
+func (o scripted) judge(rep drill.Report, delta time.Duration) (off time.Duration, wrong []string) {
+	miss := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
+	back := rep.Recovery
+	if back == nil {
+		return 0, []string{"nothing was measured"}
+	}
+	length := func(s drill.Seconds) time.Duration {
+		return time.Duration(float64(min(s, 3600)) * float64(time.Second))
+	}
+	least, most := o.healed.Since(o.broke)
+	off = length(back.Estimate.Estimate) - (least+most)/2
+	if allowed := delta + length(back.UpWithin); off.Abs() > allowed {
+		miss("recovery %v is off by %v, and may be off by %v", back.Estimate.Estimate, off, allowed)
+	}
+	if length(back.Lower) > most || length(back.Upper) < least {
+		miss("[%v, %v] misses the truth [%v, %v]", back.Lower, back.Upper, least, most)
+	}
+	if len(back.Outages) != 1 {
+		miss("%d outages: %+v", len(back.Outages), back.Outages)
+	}
+	return off, wrong
+}
+
+// show tells the slots that were not quick.
+func (r *noisy) show(name string, o scripted, rep drill.Report) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%+v\n", rep.Run.Reasons)
+	for _, s := range r.of(name, r.at(o.hold), r.at(o.until)) {
+		if took := s.Done.Sub(s.Scheduled); took > 20*time.Millisecond || s.Outcome != drill.OutcomeOK {
+			fmt.Fprintf(&b, "  due %+.3f sent %+.1f ms done %+.1f ms %s %s\n", s.Scheduled.Sub(r.at(o.broke.Before)).Seconds(),
+				s.Sent.Sub(s.Scheduled).Seconds()*1000, took.Seconds()*1000, s.Outcome, s.Signal)
+		}
+	}
+	return b.String()
+}
+
+// lateAnswers holds back a share of the answers for longer than L usually is.
+func lateAnswers(share float64) func(*testing.T, *lab, []*door) {
+	return func(_ *testing.T, _ *lab, all []*door) {
+		for i, d := range all {
+			d.relay.Jitter(rand.New(rand.NewPCG(uint64(share*1000), uint64(i))), share, 45*time.Millisecond, 200*time.Millisecond)
+		}
+	}
+}
+
+// until runs something again and again in the background, to the end of the test.
+func until(t *testing.T, do func(ctx context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	var work sync.WaitGroup
+	work.Go(func() {
+		for ctx.Err() == nil {
+			if err := do(ctx); err != nil && ctx.Err() == nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	t.Cleanup(func() { cancel(); work.Wait() })
+}
+
+// locks lets nobody write for 60 ms every 4 s, as a job of the application's might.
+func locks(t *testing.T, l *lab, _ []*door) {
+	conn, err := pgconn.Connect(t.Context(), fmt.Sprintf("postgres://postgres@%s/%s?sslmode=disable", l.pair.First.Address(), postgres.Database))
+	require.NoError(t, err)
+	until(t, func(ctx context.Context) error {
+		_, err := conn.Exec(ctx, "BEGIN; LOCK TABLE failoverdrill.ledger; SELECT pg_sleep(0.06); COMMIT").ReadAll()
+		select {
+		case <-time.After(4 * time.Second):
+		case <-ctx.Done():
+			err = errors.Join(err, conn.Close(context.Background()))
+		}
+		return err
+	})
+}
+
+// backups copies the server to new standbys, one after the other.
+func backups(t *testing.T, l *lab, _ []*door) {
+	l.pair.First.Query(postgres.Database, "CREATE TABLE ballast AS SELECT repeat(md5(g::text), 64) FROM generate_series(1, 50000) g") // 100 MB
+	n := 0
+	until(t, func(context.Context) error { n++; return l.pair.First.BackUp() })
+	t.Cleanup(func() { t.Logf("%d backups", n) })
+}
+
+// busyLoops keeps every core busy.
+func busyLoops(t *testing.T, _ *lab, _ []*door) {
+	for range runtime.NumCPU() {
+		loop := exec.Command("sh", "-c", "while [ -d /proc/$PPID ]; do :; done") // not for longer than this process lives
+		require.NoError(t, loop.Start())
+		t.Cleanup(func() { _ = loop.Process.Kill(); _ = loop.Wait() })
+	}
+}

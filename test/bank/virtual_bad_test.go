@@ -1,0 +1,292 @@
+package bank
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/failoverdrill/drill/internal/drill"
+)
+
+// badRows are set-ups of which one thing is wrong, by their objectives: clients are not served again in time, or
+// something is not as it was.
+func badRows() []row {
+	recovery, never := drill.ObjectiveRecoveryTime, never
+	return []row{
+		v(41, "every write takes 0.5 s for ever after the fault; nobody fails over", missed(recovery, drill.CauseServe, never),
+			script{spared: true, pooled: slower(0, 0.5), fresh: slower(0, 0.5)}),
+		v(43, "the new primary answers every write in 60 ms", missed(recovery, drill.CauseServe, never).and(saying("ever since")),
+			clean(2.2).with(func(s *script) { s.pooled, s.fresh = slower(0, 0.06), slower(0, 0.25) })),
+		v(45, "no client that connects anew can, for ever", missed(recovery, drill.CauseFresh, 0),
+			clean(2.2).with(func(s *script) { s.fresh = out([2]at{0, forever}) })),
+		v(47, "the same for 50 s, limit 30 s", missed(recovery, drill.CauseFresh, 0),
+			clean(2.2).with(func(s *script) { s.fresh = out([2]at{0, 50}) })),
+		v(49, "half of the new sessions are led to a replica, for ever", missed(recovery, drill.CauseFresh, 0),
+			clean(2.2).with(func(s *script) {
+				s.fresh = func(w *world, t at, r reply) reply {
+					if t >= 2.2 && w.chance(0.5) {
+						return reply{by: "orders-0", after: 0.005, signal: drill.SignalReadOnly}
+					}
+					return r
+				}
+			})),
+		v(51, "a relapse of 1 s at 40 s, limit 30 s", missed(recovery, drill.CauseRelapse, 41).and(saying("again")),
+			clean(2.2).with(func(s *script) { s.pooled = out([2]at{40, 41}) })),
+		v(53, "a relapse of 0.3 s at 40 s, limit 30 s", missed(recovery, drill.CauseRelapse, 40.3),
+			clean(2.2).with(func(s *script) { s.pooled = out([2]at{40, 40.3}) })),
+		v(55, "the same, blip = 0.5 s: less than a blip", passed(2.2, drill.OutcomeFailedOver),
+			clean(2.2).with(func(s *script) { s.pooled, s.blip = out([2]at{40, 40.3}), 0.5 })),
+		v(57, "out again for 0.4 s every 9 s, for ever", missed(recovery, drill.CauseRelapse, never),
+			clean(2.2).with(func(s *script) {
+				s.pooled = func(_ *world, t at, r reply) reply {
+					if t > 3 && t-9*float64(int(t/9)) < 0.4 {
+						return fails(drill.SignalRefused)
+					}
+					return r
+				}
+			})),
+		v(59, "brown-out: 30 % of the writes are refused, for ever", missed(recovery, drill.CauseServe, never),
+			clean(2.2).with(func(s *script) { s.pooled = brownOut(0.3, 2.2, forever) })),
+		v(61, "brown-out: 10 % are refused, for ever", missed(recovery, drill.CauseServe, never),
+			clean(2.2).with(func(s *script) { s.pooled = brownOut(0.1, 2.2, forever) })),
+		v(63, "noticed after 40 s", missed(recovery, drill.CauseDetect, 45), script{detected: 40, promoted: 42, routed: 44, back: 45}),
+		v(65, "noticed after 5 s, taken over after 40 s", missed(recovery, drill.CausePromote, 45), script{detected: 5, promoted: 40, routed: 43, back: 45}),
+		v(67, "taken over after 8 s, routed after 40 s", missed(recovery, drill.CauseRoute, 41), script{detected: 5, promoted: 8, routed: 40, back: 41}),
+		v(69, "routed after 9 s, serves after 40 s", missed(recovery, drill.CauseServe, 40), script{detected: 5, promoted: 8, routed: 9, back: 40}),
+		v(71, "the old primary serves until its ttl of 40 s, then 5 s without", missed(recovery, drill.CauseDetect, 45),
+			script{detected: 42, promoted: 44, routed: 44.5, back: 45, leads: func(t at) string {
+				switch {
+				case t < 40:
+					return "orders-0"
+				case t < 45:
+					return ""
+				}
+				return "orders-1"
+			}}),
+		v(73, "nobody ever notices", missed(recovery, drill.CauseDetect, never),
+			script{detected: forever, promoted: forever, routed: forever, back: forever, rejoin: forever}),
+		v(75, "noticed, and nobody ever takes over", missed(recovery, drill.CausePromote, never),
+			script{detected: 5, promoted: forever, routed: forever, back: forever, rejoin: forever}),
+		v(77, "taken over, and clients are never led there", missed(recovery, drill.CauseRoute, never),
+			script{detected: 5, promoted: 8, routed: forever, back: forever, rejoin: forever}),
+		v(79, "clients stay with the old primary, which is a replica by now", missed(recovery, drill.CauseRoute, never), script{
+			detected: 1, promoted: 2, routed: forever, back: forever, rejoin: 1,
+			pooled: readOnly(2), fresh: readOnly(2)}),
+		v(81, "the timeout ends it while clients are still out", missed(recovery, drill.CauseDetect, never),
+			script{detected: forever, promoted: forever, routed: forever, back: forever, rejoin: forever, timeout: 90}),
+		v(83, "an abort condition ends it after 20 s without a write", truth{verdict: drill.VerdictAborted, code: "abort_condition", cause: drill.CauseDetect},
+			script{detected: forever, promoted: forever, routed: forever, back: forever, rejoin: forever,
+				aborts: []drill.Rule{{Name: "outage", Condition: compares{"target", "orders", "outage_seconds", true, 20}}}}),
+		v(85, "the old primary never comes back", missed(drill.ObjectiveRedundancyTime, drill.CauseMembership, 2.2),
+			clean(2.2).with(func(s *script) { s.rejoin = forever })),
+		v(87, "the old primary comes back in place, failed_over = true", missed(drill.ObjectiveFailedOver, drill.CausePromote, 4),
+			script{leads: onlyFirst(4), pooled: out([2]at{0, 4}), fresh: out([2]at{0, 4}), objectives: limit(drill.ObjectiveFailedOver, 1)}),
+		v(89, "nobody misses the primary, failed_over = true", missed(drill.ObjectiveFailedOver, drill.CausePromote, 0),
+			script{spared: true, objectives: limit(drill.ObjectiveFailedOver, 1)}),
+		v(91, "0.1 s without a write, unavailable = 0 s", missed(drill.ObjectiveUnavailable, drill.CauseServe, 0),
+			script{spared: true, pooled: out([2]at{5, 5.1}), objectives: limit(drill.ObjectiveUnavailable, 0)}),
+		v(93, "no replica can be read from the fault to the end; asserted on lag",
+			truth{verdict: drill.VerdictFailed, code: "objective_missed lag", cause: drill.CauseLag}, script{spared: true,
+				pinned: func(_ *world, m string, t at, r reply) reply {
+					if t >= 0 && m != "orders-0" {
+						return fails(drill.SignalUnreach)
+					}
+					return r
+				},
+				objectives: limit(drill.ObjectiveRedundancyTime, -1),
+				asserts:    []drill.Rule{{Name: "lag", Condition: compares{"target", "orders", "lag_seconds", false, 1}}}}),
+		v(95, "two faults: back from the second after 40 s, limit 30 s", missed(recovery, drill.CausePromote, 0).and(func(w *truth) {
+			w.holds = func(rep drill.Report) string { return ofFault(rep, 1, 40) }
+		}),
+			script{faults: []float64{80}, leads: twice(2.2, 80, 35), objectives: limit(drill.ObjectiveLeaderChanges, 2), views: twoTakeovers,
+				pooled: out([2]at{0, 2.2}, [2]at{80, 120}), fresh: out([2]at{0, 2.2}, [2]at{80, 120})}),
+	}
+}
+
+// ofFault holds the recovery of one of several faults to the truth.
+func ofFault(rep drill.Report, i int, back float64) string {
+	if i >= len(rep.Faults) || rep.Faults[i].Recovery == nil {
+		return "the fault's own recovery is not told"
+	}
+	if e := rep.Faults[i].Recovery; back < float64(e.Lower) || back > float64(e.Upper) {
+		return fmt.Sprintf("of that fault clients were back after %.2f s, not in [%.2f, %.2f]", back, e.Lower, e.Upper)
+	}
+	return ""
+}
+
+// twoTakeovers are the views of row 95: after the second fault the label leaves soon, and the next one is promoted late.
+func twoTakeovers(t at) []string {
+	switch {
+	case t < 1:
+		return []string{"orders-0", "orders-0", "orders-0"}
+	case t < 2:
+		return []string{"", "orders-0", ""}
+	case t < 83:
+		return []string{"orders-1", "orders-1", "orders-1"}
+	case t < 115:
+		return []string{"", "orders-1", ""}
+	case t < 119:
+		return []string{"orders-2", "orders-1", "orders-2"}
+	}
+	return []string{"orders-2", "orders-2", "orders-2"}
+}
+
+// brownOut refuses a share of the requests between two moments.
+func brownOut(share float64, from, to at) func(*world, at, reply) reply {
+	return func(w *world, t at, r reply) reply {
+		if t >= from && t < to && w.chance(share) {
+			return fails(drill.SignalRefused)
+		}
+		return r
+	}
+}
+
+// readOnly is what a replica answers to writes from a moment on.
+func readOnly(from at) func(*world, at, reply) reply {
+	return func(_ *world, t at, r reply) reply {
+		if t >= from {
+			return reply{by: "orders-0", after: 0.002, signal: drill.SignalReadOnly}
+		}
+		return r
+	}
+}
+
+// doomed makes what a member acknowledges between two moments go nowhere.
+func doomed(member string, from, to at) func(*world, at, reply) reply {
+	return func(_ *world, t at, r reply) reply {
+		r.lost = r.by == member && t >= from && t < to
+		return r
+	}
+}
+
+// splitRows are those in which writes are lost, or two members take them.
+func splitRows() []row {
+	lost := drill.ObjectiveLostWrites
+	// Clients that were connected stay with the old primary for d seconds; new ones are led to the new one after 1 s.
+	split := func(d float64) script {
+		beside := func(t at) bool { return t >= 1 && t < d }
+		return script{second: beside,
+			leads: func(t at) string {
+				if t < d {
+					return "orders-0"
+				}
+				return "orders-1"
+			},
+			fresh: func(_ *world, t at, r reply) reply {
+				if t >= 1 {
+					r.by = "orders-1"
+				}
+				return r
+			},
+			views: func(t at) []string {
+				if t < 1 {
+					return []string{"orders-0", "orders-0", "orders-0"}
+				}
+				return []string{"orders-1", "orders-1", "orders-1"}
+			},
+		}
+	}
+	none := map[string]float64{drill.ObjectiveLostWrites: -1, drill.ObjectiveRedundancyTime: -1, drill.ObjectiveLeaderChanges: -1}
+	allowed := map[string]float64{drill.ObjectiveLostWrites: -1, drill.ObjectiveRedundancyTime: -1, drill.ObjectiveLeaderChanges: -1, drill.ObjectiveDualPrimary: 10}
+	strict := map[string]float64{drill.ObjectiveDualPrimary: 0}
+	return []row{
+		v(101, "two primaries for 17 s, dual_primary = 0 s", missed(drill.ObjectiveDualPrimary, drill.CauseSplit, 0).and(dual(16)),
+			split(17).with(func(s *script) { s.objectives, s.pooled = strict, doomed("orders-0", 1, 17) })),
+		v(103, "two primaries for 17 s, and no objective says a word of it", truth{verdict: drill.VerdictFailed, code: "two_primaries", cause: drill.CauseSplit}.and(dual(16)),
+			split(17).with(func(s *script) { s.objectives = none })),
+		v(105, "two primaries for ever; clients stay where they are", truth{verdict: drill.VerdictFailed, code: "two_primaries", cause: drill.CauseSplit},
+			split(forever).with(func(s *script) { s.objectives = none })),
+		v(107, "two primaries for 4 s, dual_primary = 10 s", passed(0, "").and(dual(3)),
+			split(4).with(func(s *script) { s.objectives = allowed })),
+		v(109, "the standby was 0.5 s behind when the primary died", missed(lost, drill.CauseLoss, 2.2).and(lostWrites(25)),
+			clean(2.2).with(func(s *script) {
+				s.pooled = doomed("orders-0", -0.5, 0)
+				s.lag = func(_ string, t at) float64 {
+					if t < 0 {
+						return 0.5
+					}
+					return 0.003
+				}
+			})),
+		v(111, "the same, lost_writes = 100", passed(2.2, drill.OutcomeFailedOver).and(lostWrites(25)),
+			clean(2.2).with(func(s *script) {
+				s.pooled = doomed("orders-0", -0.5, 0)
+				s.lag = func(_ string, t at) float64 {
+					if t < 0 {
+						return 0.5
+					}
+					return 0.003
+				}
+				s.objectives = limit(lost, 100)
+			})),
+		v(113, "1 % of what is acknowledged is dropped", missed(lost, drill.CauseLoss, 2.2),
+			clean(2.2).with(func(s *script) {
+				s.pooled = func(w *world, t at, r reply) reply { r.lost = t > 3 && w.chance(0.01); return r }
+				s.objectives = limit(drill.ObjectiveRedundancyTime, -1)
+			})),
+		v(115, "a write is there twice", truth{verdict: drill.VerdictFailed, code: "duplicate_writes", cause: drill.CauseLoss, back: 2.2},
+			clean(2.2).with(func(s *script) {
+				s.readBack = func(_ *world, back *drill.ReadBack) {
+					n := drill.NumbersOf()
+					for seq := range back.Streams["orders-1"]["orders"].All() {
+						n.Add(seq)
+					}
+					n.Add(n.Ranges[0].First)
+					back.Streams["orders-1"]["orders"] = n
+				}
+			})),
+		v(117, "three handovers in one run, leader_changes = 1", missed(drill.ObjectiveLeaderChanges, drill.CauseRelapse, 0),
+			script{leads: handovers(2, 20, 40), epoch: func(_ string, t at) int64 { return int64(1 + passedBy(t, 2, 20, 40)) }, objectives: limit(drill.ObjectiveRecoveryTime, 60)}),
+		v(119, "timeline 1 to 4 at once, leader_changes = 1", missed(drill.ObjectiveLeaderChanges, drill.CauseRelapse, 2.2),
+			clean(2.2).with(func(s *script) {
+				s.epoch = func(by string, t at) int64 {
+					if by == "orders-0" {
+						return 1
+					}
+					return 4
+				}
+			})),
+	}
+}
+
+// handovers lead from member to member at each of the moments, and nobody misses a write.
+func handovers(moments ...at) func(at) string {
+	return func(t at) string { return members[passedBy(t, moments...)%len(members)] }
+}
+
+func passedBy(t at, moments ...at) (n int) {
+	for _, m := range moments {
+		if t >= m {
+			n++
+		}
+	}
+	return n
+}
+
+// dual claims for how long two members took writes, give or take a pinned slot.
+func dual(seconds float64) func(*truth) {
+	return func(w *truth) {
+		w.holds = func(rep drill.Report) string {
+			if got := float64(rep.Primaries.DualPrimary); got < seconds-0.1 || got > seconds+0.1 {
+				return fmt.Sprintf("two members took writes for %.2f s, not for %.2f s", seconds, got)
+			}
+			return ""
+		}
+	}
+}
+
+// lostWrites claims how many were lost, and over how long.
+func lostWrites(n int) func(*truth) {
+	return func(w *truth) {
+		w.holds = func(rep drill.Report) string {
+			got := rep.Writes
+			if got == nil || got.Lost == nil || *got.Lost < n-1 || *got.Lost > n+1 {
+				return fmt.Sprintf("%d writes were lost", n)
+			}
+			span, want := time.Duration(float64(*got.LostSpan)*1e9), time.Duration(n)*20*time.Millisecond
+			if span < want-40*time.Millisecond || span > want+40*time.Millisecond {
+				return fmt.Sprintf("they stand for %v, not for %v", want, span)
+			}
+			return ""
+		}
+	}
+}
