@@ -91,10 +91,11 @@ func (s *Runs) CreateScheduled(ctx context.Context, spec Spec, due time.Time) (*
 	}
 	if run, err = s.Get(ctx, wanted.Name); err != nil {
 		// Not wrapped: "not found" would say that there was no such run, and there was.
-		return nil, fmt.Errorf("run %s existed, and cannot be read now: %v", wanted.Name, err) //nolint:errorlint // see above
+		return nil, fmt.Errorf("run %s existed, and cannot be read now: %v", wanted.Name, err) //nolint:errorlint // as above
 	}
 	if at, ok := run.ScheduledFor(); !ok || !at.Equal(due) || run.Spec.Drill != spec.Drill {
-		return nil, &drill.Refusal{Code: "run_exists", Text: fmt.Sprintf("run %s is there already, and is not this schedule's. Delete it", run.Name)}
+		return nil, &drill.Refusal{Code: "run_exists", Text: fmt.Sprintf(
+			"run %s is there already, and is not this schedule's. Delete it", run.Name)}
 	}
 	return run, nil
 }

@@ -29,8 +29,8 @@ func TestOnlyAnAnswerThatSaysNoProvesThatNoRunWasMade(t *testing.T) {
 	}{
 		"no right":           {apierrors.NewForbidden(runs, "r", errors.New("no")), true},
 		"too many requests":  {apierrors.NewTooManyRequests("later", 1), true},
-		"no one listens":     {&url.Error{Op: "Post", Err: &net.OpError{Op: "dial", Err: errors.New("connection refused")}}, true},
-		"connection is lost": {&url.Error{Op: "Post", Err: &net.OpError{Op: "read", Err: errors.New("connection reset by peer")}}, false},
+		"no one listens":     {broken("dial", "connection refused"), true},
+		"connection is lost": {broken("read", "connection reset by peer"), false},
 		"time is up":         {context.DeadlineExceeded, false},
 		"etcd is slow":       {apierrors.NewTimeoutError("etcdserver: request timed out", 1), false},
 		"internal error":     {apierrors.NewInternalError(errors.New("oh")), false},
@@ -38,15 +38,23 @@ func TestOnlyAnAnswerThatSaysNoProvesThatNoRunWasMade(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			require.Equal(t, c.unmade, kube.Unmade(fmt.Errorf("create a run: %w", c.err)))
 			client := dynamicfake.NewSimpleDynamicClient(runtime.NewScheme())
-			client.PrependReactor("create", "*", func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, c.err })
+			client.PrependReactor("create", "*", func(clienttesting.Action) (bool, runtime.Object, error) {
+				return true, nil, c.err
+			})
 			_, err := kube.NewRuns(client, "").CreateScheduled(t.Context(), kube.Spec{Drill: "d"}, time.Now())
 			require.Error(t, err)
 			require.Equal(t, c.unmade, kube.Unmade(err))
 		})
 	}
-	_, err := kube.NewRuns(dynamicfake.NewSimpleDynamicClient(runtime.NewScheme()), "").CreateScheduled(t.Context(), kube.Spec{Drill: "d", Source: string(make([]byte, kube.MaxSource+1))}, time.Now())
+	tooLong := kube.Spec{Drill: "d", Source: string(make([]byte, kube.MaxSource+1))}
+	_, err := kube.NewRuns(dynamicfake.NewSimpleDynamicClient(runtime.NewScheme()), "").CreateScheduled(t.Context(), tooLong, time.Now())
 	require.ErrorAs(t, err, new(*drill.Refusal))
 	require.True(t, kube.Unmade(err), "it was not even asked for")
+}
+
+// broken is an error of the network.
+func broken(operation, why string) error {
+	return &url.Error{Op: "Post", Err: &net.OpError{Op: operation, Err: errors.New(why)}}
 }
 
 // TestARunThatWasThereAndIsGoneWasMade: its record is deleted between "it exists" and the reading of it.

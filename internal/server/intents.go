@@ -52,7 +52,8 @@ func (s *scheduler) open(ctx context.Context) (*savedBook, error) {
 	book := new(schedule.Book)
 	if len(raw) > 0 {
 		if err := json.Unmarshal(raw, book); err != nil {
-			s.o.Log.Error("the book of schedules cannot be read; a new one is begun, and what was missed before is lost", zap.Error(err))
+			s.o.Log.Error("the book of schedules cannot be read; a new one is begun, and what was missed before is lost",
+				zap.Error(err))
 			book = new(schedule.Book)
 		}
 	}
@@ -78,7 +79,9 @@ func (s *scheduler) save(ctx context.Context, k *savedBook) error {
 
 // startAll makes the runs that are due, one after the other, and saves the book: before each run what it is about to
 // do, and at the end what came of it. A server that dies in between leaves at most one intent open.
-func (s *scheduler) startAll(ctx context.Context, k *savedBook, due []schedule.Start, drills map[string]scheduled) error {
+func (s *scheduler) startAll(
+	ctx context.Context, k *savedBook, due []schedule.Start, drills map[string]scheduled,
+) error {
 	for _, start := range due {
 		if ctx.Err() != nil {
 			break
@@ -110,15 +113,17 @@ func (s *scheduler) start(ctx context.Context, k *savedBook, due schedule.Start,
 	} else {
 		a.sent = true
 		var run *kube.DrillRun
-		run, a.err = s.runs.CreateScheduled(ctx, kube.Spec{Drill: due.Drill, File: d.file, Source: d.source, Inputs: d.inputs, Requester: d.requester}, due.For)
+		run, a.err = s.runs.CreateScheduled(ctx, kube.Spec{Drill: due.Drill, File: d.file, Source: d.source,
+			Inputs: d.inputs, Requester: d.requester}, due.For)
 		if a.err == nil {
 			a.run = run.Name
-			s.o.Log.Info("scheduled run", zap.String("run", run.Name), zap.String("due", due.For.UTC().Format(time.RFC3339)), zap.Bool("late", due.Late),
-				zap.String("requester", d.requester.User))
+			s.o.Log.Info("scheduled run", zap.String("run", run.Name), zap.String("due", due.For.UTC().Format(time.RFC3339)),
+				zap.Bool("late", due.Late), zap.String("requester", d.requester.User))
 		}
 	}
 	if a.err != nil {
-		s.o.Log.Warn("a scheduled run cannot be made", zap.String("drill", due.Drill), zap.String("due", due.For.UTC().Format(time.RFC3339)), zap.Error(a.err))
+		s.o.Log.Warn("a scheduled run cannot be made", zap.String("drill", due.Drill),
+			zap.String("due", due.For.UTC().Format(time.RFC3339)), zap.Error(a.err))
 	}
 	s.note(k.book, due, a)
 	return nil
@@ -139,9 +144,9 @@ func (s *scheduler) note(book *schedule.Book, due schedule.Start, a *attempt) bo
 	return true
 }
 
-// settle closes the intents that are open: those of this server by what it knows, the others by the records. One without
-// a record is closed when no record can come any more, and its due time is then missed: a run that was made and whose
-// record was deleted looks the same, and must not be made again.
+// settle closes the intents that are open: those of this server by what it knows, the others by the records. If there is
+// no record, settle waits until none can come any more, and counts the due time as missed. A run whose record was deleted
+// looks the same, and must not be made again.
 func (s *scheduler) settle(book *schedule.Book, made []schedule.Run) {
 	for token, a := range s.attempts {
 		if time.Since(a.since) > forgetAfter {

@@ -65,7 +65,8 @@ func (s *apiServer) do(action clienttesting.Action) (runtime.Object, error) {
 		}
 		return nil, notFound(a.Name)
 	case clienttesting.ListActionImpl:
-		list := &unstructured.UnstructuredList{Object: map[string]any{"apiVersion": kube.Resource.GroupVersion().String(), "kind": "DrillRunList"}}
+		list := &unstructured.UnstructuredList{Object: map[string]any{
+			"apiVersion": kube.Resource.GroupVersion().String(), "kind": "DrillRunList"}}
 		for _, record := range s.records {
 			list.Items = append(list.Items, *record.DeepCopy())
 		}
@@ -132,15 +133,17 @@ func (s *apiServer) lead(through func(n int, action clienttesting.Action, do doe
 	}
 	api := fake.NewClientset()
 	api.PrependReactor("*", "*", react)
-	dyn := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{kube.Resource: "DrillRunList"})
+	dyn := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(),
+		map[schema.GroupVersionResource]string{kube.Resource: "DrillRunList"})
 	dyn.PrependReactor("*", "*", react)
+	hourly := &drill.Schedule{Cron: "0 * * * *", Timezone: "UTC", Missed: drill.MissedRunLate}
 	l.scheduler = newScheduler(Options{Client: &kube.Client{Interface: api, Dynamic: dyn}, Namespace: ns, Log: zap.NewNop(),
 		Drills: func(Source) ([]*drill.Drill, kube.Inputs, error) {
-			return []*drill.Drill{{Name: "d", Schedule: &drill.Schedule{Cron: "0 * * * *", Timezone: "UTC", Missed: drill.MissedRunLate}}}, kube.Inputs{}, nil
+			return []*drill.Drill{{Name: "d", Schedule: hourly}}, kube.Inputs{}, nil
 		}})
 	l.cache = cache.NewStore(cache.MetaNamespaceKeyFunc)
-	_ = l.cache.Add(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "a", Namespace: ns, Annotations: map[string]string{kube.AnnotationUser: "alice"}},
-		Data: map[string]string{"a.hcl": "d"}})
+	_ = l.cache.Add(&corev1.ConfigMap{Data: map[string]string{"a.hcl": "d"}, ObjectMeta: metav1.ObjectMeta{
+		Name: "a", Namespace: ns, Annotations: map[string]string{kube.AnnotationUser: "alice"}}})
 	return l
 }
 
@@ -212,8 +215,8 @@ func TestADueTimeRunsAtMostOnceWhereverItsLeaderDies(t *testing.T) {
 						case n == 3 && carriedOut, n == 4 && !carriedOut:
 							require.Equal(t, 1, e.Missed)
 							require.Zero(t, s.made[run])
-							require.Equal(t, "run "+run+" has no record: the server that was making it stopped. It may have run, so it is not started again",
-								e.Newest.Reason)
+							require.Equal(t, "run "+run+" has no record: the server that was making it stopped. "+
+								"It may have run, so it is not started again", e.Newest.Reason)
 						default:
 							require.Zero(t, e.Missed)
 							require.Equal(t, 1, s.made[run])
@@ -274,8 +277,8 @@ func TestALostAnswerMakesNoSecondRun(t *testing.T) {
 	}
 }
 
-// TestALeaderThatWakesUpLateMakesNoSecondRun: the first leader hangs in front of each of its requests, while another one
-// leads and every record is deleted at once.
+// TestALeaderThatWakesUpLateMakesNoSecondRun: the first leader hangs before each of its requests. Another one leads, and
+// every record is deleted at once.
 func TestALeaderThatWakesUpLateMakesNoSecondRun(t *testing.T) {
 	for n := 1; n <= len(duePass); n++ {
 		t.Run(fmt.Sprintf("request %d, %s", n, duePass[n-1]), func(t *testing.T) {

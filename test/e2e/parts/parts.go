@@ -1,5 +1,5 @@
-// Package main chooses which of the end-to-end tests to run, so that they can take turns: each part takes about the same
-// time, and every test that is not in the core is in exactly one part.
+// Package main chooses which of the end-to-end tests to run, so that they can take turns. Each part takes about the same
+// time. Every test that is not in the core is in exactly one part.
 package main
 
 import (
@@ -106,7 +106,7 @@ func choose(tests []timed, which string) ([]timed, error) {
 	return all[k-1], nil
 }
 
-// split deals the tests that are not in the core to n parts: the longest first, each to the part that is shortest so far.
+// split deals the tests that are not in the core to n parts: the longest first, each to the part that is shortest then.
 func split(tests []timed, n int) [][]timed {
 	rest := slices.DeleteFunc(slices.Clone(tests), func(t timed) bool { return t.core })
 	slices.SortFunc(rest, func(a, b timed) int {
@@ -156,7 +156,8 @@ func check(tests []timed, in io.Reader, out io.Writer) error {
 		}
 		i := slices.IndexFunc(tests, func(t timed) bool { return t.name == found[1] })
 		if i >= 0 && math.Abs(took-tests[i].seconds) > share*tests[i].seconds+slack {
-			if _, err := fmt.Fprintf(out, "%s took %.0f s; test/e2e/parts/seconds.txt says %.0f s\n", found[1], took, tests[i].seconds); err != nil {
+			_, err = fmt.Fprintf(out, "%s took %.0f s; test/e2e/parts/seconds.txt says %.0f s\n", found[1], took, tests[i].seconds)
+			if err != nil {
 				return err
 			}
 		}
