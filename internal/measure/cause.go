@@ -8,17 +8,32 @@ import (
 )
 
 // Cause says what must be mended, by what the report says and nothing else: the gravest cause of its reasons. A run that
-// passed has none, and neither has one that says nothing of its target.
+// passed has none, and neither has one that says nothing of its target. That something is not known counts only where
+// nothing else was wrong.
 func Cause(rep drill.Report) drill.Cause {
-	gravest := drill.CauseNone
-	order := drill.Causes()
+	var known, guessed []drill.Cause
 	for _, reason := range rep.Run.Reasons {
-		c := CauseOf(reason, rep)
-		if at := slices.Index(order, c); at >= 0 && (gravest == drill.CauseNone || at < slices.Index(order, gravest)) {
-			gravest = c
+		if c := CauseOf(reason, rep); unknownOf(reason, rep) {
+			guessed = append(guessed, c)
+		} else {
+			known = append(known, c)
 		}
 	}
-	return gravest
+	for _, some := range [][]drill.Cause{known, guessed} {
+		for _, c := range drill.Causes() {
+			if slices.Contains(some, c) {
+				return c
+			}
+		}
+	}
+	return drill.CauseNone
+}
+
+// unknownOf reports whether the reason is that an objective has no number to be judged by.
+func unknownOf(reason drill.Reason, rep drill.Report) bool {
+	return slices.ContainsFunc(rep.Objectives, func(o drill.ObjectiveReport) bool {
+		return reason.Objective != "" && o.Name == reason.Objective && o.JudgedBy == judgedByNothing
+	})
 }
 
 // CauseOf is the cause of one of the report's reasons.
@@ -119,29 +134,30 @@ func causeOfRecovery(rep drill.Report, limit float64) drill.Cause {
 	if probed && rec.HeadlineClass != drill.ClassFresh && missed(fresh.Upper) && !missed(rec.Upper) {
 		return drill.CauseFresh
 	}
-	if relapsed(rec, missed) {
-		return drill.CauseRelapse
-	}
-	if a := rec.Answered; a != nil && !missed(a.Upper) && missed(rec.Upper) {
+	last := lastOutage(rec)
+	switch {
+	case last == nil && rep.Endpoints != nil && phase(rec, phaseDetected) != nil, last != nil && last.Kind == drill.OutagePieces && ledTo(rep, *last):
+		return drill.CauseRoute
+	case last == nil, last.Kind == drill.OutagePieces, last.Kind == drill.OutageSlow:
 		return drill.CauseServe
-	}
-	if last := lastOutage(rec); last != nil {
-		switch last.Kind {
-		case drill.OutageSlow:
-			return drill.CauseServe
-		case drill.OutageReadOnly:
-			return misled(rec)
-		case drill.OutagePieces:
-			if rep.Endpoints != nil && last.Seconds != drill.Never() {
-				return drill.CauseRoute // some were led to a member that was gone, until the Service dropped it
-			}
-			return drill.CauseServe
-		}
-	}
-	if rec.Upper == drill.Never() {
-		return missing(rec, rep.Endpoints)
+	case relapsed(rec, missed):
+		return drill.CauseRelapse
+	case rec.Answered != nil && !missed(rec.Answered.Upper) && missed(rec.Upper):
+		return drill.CauseServe
+	case last.Kind == drill.OutageReadOnly:
+		return misled(rec)
+	case rec.Upper == drill.Never():
+		return untaken(rec, rep.Endpoints)
+	case rep.Endpoints != nil && rep.Endpoints.NoEndpoints != nil && *rep.Endpoints.NoEndpoints >= rec.Estimate.Estimate/2:
+		return drill.CauseMembership // nobody was there who could have served
 	}
 	return slowest(rec)
+}
+
+// ledTo reports whether an outage in pieces is one of requests that were led to a member that was gone: it ended when the
+// Service dropped that one, or never, because it did not.
+func ledTo(rep drill.Report, o drill.OutageReport) bool {
+	return rep.Endpoints != nil && (o.Seconds != drill.Never() && rep.Recovery.Upper != drill.Never() || phase(rep.Recovery, phaseDetected) == nil)
 }
 
 // relapsed reports whether the recovery would have been in time but for outages after the first success.
@@ -176,8 +192,8 @@ func phase(rec *drill.RecoveryReport, name string) *drill.Phase {
 	return &rec.Phases[i]
 }
 
-// missing is the first step that a recovery which never came did not take.
-func missing(rec *drill.RecoveryReport, endpoints *drill.EndpointsReport) drill.Cause {
+// untaken is the first step that a recovery which never came did not take.
+func untaken(rec *drill.RecoveryReport, endpoints *drill.EndpointsReport) drill.Cause {
 	if rec.Flaps > 0 {
 		return drill.CauseRelapse
 	}

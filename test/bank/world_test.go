@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -47,7 +48,9 @@ type script struct {
 	second                           func(t at) bool     // orders-1 takes writes beside orders-0, and clients stay where they are
 	epoch                            func(member string, t at) int64
 	readBack                         func(w *world, back *drill.ReadBack)
-	spared                           bool // nothing happens at the fault
+	spared                           bool    // nothing happens at the fault
+	loses                            float64 // what was acknowledged in so many seconds before the fault dies with the primary
+	holdDown                         float64 // the primary is kept away for so long
 
 	// The run around it.
 	objectives map[string]float64 // replace those of shipped drills; a negative one takes it away
@@ -73,16 +76,18 @@ type world struct {
 
 	mu    sync.Mutex
 	from  time.Time // the first injection
-	acks  []acked
+	acks  []*acked  // of the pooled stream, which some member does not show yet
 	shown map[string]map[int64]bool
-	held  map[string]map[string]*drill.Numbers // member -> stream
+	all   []*acked
 }
 
+// acked is one acknowledged write.
 type acked struct {
-	seq  int64
-	at   time.Time
-	by   string
-	lost bool
+	stream string
+	seq    int64
+	at     time.Time
+	by     string
+	lost   bool
 }
 
 var members = []string{"orders-0", "orders-1", "orders-2"}
@@ -242,11 +247,16 @@ func (w *world) look(t at) [3]string {
 func (w *world) ReadBack(context.Context) (drill.ReadBack, error) {
 	w.mu.Lock()
 	back := drill.ReadBack{Target: "orders", Primary: w.leader(w.time(time.Now())), Complete: true, Streams: map[string]map[string]drill.Numbers{}}
-	for _, m := range members {
-		back.Streams[m] = map[string]drill.Numbers{}
-		for stream, held := range w.held[""] {
-			back.Streams[m][stream] = *held
+	held := map[string]drill.Numbers{}
+	for _, a := range w.all {
+		if !a.lost {
+			n := held[a.stream]
+			n.Add(a.seq)
+			held[a.stream] = n
 		}
+	}
+	for _, m := range members {
+		back.Streams[m] = maps.Clone(held)
 	}
 	w.mu.Unlock()
 	if w.readBack != nil {
@@ -284,7 +294,8 @@ type blow struct {
 
 func (f blow) Plan(ctx context.Context) (json.RawMessage, drill.FaultPlan, error) {
 	victim := f.w.leader(f.w.now())
-	plan := drill.FaultPlan{Kind: "kill_primary", Name: f.name, Victims: []drill.Member{{Namespace: "shop", Name: victim, UID: "uid-" + victim, Role: drill.RolePrimary}}}
+	plan := drill.FaultPlan{Kind: "kill_primary", Name: f.name, Victims: []drill.Member{{Namespace: "shop", Name: victim, UID: "uid-" + victim, Role: drill.RolePrimary}},
+		Hold: length(f.w.holdDown)}
 	return json.RawMessage(`{}`), plan, f.w.call(ctx, "plan")
 }
 func (f blow) Prepare(context.Context, json.RawMessage) error { return nil }
@@ -295,6 +306,9 @@ func (f blow) Inject(ctx context.Context, _ json.RawMessage) error {
 	f.w.mu.Lock()
 	if f.w.from.IsZero() {
 		f.w.from = time.Now()
+		for _, a := range f.w.all {
+			a.lost = a.lost || time.Since(a.at).Seconds() < f.w.loses
+		}
 	}
 	f.w.mu.Unlock()
 	return f.w.call(ctx, "inject")
@@ -385,14 +399,10 @@ func (p scripted) answer(s *drill.Sample, r reply, came time.Time, t at) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	a := &acked{s.Probe, s.Slot, came, r.by, r.lost}
+	w.all = append(w.all, a)
 	if p.info.Class == drill.ClassPooled {
-		w.acks = append(w.acks, acked{s.Slot, came, r.by, r.lost})
-	}
-	if !r.lost {
-		if w.held[""][s.Probe] == nil {
-			w.held[""][s.Probe] = &drill.Numbers{}
-		}
-		w.held[""][s.Probe].Add(s.Slot)
+		w.acks = append(w.acks, a)
 	}
 }
 
@@ -439,8 +449,7 @@ func (s script) play(t *testing.T) (rep drill.Report) {
 		if s.rejoin == 0 {
 			s.rejoin = 20
 		}
-		w := &world{script: s, random: rand.New(rand.NewPCG(1, 2)), started: time.Now(), shown: map[string]map[int64]bool{},
-			held: map[string]map[string]*drill.Numbers{"": {}}}
+		w := &world{script: s, random: rand.New(rand.NewPCG(1, 2)), started: time.Now(), shown: map[string]map[int64]bool{}}
 		rep = runner.Run(w.interrupted(t.Context()), w.config())
 	})
 	return rep
