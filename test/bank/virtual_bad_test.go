@@ -196,7 +196,7 @@ func splitRows() []row {
 			split(forever).with(func(s *script) { s.objectives = none })),
 		v(107, "two primaries for 4 s, dual_primary = 10 s", passed(0, "").and(dual(3)),
 			split(4).with(func(s *script) { s.objectives = allowed })),
-		v(109, "the standby was 0.5 s behind when the primary died", missed(lost, drill.CauseLoss, 2.2).and(lostWrites(30, 0.5)),
+		v(109, "the standby was 0.5 s behind when the primary died", missed(lost, drill.CauseLoss, 2.2).and(lostWrites(35, 0.5)),
 			clean(2.2).with(func(s *script) {
 				s.loses = 0.5
 				s.lag = func(_ string, t at) float64 {
@@ -206,7 +206,7 @@ func splitRows() []row {
 					return 0.003
 				}
 			})),
-		v(111, "the same, lost_writes = 100", passed(2.2, drill.OutcomeFailedOver).and(lostWrites(30, 0.5)),
+		v(111, "the same, lost_writes = 100", passed(2.2, drill.OutcomeFailedOver).and(lostWrites(35, 0.5)),
 			clean(2.2).with(func(s *script) {
 				s.loses = 0.5
 				s.lag = func(_ string, t at) float64 {
@@ -278,8 +278,11 @@ func lostWrites(n int, seconds float64) func(*truth) {
 	return func(w *truth) {
 		w.holds = func(rep drill.Report) string {
 			got := rep.Writes
-			if got == nil || got.Lost == nil || *got.Lost < n-2 || *got.Lost > n+2 {
-				return fmt.Sprintf("%d writes were lost", n)
+			switch {
+			case got == nil || got.Lost == nil:
+				return fmt.Sprintf("%d writes were lost, and nothing is told", n)
+			case *got.Lost < n-2 || *got.Lost > n+2:
+				return fmt.Sprintf("%d writes were lost, not %d", n, *got.Lost)
 			}
 			if span := float64(*got.LostSpan); span < seconds-0.04 || span > seconds+0.04 {
 				return fmt.Sprintf("they stand for %.2f s, not for %.2f s", seconds, span)
