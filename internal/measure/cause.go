@@ -160,13 +160,28 @@ func ledTo(rep drill.Report, o drill.OutageReport) bool {
 	return rep.Endpoints != nil && (o.Seconds != drill.Never() && rep.Recovery.Upper != drill.Never() || phase(rep.Recovery, phaseDetected) == nil)
 }
 
-// relapsed reports whether the recovery would have been in time but for outages after the first success.
+// relapsed reports whether the recovery would have been in time but for outages after clients had been served again.
 func relapsed(rec *drill.RecoveryReport, missed func(drill.Seconds) bool) bool {
-	if rec.Flaps == 0 || len(rec.Outages) <= rec.Flaps {
+	i := relapse(rec)
+	if i < 1 {
 		return false
 	}
-	before := rec.Outages[len(rec.Outages)-rec.Flaps-1]
+	before := rec.Outages[i-1]
 	return !missed(before.Start+before.Seconds) && missed(rec.Upper)
+}
+
+// served is how long clients must be served between two outages for the second to be a relapse: a few answers between the
+// failures of one outage are none.
+const served = drill.Seconds(1)
+
+// relapse is the first outage that came after clients had been served again; 0 when there is none.
+func relapse(rec *drill.RecoveryReport) int {
+	for i := max(1, len(rec.Outages)-rec.Flaps); i < len(rec.Outages); i++ {
+		if before := rec.Outages[i-1]; rec.Outages[i].Start-(before.Start+before.Seconds) >= served {
+			return i
+		}
+	}
+	return 0
 }
 
 func lastOutage(rec *drill.RecoveryReport) *drill.OutageReport {
@@ -194,8 +209,11 @@ func phase(rec *drill.RecoveryReport, name string) *drill.Phase {
 
 // untaken is the first step that a recovery which never came did not take.
 func untaken(rec *drill.RecoveryReport, endpoints *drill.EndpointsReport) drill.Cause {
-	if rec.Flaps > 0 {
+	if relapse(rec) > 0 {
 		return drill.CauseRelapse
+	}
+	if rec.Flaps > 0 {
+		return drill.CauseServe
 	}
 	if endpoints != nil {
 		switch {

@@ -19,9 +19,7 @@ import (
 // TestLoopback plays the rows that need real servers, about 20 s each, and those without once more, for one table.
 func TestLoopback(t *testing.T) {
 	var s sheet
-	for _, some := range [][]row{goodRows(), badRows(), splitRows(), invalidRows(), refusedRows(), serviceRows()} {
-		s.run(t, some)
-	}
+	s.run(t, virtualRows())
 	s.run(t, turn(t, loopbackRows()))
 	t.Logf("\n%s", &s)
 }

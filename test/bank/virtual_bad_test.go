@@ -2,6 +2,7 @@ package bank
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/failoverdrill/drill/internal/drill"
 )
@@ -98,6 +99,57 @@ func badRows() []row {
 		}),
 			script{faults: []float64{80}, leads: twice(2.2, 80, 35), objectives: map[string]float64{drill.ObjectiveLeaderChanges: 2, recovery: 100}, views: twoTakeovers,
 				pooled: out([2]at{0, 2.2}, [2]at{80, 120}), fresh: out([2]at{0, 2.2}, [2]at{80, 120})}),
+	}
+}
+
+// nearRows are close to a line of the definition, on either side of it.
+func nearRows() []row {
+	recovery := drill.ObjectiveRecoveryTime
+	failedOver := passed(2.2, drill.OutcomeFailedOver)
+	pooled := func(change func(*world, at, reply) reply) script {
+		return clean(2.2).with(func(s *script) { s.pooled = change })
+	}
+	return []row{
+		v(121, "brown-out: 5 % are refused, for ever", missed(recovery, drill.CauseServe, never), pooled(brownOut(0.05, 2.2, forever))),
+		v(123, "1 % are refused, for ever: blips", failedOver.and(func(w *truth) { w.holds = someBlips }), pooled(brownOut(0.01, 2.2, forever))),
+		v(125, "10 % take 60 ms, for ever: slower, and told", failedOver.and(finding("slower_than_before")), pooled(late(0, 0.1, 0.06))),
+		v(127, "brown-out: 30 % are refused until 12 s", truth{verdict: drill.VerdictPassed, outcome: drill.OutcomeFailedOver, back: 12}, pooled(brownOut(0.3, 2.2, 12))),
+		v(129, "brown-out: half are refused until 40 s, limit 30 s", missed(recovery, drill.CauseServe, 40), pooled(brownOut(0.5, 2.2, 40))),
+		v(131, "the new primary takes 60 ms, up_within = 100 ms", failedOver, pooled(slower(0, 0.06)).with(func(s *script) { s.upWithin = 100 * time.Millisecond })),
+		v(133, "a relapse of 0.12 s at 40 s, blip = 0.1 s", missed(recovery, drill.CauseRelapse, 40.12), pooled(out([2]at{40, 40.12})).with(func(s *script) { s.blip = 0.1 })),
+		v(135, "a relapse of 1 s at 75 s, while a member is still away", missed(recovery, drill.CauseRelapse, 76), pooled(out([2]at{75, 76})).with(func(s *script) { s.rejoin = 90 })),
+		v(137, "new clients are out again for 1 s at 50 s, limit 30 s", missed(recovery, drill.CauseFresh, 2.2), clean(2.2).with(func(s *script) { s.fresh = out([2]at{50, 51}) })),
+		v(139, "one write a second; back after 2.2 s", failedOver, clean(2.2).with(func(s *script) { s.every = time.Second })),
+		v(141, "ten writes a second, 1 % of them late; back after 2.2 s", failedOver,
+			pooled(late(0.01, 0.01, 0.25)).with(func(s *script) { s.every = 100 * time.Millisecond })),
+		v(143, "nothing is known of open sessions from 20 s on", void("observation_too_short"), clean(2.2).with(func(s *script) { s.silenced = 20 })),
+		v(145, "another member led for 6 s where no client could reach it", missed(drill.ObjectiveLeaderChanges, drill.CauseRelapse, 10), script{
+			leads: onlyFirst(10), claims: func(t at) string {
+				if t >= 2 && t < 8 {
+					return "orders-1"
+				}
+				return ""
+			}}),
+		v(147, "96 % are refused, and an abort condition waits for 20 s of it", truth{verdict: drill.VerdictAborted, code: "abort_condition", cause: drill.CauseServe},
+			pooled(brownOut(0.96, 2.2, forever)).with(func(s *script) {
+				s.aborts = []drill.Rule{{Name: "outage", Condition: compares{"target", "orders", "outage_seconds", true, 20}}}
+			})),
+		v(149, "the old primary is back only for 0.1 s at a time", missed(drill.ObjectiveRedundancyTime, drill.CauseMembership, 2.2), clean(2.2).with(func(s *script) {
+			s.rejoin = 10
+			s.pinned = func(_ *world, m string, t at, r reply) reply {
+				if m == "orders-0" && t >= 10 && int(t*10)%12 != 0 {
+					return fails(drill.SignalRefused)
+				}
+				return r
+			}
+		})),
+		v(151, "a black hole of 0.5 s at the fault, then all as before", passed(0.5, drill.OutcomeRestartedInPlace), script{spared: true,
+			pooled: func(_ *world, t at, r reply) reply {
+				if t >= 0 && t < 0.5 {
+					r.after = 0.5 - t
+				}
+				return r
+			}}),
 	}
 }
 

@@ -1,6 +1,7 @@
 package bank
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/failoverdrill/drill/internal/drill"
@@ -9,13 +10,13 @@ import (
 // TestVirtual plays the rows that need no server, milliseconds each.
 func TestVirtual(t *testing.T) {
 	var s sheet
-	s.run(t, goodRows())
-	s.run(t, badRows())
-	s.run(t, splitRows())
-	s.run(t, invalidRows())
-	s.run(t, refusedRows())
-	s.run(t, serviceRows())
+	s.run(t, virtualRows())
 	t.Logf("\n%s", &s)
+}
+
+// virtualRows are all that need no server.
+func virtualRows() []row {
+	return slices.Concat(goodRows(), badRows(), nearRows(), splitRows(), invalidRows(), refusedRows(), serviceRows())
 }
 
 // passed is the truth of a good set-up in which clients were back after so long.

@@ -1,6 +1,7 @@
 package bank
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -46,6 +47,7 @@ type script struct {
 	leads                            func(t at) string   // who takes writes; replaces the takeover
 	views                            func(t at) []string // label, service and member's word, each a name or empty; replaces the takeover's
 	second                           func(t at) bool     // orders-1 takes writes beside orders-0, and clients stay where they are
+	claims                           func(t at) string   // a member that calls itself primary, and takes writes of whoever reaches it, beside who leads
 	epoch                            func(member string, t at) int64
 	readBack                         func(w *world, back *drill.ReadBack)
 	spared                           bool    // nothing happens at the fault
@@ -64,6 +66,9 @@ type script struct {
 	stopped    [2]at                        // drill itself does not run from then to then
 	starved    func(w *world, t at) float64 // by how many seconds slots are sent late
 	slept      at                           // when the machine is suspended; 0: never
+	silenced   at                           // from when on nothing is known of the slots through kept sessions; 0: never
+	every      time.Duration                // Δ of the slots through kept sessions; 20 ms by default
+	upWithin   time.Duration
 	interrupt  at
 	steady     []drill.Rule
 }
@@ -157,7 +162,7 @@ func (w *world) primary(member string, t at) bool {
 	if w.second != nil && w.second(t) {
 		return member != "orders-2"
 	}
-	return w.leader(t) == member
+	return w.leader(t) == member || w.claims != nil && w.claims(t) == member
 }
 
 func (w *world) behind(member string, t at) float64 {
@@ -186,7 +191,7 @@ func (w *world) Open(context.Context) ([]drill.Member, error) {
 func (w *world) Probes() []drill.Probe {
 	all := []drill.Probe{
 		scripted{w, drill.ProbeInfo{Name: "orders", Kind: "postgresql", Target: "orders", Class: drill.ClassPooled,
-			Interval: 20 * time.Millisecond, Deadline: time.Second, Sessions: 50}},
+			Interval: cmp.Or(w.every, 20*time.Millisecond), Deadline: time.Second, Sessions: 50, UpWithin: w.upWithin}},
 		scripted{w, drill.ProbeInfo{Name: "orders/fresh", Kind: "postgresql", Target: "orders", Class: drill.ClassFresh,
 			Interval: 100 * time.Millisecond, Deadline: 900 * time.Millisecond, Sessions: 11}},
 	}
@@ -530,6 +535,8 @@ func (w *world) sample(ctx context.Context, s drill.Sampling) {
 	s.Sample = func(x drill.Sample) {
 		t := w.time(w.started.Add(time.Duration(x.Scheduled)))
 		switch {
+		case w.silenced > 0 && t >= w.silenced && x.Class == drill.ClassPooled:
+			return
 		case w.mute(t):
 			x = drill.Sample{Probe: x.Probe, Class: x.Class, Member: x.Member, Slot: x.Slot, Scheduled: x.Scheduled, Done: x.Scheduled, Outcome: drill.OutcomeUnsent}
 			if !told {
