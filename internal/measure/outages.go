@@ -335,13 +335,14 @@ func (o outage) kind(slots []slot) drill.OutageKind {
 // quiet is the length of the stretch without an outage that ends with an up slot.
 func quiet(lastDown, lastUp drill.Offset) time.Duration { return max(0, lastUp.Sub(lastDown)) }
 
-// widestGap is the longest time between the turns of two up slots that follow each other, or from a moment to the first:
-// what an outage that no slot saw can have lasted. seen leaves out the gaps in which for a blip or longer no slot could be judged. ok is false when
+// widestGap is the longest time between the turns of two up slots that follow each other: what an outage that no slot
+// saw can have lasted. seen leaves out the gaps in which for a blip or longer no slot could be judged. ok is false when
 // there is no up slot.
-func widestGap(slots []slot, from drill.Offset, g gauge, blip time.Duration) (gap, seen time.Duration, ok bool) {
+func widestGap(slots []slot, g gauge, blip time.Duration) (gap, seen time.Duration, ok bool) {
 	gap, seen = g.delta, g.delta
-	blind, last, known := false, from, from
-	for _, s := range slots {
+	var last *slot
+	blind, known := false, drill.Offset(0)
+	for i, s := range slots {
 		if s.state == unknown {
 			continue
 		}
@@ -350,14 +351,16 @@ func widestGap(slots []slot, from drill.Offset, g gauge, blip time.Duration) (ga
 		if s.state != up {
 			continue
 		}
-		d := s.Scheduled.Sub(last)
-		gap = max(gap, d)
-		if !blind {
-			seen = max(seen, d)
+		if last != nil {
+			d := s.Scheduled.Sub(last.Scheduled)
+			gap = max(gap, d)
+			if !blind {
+				seen = max(seen, d)
+			}
 		}
-		ok, last, blind = true, s.Scheduled, false
+		last, blind = &slots[i], false
 	}
-	return gap, seen, ok
+	return gap, seen, last != nil
 }
 
 // count is how many slots are in a state.

@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -48,6 +49,7 @@ type plainOutage struct {
 type plainAnswer struct {
 	within                 time.Duration
 	slots                  []plainSlot // observed
+	before                 *plainSlot  // the last up slot that had ended before the fault
 	outages                []plainOutage
 	blips                  []int // how many down slots each has
 	never                  bool
@@ -62,8 +64,13 @@ func (p plain) answer() plainAnswer {
 		switch j := p.judge(s, a.within); {
 		case s.Done > p.from && s.Scheduled >= p.from.Add(-a.within): // still under way when the fault began, if not sent after that
 			a.slots = append(a.slots, j)
-		case s.Done <= p.from && s.Scheduled >= p.hold:
-			baseline = append(baseline, j)
+		case s.Done <= p.from:
+			if s.Scheduled >= p.hold {
+				baseline = append(baseline, j)
+			}
+			if j.up {
+				a.before = &j
+			}
 		}
 	}
 	marked, spans := p.spans(a.slots, baseline)
@@ -301,14 +308,16 @@ func (p plain) recovery(a *plainAnswer) {
 	}
 	since := func(t drill.Offset) float64 { return t.Sub(p.from).Seconds() }
 	if len(a.outages) == 0 {
-		gap := p.delta
-		if len(ups) > 0 {
-			gap = max(gap, ups[0].Scheduled.Sub(p.from)) // a blip that began with the fault
+		a.mute = len(ups) == 0
+		if a.before != nil {
+			ups = append(ups, *a.before) // a blip may begin with the fault
+			slices.SortFunc(ups, func(a, b plainSlot) int { return cmp.Compare(a.Scheduled, b.Scheduled) })
 		}
+		gap := p.delta
 		for i := 1; i < len(ups); i++ {
 			gap = max(gap, ups[i].Scheduled.Sub(ups[i-1].Scheduled))
 		}
-		a.upper, a.mute = (gap + a.within).Seconds(), len(ups) == 0
+		a.upper = (gap + a.within).Seconds()
 		return
 	}
 	o := a.outages[len(a.outages)-1]

@@ -60,10 +60,10 @@ func (r *run) answered(p *probe) *recovery {
 func (r *run) recoveryBy(p *probe, slots []slot, by criterion) *recovery {
 	c := &recovery{probe: p, slots: slots, outages: outages(slots, by)}
 	if len(c.outages) == 0 {
-		gap, seen, ok := widestGap(c.slots, r.injection.from, p.gauge, by.blip)
-		if !ok {
+		if !slices.ContainsFunc(c.slots, isUp) {
 			return nil
 		}
+		gap, seen, _ := widestGap(p.withUpBefore(c.slots, r.injection.from), p.gauge, by.blip)
 		// No outage was seen; one between two up slots may have been missed, and this is how long it can have been.
 		c.at, c.estimate.Upper, c.sure = r.injection.from, seconds(gap+p.gauge.within), seconds(seen+p.gauge.within)
 		return c
@@ -87,6 +87,20 @@ func (r *run) recoveryBy(p *probe, slots []slot, by criterion) *recovery {
 	c.estimate.Estimate = min(max(r.since(c.at), c.estimate.Lower), c.estimate.Upper)
 	c.at = r.injection.from.Add(duration(c.estimate.Estimate))
 	return c
+}
+
+func isUp(s slot) bool { return s.state == up }
+
+// withUpBefore are the slots, and among them the newest of the probe's that was answered in time before the fault: a blip
+// that the fault brought about at once began after that one's turn.
+func (p *probe) withUpBefore(slots []slot, from drill.Offset) []slot {
+	for _, s := range slices.Backward(p.slots) {
+		if isUp(s) && ended(s) <= from {
+			i, _ := slices.BinarySearchFunc(slots, s, func(a, b slot) int { return cmp.Compare(a.Scheduled, b.Scheduled) })
+			return slices.Insert(slices.Clone(slots), i, s)
+		}
+	}
+	return slots
 }
 
 // blindUntil is the latest end of a relapse that may have hidden in a stretch of at least a blip in which no slot could be
