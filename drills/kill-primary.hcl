@@ -35,7 +35,8 @@ drill "kill-primary" {
 
   # The name of this fault is the target whose primary dies.
   fault "kill_primary" "orders" {
-    # Like a power cut: the pod is deleted without time to hand over. Other methods recover in other times.
+    # The pod is deleted without a grace period. The kubelet ends its processes about two seconds later; until then the old
+    # primary may still serve sessions that are open, so this is no power cut. Other methods recover in other times.
     method = "force_delete"
 
     # Kubernetes would bring the pod back within seconds, and the old primary would simply resume: a restart, and no
