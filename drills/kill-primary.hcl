@@ -35,8 +35,8 @@ drill "kill-primary" {
 
   # The name of this fault is the target whose primary dies.
   fault "kill_primary" "orders" {
-    # The pod is deleted without a grace period. The kubelet ends its processes about two seconds later; until then the old
-    # primary may still serve sessions that are open, so this is no power cut. Other methods recover in other times.
+    # The pod object is removed at once; its processes get SIGTERM, and SIGKILL about 2 s later. Until then the primary
+    # serves clients that are connected, and it may or may not hand over. Other methods recover in other times.
     method = "force_delete"
 
     # Kubernetes would bring the pod back within seconds, and the old primary would simply resume: a restart, and no

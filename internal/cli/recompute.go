@@ -232,7 +232,7 @@ func (c computed) verdict(env *Env) error {
 		return nil
 	}
 	if c.older {
-		env.status("Computed again from the detail, by the definition of recovery of format 2. The record is of format 1, and the definition changed in between: "+
+		env.status("Computed again from the detail, by the definition of recovery of format 2. The record is of format 1, and the definition changed in between: " +
 			"there any single late answer moved the recovery, here an outage is more than a blip. So it is no sign of damage that these differ:")
 	} else {
 		env.status("Computed again from the detail, the report DIFFERS from the recorded one:")

@@ -221,7 +221,7 @@ type WritesReport struct {
 	Sent                 int      `json:"sent"`
 	Acked                int      `json:"acked"`
 	Lost                 *int     `json:"lost,omitempty"`              // acknowledged and gone; absent when the read-back was not possible
-	LostSpan             *Seconds `json:"lost_span_seconds,omitempty"` // what the lost writes stand for: from the first to the last, and one slot
+	LostSpan             *Seconds `json:"lost_span_seconds,omitempty"` // the time that the lost writes stand for
 	IndeterminatePresent int      `json:"indeterminate_present"`
 	IndeterminateAbsent  int      `json:"indeterminate_absent"`
 	Failed               int      `json:"failed"`
@@ -257,8 +257,8 @@ type PrimariesReport struct {
 	DualPrimary   Seconds `json:"dual_primary_seconds"`
 	ZombieTail    Seconds `json:"zombie_tail_seconds"`
 	LeaderChanges int     `json:"leader_changes"`
-	// EpochForks counts epochs with more than one line of history: two members acknowledged writes in it, or a later
-	// epoch did not go on from it, so that nothing is left of it.
+	// EpochForks counts epochs with more than one line of history: two members acknowledged writes in it, it went on
+	// after a newer one had begun, or a later epoch did not go on from it, so that nothing is left of it.
 	EpochForks int `json:"epoch_forks"`
 	// EpochRegressions counts acknowledged writes of an older epoch, sent after one of a newer epoch was acknowledged.
 	EpochRegressions int `json:"epoch_regressions"`

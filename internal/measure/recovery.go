@@ -89,18 +89,21 @@ func (r *run) recoveryBy(p *probe, slots []slot, by criterion) *recovery {
 	return c
 }
 
-// blindUntil is the end of the last stretch of at least a blip in which no slot could be judged, by when the slot after it
-// had been answered; 0 without one.
+// blindUntil is the latest end of a relapse that may have hidden in a stretch of at least a blip in which no slot could be
+// judged: like any outage it had ended when the first up slot after it was answered, if there was one. 0 without such a
+// stretch.
 func blindUntil(slots []slot, g gauge, blip time.Duration) (end drill.Offset) {
-	var before *slot
-	for i, s := range slots {
-		if s.state == unknown {
-			continue
+	hidden := false
+	for i, known := 0, slots[0].Scheduled; i < len(slots); i++ {
+		s := slots[i]
+		blind := s.Scheduled.Sub(known)
+		if s.state != unknown {
+			blind, known = blind-g.delta, s.Scheduled
 		}
-		if before != nil && s.Scheduled.Sub(before.Scheduled)-g.delta >= blip {
-			end = s.Done
+		hidden = hidden || blind >= blip
+		if hidden && (s.state == up || i == len(slots)-1) {
+			end, hidden = s.Done, false
 		}
-		before = &slots[i]
 	}
 	return end
 }

@@ -68,7 +68,7 @@ func passed() drill.Report {
 			{Name: "assert_1", Condition: "probe.checkout.outage_seconds < 15 && probe.checkout-pods.ready_endpoints >= 2", JudgedBy: "condition", Met: true},
 		},
 		Findings: []drill.Finding{}, Unknown: []string{},
-		Statistics: &drill.StatisticsReport{N: 1, Mean: new(drill.Seconds(12.34)), Median: new(drill.Seconds(12.34)), Max: new(drill.Seconds(12.34)), FailureProbabilityUpper: 0.95},
+		Statistics: &drill.StatisticsReport{N: 1, Measured: 1, Mean: new(drill.Seconds(12.34)), Median: new(drill.Seconds(12.34)), Max: new(drill.Seconds(12.34)), FailureProbabilityUpper: 0.95},
 	}
 }
 
@@ -248,7 +248,7 @@ func series() []drill.Report {
 	all[1].Recovery = &drill.RecoveryReport{Outcome: drill.OutcomeNotRecovered, Estimate: never}
 	all[2].Recovery = &drill.RecoveryReport{Outcome: drill.OutcomeNoImpact, Estimate: drill.Estimate{Upper: 0.06}}
 	all[3].Run.Verdict, all[3].Run.Reasons = drill.VerdictInterrupted, []drill.Reason{{Code: "interrupted", Text: "The run was interrupted: the run was cancelled."}}
-	all[3].Statistics = &drill.StatisticsReport{N: 3, Mean: new(drill.Seconds(6.17)), NeverRecovered: 1, Median: new(drill.Seconds(12.34)), Max: new(drill.Never()),
+	all[3].Statistics = &drill.StatisticsReport{N: 3, Measured: 3, Mean: new(drill.Seconds(6.17)), NeverRecovered: 1, Median: new(drill.Seconds(12.34)), Max: new(drill.Never()),
 		MedianBounds: &drill.Bounds{Lower: 12.32, Upper: 12.36}, MaxBounds: &drill.Bounds{Lower: 95.02, Upper: drill.Never()},
 		FailureProbabilityUpper: 0.865, NoImpact: 1, Failed: 1, LeftOut: 1,
 		Text: "1 of 3 runs failed: at 95 % confidence the failure probability is at most 86 %. A p90 takes 10 runs. 1 trial measured nothing to the end, and is left out."}
