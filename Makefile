@@ -10,6 +10,7 @@ GOLANGCI      := v2.15.0
 K6            := v1.8.1
 LAB           := test/lab/lab.sh
 DEMO          := deploy/demo/demo.sh
+CNPG          := test/lab/cnpg/cnpg.sh
 export KUBECONFIG := $(CURDIR)/test/lab/kubeconfig
 
 help: ## Print this list
@@ -27,8 +28,10 @@ lab: ## Bring up the lab, a real kind cluster with three zones (idempotent)
 lab-down: ## Stop the lab; nothing is left running
 	$(LAB) down
 
-install: image ## Install drill into the lab, allowed to drill namespace shop
-	bin/drill install --image $(IMAGE) --allow shop
+ALLOW ?= shop
+
+install: image ## Install drill into the lab, allowed to drill namespace shop (or those of ALLOW)
+	bin/drill install --image $(IMAGE) $(addprefix --allow ,$(ALLOW))
 
 demo: ## The main job on real input: kill the primary of a real database and report; does all set-up itself
 	$(MAKE) --no-print-directory lab
@@ -62,6 +65,14 @@ truth: ## The truth tests that take minutes: what drill publishes, against what 
 	go test -tags truth -count 1 -timeout 10m -v -run '^(TestThreeHandsAgree|TestTheTableOfDefinitions)$$' ./internal/measure # 10,000 histories, and the simulation's scenes
 	go test -tags truth -count 1 -timeout 10m -v -run '^TestTruth' -skip '^TestTruthNoise$$' ./internal/targets # against a real PostgreSQL pair
 	go test -tags truth -count 1 -timeout 10m -v -run '^TestTruthNoise$$/^($(NOISE))$$' ./internal/targets # one row takes 50 s
+
+cnpg: ## The same failover of a real CloudNativePG cluster, five times: the recovery times must agree (15 minutes)
+	$(MAKE) --no-print-directory lab
+	$(DEMO) build # for its PostgreSQL
+	trap '$(CNPG) down' EXIT; \
+	$(CNPG) up; \
+	$(MAKE) --no-print-directory install ALLOW=cnpg-shop; \
+	go test -tags cnpg -count 1 -timeout 30m -v ./test/cnpg
 
 bench: .tools/k6-$(K6) ## What drill costs, beside other tools on the same work (12 minutes; the machine should do nothing else)
 	test/postgres/install.sh
@@ -114,14 +125,14 @@ lint: .tools/golangci-lint-$(GOLANGCI) ## golangci-lint, with depguard holding t
 	mv .tools/golangci-lint $@
 
 fmt: ## Format the Go code
-	gofmt -w cmd internal deploy test/bench test/e2e test/postgres test/torture test/truth
+	gofmt -w cmd internal deploy test/bench test/cnpg test/e2e test/postgres test/torture test/truth
 
 reference: ## Write what docs/ takes from the tables of the language: arguments, kinds, functions
 	go test ./internal/cli -run '^TestReference$$' -update
 
 check: lint test ## What must hold before a push
-	test -z "$$(gofmt -l cmd internal deploy test/bench test/e2e test/postgres test/torture test/truth)"
+	test -z "$$(gofmt -l cmd internal deploy test/bench test/cnpg test/e2e test/postgres test/torture test/truth)"
 	bin/drill validate drills
 	bin/drill fmt --check --diff drills
 
-.PHONY: help build image lab lab-down install demo demo-schedule test truth bench fuzz smoke e2e shop lint fmt reference check
+.PHONY: help build image lab lab-down install demo demo-schedule test truth cnpg bench fuzz smoke e2e shop lint fmt reference check
