@@ -162,7 +162,7 @@ func (s service) play(t *testing.T) (rep drill.Report) {
 		}
 		journal := &world{}
 		rep = runner.Run(t.Context(), runner.Config{
-			Drill: &drill.Drill{Name: "bank", Timeout: 15 * time.Minute, SteadyState: drill.SteadyState{Hold: 10 * time.Second, Timeout: time.Minute},
+			Drill: &drill.Drill{Name: "bank", Timeout: 4 * time.Minute, SteadyState: drill.SteadyState{Hold: 10 * time.Second, Timeout: time.Minute},
 				Objectives: wanted},
 			Settings:   drill.Settings{Window: 10 * time.Second, ImpactTimeout: 60 * time.Second, NoLedger: true},
 			Preflight:  func(context.Context) error { return nil },

@@ -112,7 +112,7 @@ func nearRows() []row {
 	return []row{
 		v(121, "brown-out: 5 % are refused, for ever", missed(recovery, drill.CauseServe, never), pooled(brownOut(0.05, 2.2, forever))),
 		v(123, "1 % are refused, for ever: blips", failedOver.and(func(w *truth) { w.holds = someBlips }), pooled(brownOut(0.01, 2.2, forever))),
-		v(125, "10 % take 60 ms, for ever: slower, and told", failedOver.and(finding("slower_than_before")), pooled(late(0, 0.1, 0.06))),
+		v(125, "5 % take 60 ms, for ever: slower, and told", failedOver.and(finding("slower_than_before")), pooled(late(0, 0.05, 0.06))),
 		v(127, "brown-out: 30 % are refused until 12 s", truth{verdict: drill.VerdictPassed, outcome: drill.OutcomeFailedOver, back: 12}, pooled(brownOut(0.3, 2.2, 12))),
 		v(129, "brown-out: half are refused until 40 s, limit 30 s", missed(recovery, drill.CauseServe, 40), pooled(brownOut(0.5, 2.2, 40))),
 		v(131, "the new primary takes 60 ms, up_within = 100 ms", failedOver, pooled(slower(0, 0.06)).with(func(s *script) { s.upWithin = 100 * time.Millisecond })),

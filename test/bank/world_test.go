@@ -501,7 +501,7 @@ func length(seconds float64) time.Duration { return time.Duration(seconds * floa
 func (w *world) config() runner.Config {
 	timeout := w.timeout
 	if timeout == 0 {
-		timeout = 900
+		timeout = 240
 	}
 	c := runner.Config{
 		Drill: &drill.Drill{Name: "bank", Timeout: length(timeout), Blip: length(w.blip),
