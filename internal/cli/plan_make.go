@@ -63,6 +63,10 @@ func (l labelled) Members(context.Context) ([]drill.Member, error) {
 
 func (labelled) Answers(context.Context, drill.Member) bool { return false }
 
+func (labelled) Connect(context.Context, drill.Member) {}
+
+func (labelled) Connection(drill.Member) drill.Connection { return drill.Connection{} }
+
 func makePlan(ctx context.Context, client *kube.Client, read *loaded) (*plan, error) {
 	d := read.Drill
 	p := newPlan(read)

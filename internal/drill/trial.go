@@ -3,7 +3,8 @@ package drill
 // Trial is what one run adds to the statistics of several.
 type Trial struct {
 	Run      string          `json:"run"`
-	Verdict  Verdict         `json:"verdict"` // empty when it is not known
+	Format   string          `json:"format_version,omitempty"` // of its report; in those of version 1 this is missing
+	Verdict  Verdict         `json:"verdict"`                  // empty when it is not known
 	Outcome  RecoveryOutcome `json:"outcome,omitempty"`
 	Recovery *Estimate       `json:"recovery,omitempty"`
 	Lost     *int            `json:"lost_writes,omitempty"`
@@ -11,7 +12,7 @@ type Trial struct {
 
 // Trial is the report's part in the statistics of several runs.
 func (r Report) Trial() Trial {
-	t := Trial{Run: r.Run.ID, Verdict: r.Run.Verdict}
+	t := Trial{Run: r.Run.ID, Format: r.FormatVersion, Verdict: r.Run.Verdict}
 	if r.Recovery != nil {
 		t.Outcome, t.Recovery = r.Recovery.Outcome, new(r.Recovery.Estimate)
 	}
@@ -20,6 +21,14 @@ func (r Report) Trial() Trial {
 	}
 	return t
 }
+
+// Older reports whether the trial was measured by the definition of recovery of format version 1, in which any single down
+// slot moved it.
+func (t Trial) Older() bool { return t.Format == "" || t.Format == "1" }
+
+// Failed reports whether the trial is one of the failures among those that say how often there are any: the measured ones.
+// One that was aborted is, too: the target did so badly that the run was ended.
+func (t Trial) Failed() bool { return t.Verdict.Measured() && t.Verdict != VerdictPassed }
 
 // Counts reports whether the trial measured to the end how the target recovers. One that was cut short has not: what it
 // saw by then says nothing of how long it would have taken.

@@ -15,8 +15,8 @@ import (
 	"github.com/failoverdrill/drill/internal/schema"
 )
 
-// Methods of killing a primary. They have different recovery times, because a process that may say goodbye gives its
-// lease back and one that may not lets it run out.
+// Methods of killing a primary. They have different recovery times: a process with time to shut down gives its lease
+// back; of one without, the lease may run out.
 const (
 	methodGraceful    = "graceful"     // delete, with the pod's own grace period
 	methodForceDelete = "force_delete" // delete with no grace period
@@ -29,7 +29,7 @@ const confirmWithin = 15 * time.Second
 const cordonedBy = "failoverdrill.io/cordoned-by"
 
 func killPrimary() Kind {
-	return define(Kind{
+	return defineEach(Kind{
 		Name: "kill_primary",
 		Doc:  "Kill the member that is primary, and optionally keep it from coming back for a while.",
 		Example: `fault "kill_primary" "orders" {
@@ -53,13 +53,14 @@ func killPrimary() Kind {
 			return Healing{RunnerLost: "its controller makes the pod again", APIServerLost: "its controller, once the API is back",
 				NodeLost: "its controller, as far as the pod's volume lets it move"}
 		},
-	}, primaryKiller{}, schema.Body[killPrimarySpec]{
+	}, func() Impl[killPrimarySpec, killPrimaryState] { return &primaryKiller{} }, schema.Body[killPrimarySpec]{
 		Defaults: killPrimarySpec{Method: methodForceDelete},
 		Arguments: func(s *killPrimarySpec) []schema.Argument {
 			return []schema.Argument{
 				targetArgument(&s.Target, "The target whose primary dies."),
-				schema.String("method", &s.Method, "How it dies. `force_delete` leaves it no grace period, like a power cut: it cannot hand over, and its lease runs out. "+
-					"`graceful` leaves it its own, like a drained node: it may hand over, and gives its lease back.",
+				schema.String("method", &s.Method, "How it dies. `force_delete` removes the pod object at once, with no grace period: the kubelet then sends SIGTERM, and SIGKILL about 2 s later. "+
+					"Until then the process may serve clients that are connected, and it may or may not hand over. It is no power cut. "+
+					"`graceful` leaves it its own grace period, like a drained node: it may hand over, and gives its lease back.",
 					schema.OneOf(methodGraceful, methodForceDelete), schema.Later("sigkill", "freeze", "node_loss")),
 				schema.Duration("hold_down", &s.HoldDown, "How long its node is cordoned, so that the pod cannot come back there and another member must take over.",
 					schema.Default("none: it may come back at once")),
@@ -95,9 +96,17 @@ type killPrimaryState struct {
 	Cordon bool         `json:"cordon"`                  // whether this run cordons the node and must uncordon it
 }
 
-type primaryKiller struct{}
+// victim is the member with its address, which a member's own JSON leaves out.
+func (st killPrimaryState) victim() drill.Member {
+	m := st.Victim
+	m.IP = st.IP
+	return m
+}
 
-func (primaryKiller) Plan(ctx context.Context, d Deps, name string, spec killPrimarySpec) (killPrimaryState, drill.FaultPlan, error) {
+// primaryKiller remembers when it injected, so that Confirm can say how long after that the victim was dead.
+type primaryKiller struct{ injected time.Time }
+
+func (*primaryKiller) Plan(ctx context.Context, d Deps, name string, spec killPrimarySpec) (killPrimaryState, drill.FaultPlan, error) {
 	st := killPrimaryState{Run: d.Run, Target: spec.TargetName(name, d.Targets)}
 	victim, err := d.primary(ctx, st.Target)
 	if err != nil {
@@ -141,7 +150,7 @@ func (primaryKiller) Plan(ctx context.Context, d Deps, name string, spec killPri
 	return st, plan, nil
 }
 
-func (primaryKiller) Recheck(ctx context.Context, d Deps, st killPrimaryState) error {
+func (*primaryKiller) Recheck(ctx context.Context, d Deps, st killPrimaryState) error {
 	now, err := d.primary(ctx, st.Target)
 	if err != nil {
 		return fmt.Errorf("%w: %w", drill.ErrVictimChanged, err)
@@ -150,10 +159,14 @@ func (primaryKiller) Recheck(ctx context.Context, d Deps, st killPrimaryState) e
 		return fmt.Errorf("%w: the primary was %s (uid %s), and is now %s (uid %s)",
 			drill.ErrVictimChanged, st.Victim, st.Victim.UID, now, now.UID)
 	}
+	if target, ok := d.Target(st.Target); ok {
+		target.Connect(ctx, st.victim())
+	}
 	return nil
 }
 
-func (primaryKiller) Inject(ctx context.Context, d Deps, st killPrimaryState) error {
+func (k *primaryKiller) Inject(ctx context.Context, d Deps, st killPrimaryState) error {
+	k.injected = time.Now()
 	if st.Cordon {
 		if err := setCordon(ctx, d, st, true); err != nil {
 			return err
@@ -170,39 +183,32 @@ func (primaryKiller) Inject(ctx context.Context, d Deps, st killPrimaryState) er
 	return nil
 }
 
-// Confirm waits until the pod object is gone and nothing answers where it was: a force delete removes the object
-// without waiting for the process, so the object alone proves nothing.
-func (primaryKiller) Confirm(ctx context.Context, d Deps, st killPrimaryState) (string, error) {
+// Confirm waits until the pod object is gone, the victim's address accepts no new connection, and the session that was
+// open before the kill has ended or is silent.
+func (k *primaryKiller) Confirm(ctx context.Context, d Deps, st killPrimaryState) (string, error) {
 	target, ok := d.Target(st.Target)
 	if !ok {
 		return "", fmt.Errorf("no target is called %q", st.Target)
 	}
-	victim := st.Victim
-	victim.IP = st.IP
+	v := watchDeath(st.victim(), st.Grace != nil, k.injected)
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(st.Wait*float64(time.Second)))
 	defer cancel()
-	tick := time.NewTicker(100 * time.Millisecond)
+	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
-	seen := "nothing could be asked"
 	for {
-		pod, err := d.Kube.CoreV1().Pods(victim.Namespace).Get(ctx, victim.Name, metav1.GetOptions{})
-		gone := apierrors.IsNotFound(err) || err == nil && string(pod.UID) != victim.UID
-		answers := target.Answers(ctx, victim)
-		if ctx.Err() == nil { // else both were cut short and say nothing
-			seen = fmt.Sprintf("pod object gone: %t, still answering: %t", gone, answers)
-			if gone && !answers {
-				return "pod gone; no answer at its address", nil
-			}
+		_, _ = v.look(ctx, d, target) // a pod that cannot be read is not gone
+		if ctx.Err() == nil && v.over() {
+			return describeDeaths([]*death{v}), nil
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return "", fmt.Errorf("%w: after %.0f s, %s: %s", drill.ErrNotConfirmed, st.Wait, victim, seen)
+			return "", fmt.Errorf("%w: after %.0f s, %s: %s", drill.ErrNotConfirmed, st.Wait, v.victim, v)
 		}
 	}
 }
 
-func (primaryKiller) Revert(ctx context.Context, d Deps, st killPrimaryState) error {
+func (*primaryKiller) Revert(ctx context.Context, d Deps, st killPrimaryState) error {
 	if !st.Cordon {
 		return nil
 	}

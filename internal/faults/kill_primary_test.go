@@ -20,9 +20,11 @@ import (
 
 // victimOf is a target with one primary that answers for as long as it is told to.
 type victimOf struct {
-	primary drill.Member
-	err     error
-	answers bool
+	primary    drill.Member
+	err        error
+	answers    bool
+	connected  []string                // the UIDs that a connection was asked for
+	connection func() drill.Connection // nil: there is none
 }
 
 func (v *victimOf) Primary(context.Context) (drill.Member, error) { return v.primary, v.err }
@@ -30,6 +32,17 @@ func (v *victimOf) Members(context.Context) ([]drill.Member, error) {
 	return []drill.Member{v.primary}, v.err
 }
 func (v *victimOf) Answers(context.Context, drill.Member) bool { return v.answers }
+
+func (v *victimOf) Connect(_ context.Context, m drill.Member) {
+	v.connected = append(v.connected, m.UID+" at "+m.IP)
+}
+
+func (v *victimOf) Connection(drill.Member) drill.Connection {
+	if v.connection == nil {
+		return drill.Connection{}
+	}
+	return v.connection()
+}
 
 type lab struct {
 	kube   *fake.Clientset
@@ -146,28 +159,62 @@ func TestRecheckRefusesAChangedVictim(t *testing.T) {
 	}
 }
 
-func TestConfirmNeedsBothSigns(t *testing.T) {
+// TestConfirmNeedsEverySign: the object goes first, then the endpoint, and the process may serve those who are connected.
+func TestConfirmNeedsEverySign(t *testing.T) {
+	const none, open, ended, silent = drill.ConnectionNone, drill.ConnectionOpen, drill.ConnectionEnded, drill.ConnectionSilent
 	for name, tc := range map[string]struct {
-		inject, answers, confirmed bool
+		kept    bool // nothing is deleted
+		answers bool
+		state   drill.ConnectionState
+		at      time.Duration // when the connection took the state, after the injection; open before, when later
+		by      string        // empty: not confirmed
+		seen    string        // of what was not confirmed
 	}{
-		"gone and silent":      {inject: true, confirmed: true},
-		"object gone, answers": {inject: true, answers: true},
-		"nothing was deleted":  {},
+		"gone, connection reset": {state: ended, at: 2100 * time.Millisecond,
+			by: "pod object gone after 0.0 s; no new connection from 0.0 s on; open connection ended after 2.1 s"},
+		"gone, connection silent": {state: silent, at: 1400 * time.Millisecond,
+			by: "pod object gone after 0.0 s; no new connection from 0.0 s on; open connection without an answer, given up after 1.4 s"},
+		"gone, none was open": {state: none,
+			by: "pod object gone after 0.0 s; no new connection from 0.0 s on; no connection was open that could have shown when the process ended"},
+		"gone, it had ended before": {state: ended, at: -time.Second,
+			by: "pod object gone after 0.0 s; no new connection from 0.0 s on; no connection was open that could have shown when the process ended"},
+		"gone, connection open": {state: open,
+			seen: "no new connection from 0.0 s on; the connection that drill had opened before is still open"},
+		"object gone, answers": {answers: true, state: ended, at: time.Second, seen: "the address still accepts new connections"},
+		"nothing was deleted":  {kept: true, state: ended, at: time.Second, seen: "the pod object is still there"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l := newLab(false)
 				f, state, _ := l.plan(t, "")
-				if tc.inject {
+				require.NoError(t, f.Recheck(t.Context(), state))
+				require.Equal(t, []string{"u0 at 10.0.0.1"}, l.target.connected, "right before the injection")
+				time.Sleep(2 * time.Second) // in the bubble: the connection is older than the injection
+				injected := time.Now()
+				if !tc.kept {
 					require.NoError(t, f.Inject(t.Context(), state))
 				}
 				l.target.answers = tc.answers
-				_, err := f.Confirm(t.Context(), state)
-				if tc.confirmed {
-					require.NoError(t, err)
-				} else {
-					require.ErrorIs(t, err, drill.ErrNotConfirmed)
+				l.target.connection = func() drill.Connection {
+					since := injected.Add(tc.at)
+					switch {
+					case tc.state == none || tc.state == open:
+						return drill.Connection{State: tc.state}
+					case time.Now().Before(since):
+						return drill.Connection{State: open}
+					}
+					return drill.Connection{State: tc.state, Since: since}
 				}
+				by, err := f.Confirm(t.Context(), state)
+				if tc.by == "" {
+					require.ErrorIs(t, err, drill.ErrNotConfirmed)
+					require.ErrorContains(t, err, tc.seen)
+					require.Equal(t, confirmWithin, time.Since(injected))
+					return
+				}
+				require.NoError(t, err)
+				require.Equal(t, tc.by, by)
+				require.Equal(t, max(tc.at, 0), time.Since(injected).Round(100*time.Millisecond), "no sooner and no later")
 			})
 		})
 	}

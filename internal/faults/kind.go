@@ -19,8 +19,13 @@ import (
 type Target interface {
 	// Members are those that are there now, with their present roles.
 	Members(ctx context.Context) ([]drill.Member, error)
-	// Answers reports whether this very member still accepts connections at its address.
+	// Answers reports whether this very member still accepts new connections at its address.
 	Answers(ctx context.Context, m drill.Member) bool
+	// Connect makes sure that a connection to this very member is open, if the target can. A fault calls it right before
+	// the injection, to see in Connection when the member's process ends.
+	Connect(ctx context.Context, m drill.Member)
+	// Connection is the state of that connection.
+	Connection(m drill.Member) drill.Connection
 }
 
 // Led is a target of whose members one is primary.

@@ -63,6 +63,8 @@ type groupOf struct{ members []drill.Member }
 func (g *groupOf) Primary(context.Context) (drill.Member, error)   { return g.members[0], nil }
 func (g *groupOf) Members(context.Context) ([]drill.Member, error) { return g.members, nil }
 func (g *groupOf) Answers(context.Context, drill.Member) bool      { return true }
+func (g *groupOf) Connect(context.Context, drill.Member)           {}
+func (g *groupOf) Connection(drill.Member) drill.Connection        { return drill.Connection{} }
 
 func containerID(i int) string { return fmt.Sprintf("%064d", i+1) }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -18,7 +19,7 @@ import (
 )
 
 func podKill() Kind {
-	return define(Kind{
+	return defineEach(Kind{
 		Name: "pod_kill",
 		Doc:  "Remove one, some or all of the members' pods.",
 		Example: `fault "pod_kill" "checkout" {
@@ -38,7 +39,7 @@ func podKill() Kind {
 			return Healing{RunnerLost: "their controller makes the pods again; a pod without one stays away", APIServerLost: "their controller, once the API is back",
 				NodeLost: "their controller, on another node"}
 		},
-	}, podKiller{}, schema.Body[podKillSpec]{
+	}, func() Impl[podKillSpec, podKillState] { return &podKiller{} }, schema.Body[podKillSpec]{
 		Defaults: podKillSpec{Method: methodGraceful},
 		Arguments: func(s *podKillSpec) []schema.Argument {
 			return []schema.Argument{
@@ -54,7 +55,7 @@ func podKill() Kind {
 				schema.String("role", &s.Role, "Only members of this role may be taken, of a target whose members have roles.", schema.Default("any member may be taken"),
 					schema.OneOf(string(drill.RolePrimary), string(drill.RoleReplica))),
 				schema.String("method", &s.Method, "How they go. `graceful` deletes them with their own grace period. `force_delete` leaves them none: the objects are gone at once, and the kubelet "+
-					"ends the processes about 2 s later. `evict` asks the Eviction API, as the drain of a node does, and a PodDisruptionBudget may keep some.",
+					"sends SIGTERM, and SIGKILL about 2 s later; until then they may serve clients that are connected. `evict` asks the Eviction API, as the drain of a node does, and a PodDisruptionBudget may keep some.",
 					schema.OneOf(methodGraceful, methodForceDelete, methodEvict)),
 			}
 		},
@@ -123,9 +124,10 @@ func (v killVictim) member() drill.Member {
 	return m
 }
 
-type podKiller struct{}
+// podKiller remembers when it injected, so that Confirm can say how long after that the victims were dead.
+type podKiller struct{ injected time.Time }
 
-func (podKiller) Plan(ctx context.Context, d Deps, name string, spec podKillSpec) (podKillState, drill.FaultPlan, error) {
+func (*podKiller) Plan(ctx context.Context, d Deps, name string, spec podKillSpec) (podKillState, drill.FaultPlan, error) {
 	st := podKillState{Target: spec.TargetName(name, d.Targets), Role: spec.Role, Method: spec.Method, Wait: confirmWithin.Seconds()}
 	target, ok := d.Target(st.Target)
 	if !ok {
@@ -199,7 +201,7 @@ func podKillSentence(method string, victims []drill.Member, of int) string {
 	return s
 }
 
-func (podKiller) Recheck(ctx context.Context, d Deps, st podKillState) error {
+func (*podKiller) Recheck(ctx context.Context, d Deps, st podKillState) error {
 	for _, v := range st.Victims {
 		pod, err := d.Kube.CoreV1().Pods(v.Namespace).Get(ctx, v.Name, metav1.GetOptions{})
 		switch {
@@ -213,7 +215,25 @@ func (podKiller) Recheck(ctx context.Context, d Deps, st podKillState) error {
 			return fmt.Errorf("%w: %s is not Ready any more", drill.ErrVictimChanged, v)
 		}
 	}
-	return recheckRoles(ctx, d, st)
+	if err := recheckRoles(ctx, d, st); err != nil {
+		return err
+	}
+	connectVictims(ctx, d, st)
+	return nil
+}
+
+// connectVictims opens the connections that show when the victims' processes end. The object of a graceful delete stays
+// until they have ended, so only a forced one needs them; and an idle connection could prolong a graceful shutdown.
+func connectVictims(ctx context.Context, d Deps, st podKillState) {
+	target, ok := d.Target(st.Target)
+	if !ok || st.Method != methodForceDelete {
+		return
+	}
+	var wg sync.WaitGroup
+	for _, v := range st.Victims {
+		wg.Go(func() { target.Connect(ctx, v.member()) })
+	}
+	wg.Wait()
 }
 
 // recheckRoles asks the members once more, when the victims were chosen by role.
@@ -244,7 +264,8 @@ func podReady(pod *corev1.Pod) bool {
 	})
 }
 
-func (podKiller) Inject(ctx context.Context, d Deps, st podKillState) error {
+func (k *podKiller) Inject(ctx context.Context, d Deps, st podKillState) error {
+	k.injected = time.Now()
 	if st.Method == methodEvict {
 		return evict(ctx, d, st)
 	}
@@ -260,22 +281,29 @@ func (podKiller) Inject(ctx context.Context, d Deps, st podKillState) error {
 	return nil
 }
 
-// Confirm waits until every victim is out of service for good: its object is gone and nothing answers where it was, or
-// it is being deleted and no Service leads to it. A forced delete removes the object without waiting for the process, so
-// the object alone proves nothing; a graceful one may go on answering through its whole grace period.
-func (podKiller) Confirm(ctx context.Context, d Deps, st podKillState) (string, error) {
+// Confirm waits until every victim is out of service for good: it is dead, or it is being deleted and no Service leads
+// to it. The second is enough for a graceful delete, whose victim may serve through its whole grace period.
+func (k *podKiller) Confirm(ctx context.Context, d Deps, st podKillState) (string, error) {
 	target, ok := d.Target(st.Target)
 	if !ok {
 		return "", fmt.Errorf("no target is called %q", st.Target)
 	}
+	var all []*death
+	for _, v := range st.Victims {
+		all = append(all, watchDeath(v.member(), st.Method == methodForceDelete, k.injected))
+	}
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(st.Wait*float64(time.Second)))
 	defer cancel()
-	tick := time.NewTicker(100 * time.Millisecond)
+	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
+	seen := "nothing could be seen"
 	for {
-		seen := watchOver(ctx, d, target, st)
-		if seen.done() && ctx.Err() == nil {
-			return seen.String(), nil
+		f := watchOver(ctx, d, target, st.Method, all)
+		if ctx.Err() == nil { // else the look was cut short and says nothing
+			if f.done() {
+				return f.String(), nil
+			}
+			seen = f.String()
 		}
 		select {
 		case <-tick.C:
@@ -287,57 +315,69 @@ func (podKiller) Confirm(ctx context.Context, d Deps, st podKillState) (string, 
 
 // fate is how far the victims have gone.
 type fate struct {
-	gone, leaving, spared int
-	left                  []string // why the others do not count yet
+	dead                    []*death
+	leaving, served, spared int      // served: of the leaving ones, those that drill still has a session to
+	left                    []string // why the others do not count yet
 }
 
-func (f fate) done() bool { return len(f.left) == 0 && f.gone+f.leaving > 0 }
+func (f fate) done() bool { return len(f.left) == 0 && len(f.dead)+f.leaving > 0 }
 
 func (f fate) String() string {
 	var parts []string
-	add := func(n int, text string) {
-		if n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, text))
-		}
+	if text := describeDeaths(f.dead); text != "" {
+		parts = append(parts, text)
 	}
-	add(f.gone, "gone, no answer at the address")
-	add(f.leaving, "being deleted, no Service leads there")
-	add(f.spared, "kept by a budget")
+	if f.leaving > 0 {
+		text := fmt.Sprintf("%d being deleted, no Service leads there", f.leaving)
+		if f.served > 0 {
+			text += fmt.Sprintf(", and %d may serve clients that are still connected", f.served)
+		}
+		parts = append(parts, text)
+	}
+	if f.spared > 0 {
+		parts = append(parts, fmt.Sprintf("%d kept by a budget", f.spared))
+	}
 	return strings.Join(append(parts, f.left...), "; ")
 }
 
 // watchOver looks at every victim once.
-func watchOver(ctx context.Context, d Deps, target Target, st podKillState) fate {
+func watchOver(ctx context.Context, d Deps, target Target, method string, all []*death) fate {
+	var wg sync.WaitGroup
+	pods, errs := make([]*corev1.Pod, len(all)), make([]error, len(all))
+	for i, v := range all {
+		wg.Go(func() { pods[i], errs[i] = v.look(ctx, d, target) })
+	}
+	wg.Wait()
 	var f fate
-	for _, v := range st.Victims {
-		pod, err := d.Kube.CoreV1().Pods(v.Namespace).Get(ctx, v.Name, metav1.GetOptions{})
+	for i, v := range all {
 		switch {
-		case apierrors.IsNotFound(err) || err == nil && string(pod.UID) != v.UID:
-			if target.Answers(ctx, v.member()) {
-				f.left = append(f.left, v.String()+" is gone and still answers")
-				continue
-			}
-			f.gone++
-		case err != nil:
-			f.left = append(f.left, fmt.Sprintf("%s cannot be read: %v", v, err))
-		case pod.DeletionTimestamp == nil && st.Method == methodEvict:
+		case v.over():
+			f.dead = append(f.dead, v)
+		case !v.gone.IsZero():
+			f.left = append(f.left, fmt.Sprintf("%s: %s", v.victim, v))
+		case errs[i] != nil:
+			f.left = append(f.left, fmt.Sprintf("%s cannot be read: %v", v.victim, errs[i]))
+		case pods[i].DeletionTimestamp == nil && method == methodEvict:
 			f.spared++ // an eviction that was allowed marks the object before it returns
-		case pod.DeletionTimestamp == nil:
-			f.left = append(f.left, v.String()+" is not being deleted")
+		case pods[i].DeletionTimestamp == nil:
+			f.left = append(f.left, v.victim.String()+" is not being deleted")
 		default:
-			led, err := ledTo(ctx, d, v)
+			led, err := ledTo(ctx, d, v.victim)
 			if err != nil || led {
-				f.left = append(f.left, v.String()+" is being deleted and a Service may lead there")
+				f.left = append(f.left, v.victim.String()+" is being deleted and a Service may lead there")
 				continue
 			}
 			f.leaving++
+			if v.connection.State == drill.ConnectionOpen {
+				f.served++
+			}
 		}
 	}
 	return f
 }
 
 // ledTo reports whether any Service in the victim's namespace still leads to it.
-func ledTo(ctx context.Context, d Deps, v killVictim) (bool, error) {
+func ledTo(ctx context.Context, d Deps, v drill.Member) (bool, error) {
 	all, err := d.Kube.DiscoveryV1().EndpointSlices(v.Namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return false, fmt.Errorf("list endpointslices: %w", err)
@@ -354,4 +394,4 @@ func ledTo(ctx context.Context, d Deps, v killVictim) (bool, error) {
 }
 
 // Revert has nothing to do: a pod that was removed comes back by its controller, or not at all.
-func (podKiller) Revert(context.Context, Deps, podKillState) error { return nil }
+func (*podKiller) Revert(context.Context, Deps, podKillState) error { return nil }

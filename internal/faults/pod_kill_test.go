@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,10 +32,29 @@ type crew struct {
 	members []drill.Member
 	answers map[string]bool // by UID
 	deps    Deps
+
+	mu          sync.Mutex
+	connected   []string                    // names that a connection was asked for
+	connections map[string]drill.Connection // by UID; open until Since
 }
 
 func (c *crew) Members(context.Context) ([]drill.Member, error) { return c.members, nil }
 func (c *crew) Answers(_ context.Context, m drill.Member) bool  { return c.answers[m.UID] }
+
+func (c *crew) Connect(_ context.Context, m drill.Member) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.connected = append(c.connected, m.Name)
+	slices.Sort(c.connected)
+}
+
+func (c *crew) Connection(m drill.Member) drill.Connection {
+	now := c.connections[m.UID]
+	if time.Now().Before(now.Since) {
+		return drill.Connection{State: drill.ConnectionOpen}
+	}
+	return now
+}
 
 var podsResource = corev1.SchemeGroupVersion.WithResource("pods")
 
@@ -243,7 +263,7 @@ func TestPodKillEvicts(t *testing.T) {
 		require.NoError(t, f.Inject(t.Context(), state))
 		by, err := f.Confirm(t.Context(), state)
 		require.NoError(t, err)
-		require.Equal(t, "3 gone, no answer at the address", by)
+		require.Equal(t, "3 pod objects gone after 0.0 s; no new connection from 0.0 s on", by)
 	})
 	t.Run("one allowed", func(t *testing.T) {
 		c := newCrew(3)
@@ -256,7 +276,7 @@ func TestPodKillEvicts(t *testing.T) {
 		require.Equal(t, "1 of 3 evictions were allowed. The others were refused: The disruption budget checkout needs 2 healthy pods and has 2 currently.", less.Text)
 		by, err := f.Confirm(t.Context(), state)
 		require.NoError(t, err)
-		require.Equal(t, "1 gone, no answer at the address; 2 kept by a budget", by)
+		require.Equal(t, "pod object gone after 0.0 s; no new connection from 0.0 s on; 2 kept by a budget", by)
 	})
 	t.Run("none allowed", func(t *testing.T) {
 		c := newCrew(3)
@@ -279,6 +299,60 @@ func TestPodKillEvicts(t *testing.T) {
 	})
 }
 
+// goneBlind is what a forced delete is confirmed by when no connection was open to the victim.
+const goneBlind = "pod object gone after 0.0 s; no new connection from 0.0 s on; no connection was open that could have shown when the process ended"
+
+// TestPodKillWaitsForOpenConnections: a pod that was deleted by force serves those who are connected until the kubelet
+// ends it, and only a forced delete gets connections of drill's own.
+func TestPodKillWaitsForOpenConnections(t *testing.T) {
+	for name, tc := range map[string]struct {
+		method    string
+		connected []string
+		by        string // empty: not confirmed
+		after     time.Duration
+	}{
+		"force_delete": {"force_delete", []string{"a", "b", "c"},
+			"3 pod objects gone after 0.0 s; no new connection from 0.0 s on; 2 open connections ended after 2.1 s; 1 open connection without an answer, given up after 3.2 s",
+			3200 * time.Millisecond},
+		"graceful":       {"graceful", nil, "3 pod objects gone after 0.0 s; no new connection from 0.0 s on", 0},
+		"one stays open": {"force_delete", []string{"a", "b", "c"}, "", confirmWithin},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCrew(3)
+				f, state, _, err := c.plan(t, "all = true\nmethod = \""+tc.method+"\"")
+				require.NoError(t, err)
+				require.NoError(t, f.Recheck(t.Context(), state))
+				require.Equal(t, tc.connected, c.connected)
+				injected := time.Now()
+				require.NoError(t, f.Inject(t.Context(), state))
+				if tc.connected != nil {
+					ended := func(state drill.ConnectionState, after time.Duration) drill.Connection {
+						return drill.Connection{State: state, Since: injected.Add(after)}
+					}
+					c.connections = map[string]drill.Connection{
+						"uid-a": ended(drill.ConnectionEnded, 1500*time.Millisecond),
+						"uid-b": ended(drill.ConnectionSilent, 3200*time.Millisecond),
+						"uid-c": ended(drill.ConnectionEnded, 2100*time.Millisecond),
+					}
+					if tc.by == "" {
+						c.connections["uid-b"] = drill.Connection{State: drill.ConnectionOpen}
+					}
+				}
+				by, err := f.Confirm(t.Context(), state)
+				require.Equal(t, tc.after, time.Since(injected).Round(100*time.Millisecond))
+				if tc.by == "" {
+					require.ErrorIs(t, err, drill.ErrNotConfirmed)
+					require.ErrorContains(t, err, "shop/b: the pod object is gone after 0.0 s; no new connection from 0.0 s on; the connection that drill had opened before is still open")
+					return
+				}
+				require.NoError(t, err)
+				require.Equal(t, tc.by, by)
+			})
+		})
+	}
+}
+
 func TestPodKillConfirms(t *testing.T) {
 	leaving := func(p *corev1.Pod) {
 		p.DeletionTimestamp = &metav1.Time{Time: time.Now()}
@@ -289,11 +363,15 @@ func TestPodKillConfirms(t *testing.T) {
 		after  func(*testing.T, *crew)
 		by     string // empty: not confirmed
 	}{
-		"nothing was deleted":         {"graceful", func(*testing.T, *crew) {}, ""},
-		"gone and silent":             {"force_delete", func(t *testing.T, c *crew) { c.delete(t, "c") }, "1 gone, no answer at the address"},
-		"gone and answers":            {"force_delete", func(t *testing.T, c *crew) { c.delete(t, "c"); c.answers["uid-c"] = true }, ""},
-		"another pod of the name":     {"force_delete", func(t *testing.T, c *crew) { c.change(t, "c", func(p *corev1.Pod) { p.UID = "uid-new" }) }, "1 gone, no answer at the address"},
-		"leaving, and nobody goes":    {"graceful", func(t *testing.T, c *crew) { c.change(t, "c", leaving); c.answers["uid-c"] = true }, "1 being deleted, no Service leads there"},
+		"nothing was deleted":      {"graceful", func(*testing.T, *crew) {}, ""},
+		"gone and silent":          {"force_delete", func(t *testing.T, c *crew) { c.delete(t, "c") }, goneBlind},
+		"gone and answers":         {"force_delete", func(t *testing.T, c *crew) { c.delete(t, "c"); c.answers["uid-c"] = true }, ""},
+		"another pod of the name":  {"force_delete", func(t *testing.T, c *crew) { c.change(t, "c", func(p *corev1.Pod) { p.UID = "uid-new" }) }, goneBlind},
+		"leaving, and nobody goes": {"graceful", func(t *testing.T, c *crew) { c.change(t, "c", leaving); c.answers["uid-c"] = true }, "1 being deleted, no Service leads there"},
+		"leaving, session open": {"graceful", func(t *testing.T, c *crew) {
+			c.change(t, "c", leaving)
+			c.connections = map[string]drill.Connection{"uid-c": {State: drill.ConnectionOpen}}
+		}, "1 being deleted, no Service leads there, and 1 may serve clients that are still connected"},
 		"leaving, still led to":       {"graceful", func(t *testing.T, c *crew) { c.change(t, "c", leaving); c.lead(t, true) }, ""},
 		"leaving, led to as terminat": {"graceful", func(t *testing.T, c *crew) { c.change(t, "c", leaving); c.lead(t, false) }, "1 being deleted, no Service leads there"},
 		"nothing was evicted":         {"evict", func(*testing.T, *crew) {}, ""},

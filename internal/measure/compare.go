@@ -21,7 +21,32 @@ func Compare(base, next []drill.Trial) drill.Comparison {
 		c.LostWrites = rankReport(b, n)
 	}
 	judgeComparison(&c, base, next)
+	if text := definitions(base, next); text != "" {
+		c.Text = append(c.Text, text)
+	}
 	return c
+}
+
+// definitions warns of recovery times that do not compare, because they were measured by different definitions.
+func definitions(base, next []drill.Trial) string {
+	b, n := older(base), older(next)
+	if b+n == 0 || b+n == len(recoveries(base))+len(recoveries(next)) {
+		return ""
+	}
+	return fmt.Sprintf("The recovery times do not compare: %d of BASE and %d of NEW were measured by the definition of format 1, in which any single late answer moved the recovery, "+
+		"and the others by that of format %s, in which an outage is more than a blip. What differs may be the definition. "+
+		"drill report RUN --recompute --format json computes such a run again, by the present one.", b, n, drill.FormatVersion)
+}
+
+// older counts the recovery times that were measured by the definition of format 1.
+func older(trials []drill.Trial) int {
+	n := 0
+	for _, t := range trials {
+		if t.Counts() && t.Older() {
+			n++
+		}
+	}
+	return n
 }
 
 func runSet(trials []drill.Trial) drill.RunSet {
@@ -33,7 +58,7 @@ func runSet(trials []drill.Trial) drill.RunSet {
 			continue
 		}
 		s.Measured++
-		if t.Verdict != drill.VerdictPassed {
+		if t.Failed() {
 			s.Failed++
 		}
 		if t.Lost != nil {
@@ -123,20 +148,16 @@ func alike(base, next []float64, within drill.Seconds) bool {
 // be answered with yes at all (after Tarone): where nothing failed and nothing was lost, all of it is recovery's.
 func judgeComparison(c *drill.Comparison, base, next []drill.Trial) {
 	said := func(format string, args ...any) { c.Text = append(c.Text, fmt.Sprintf(format, args...)) }
-	const rounding = 1e-9
-	open := func(smallest float64) bool { return smallest < doubt-rounding }
-	if c.Recovery != nil && open(c.Recovery.SmallestP) {
-		c.Tests++
+	least := 1.0 // the smallest p that any of the questions can have
+	for _, smallest := range smallestPs(c) {
+		if open(smallest) {
+			c.Tests++
+		}
+		least = min(least, smallest)
 	}
-	if c.Failures != nil && open(c.Failures.SmallestP) {
-		c.Tests++
-	}
-	if c.LostWrites != nil && open(c.LostWrites.SmallestP) {
-		c.Tests++
-	}
-	seen := func(p float64) bool { return p*float64(c.Tests) < doubt-rounding }
+	seen := func(p, smallest float64) bool { return open(p*float64(c.Tests)) && open(smallest) }
 	regressed := false
-	if r := c.Recovery; r != nil && seen(r.P) && open(r.SmallestP) {
+	if r := c.Recovery; r != nil && seen(r.P, r.SmallestP) {
 		if alike(recoveries(base), recoveries(next), *r.Resolution) {
 			said("NEW is slower (%s), by less than the error bar of one run, %s: that is none.", pText(r.P), say(*r.Resolution))
 		} else {
@@ -144,34 +165,76 @@ func judgeComparison(c *drill.Comparison, base, next []drill.Trial) {
 			said("NEW recovers more slowly than BASE%s: %s.", slower(r), pText(r.P))
 		}
 	}
-	if f := c.Failures; f != nil && seen(f.P) && open(f.SmallestP) {
+	if f := c.Failures; f != nil && seen(f.P, f.SmallestP) {
 		regressed = true
 		said("NEW fails more often than BASE, in %d of %d runs against %d of %d: %s.", c.New.Failed, c.New.Measured, c.Base.Failed, c.Base.Measured, pText(f.P))
 	}
-	if l := c.LostWrites; l != nil && seen(l.P) && open(l.SmallestP) {
+	if l := c.LostWrites; l != nil && seen(l.P, l.SmallestP) {
 		regressed = true
 		said("NEW loses more writes than BASE, %d in %s against %d in %s: %s.", *c.New.LostWrites, plural(l.NewN, "run"),
 			*c.Base.LostWrites, plural(l.BaseN, "run"), pText(l.P))
 	}
-	baseN, newN := counting(c.Base), counting(c.New)
-	least := leastP(baseN, newN)
 	switch {
 	case regressed:
 		c.Result = drill.ComparedRegression
-	case least*float64(max(1, c.Tests)) >= doubt-rounding:
+	case c.Tests == 0 || !open(least*float64(c.Tests)):
 		c.Result = drill.ComparedTooLittle
-		if baseN == 0 || newN == 0 {
-			said("There is nothing to compare: BASE has %s that measured a recovery, and NEW %d.", plural(baseN, "run"), newN)
-			return
-		}
-		said("With %d against %d the smallest possible p is %s: no claim can be made. 4 against 4 are enough for one question, 5 against 5 for all.", baseN, newN, number(least))
+		c.Text = append(c.Text, tooLittle(c))
 	default:
 		c.Result = drill.ComparedNoEvidence
 		said("There is no evidence that NEW does worse.")
-		if b := c.Recovery.ShiftBounds; b != nil && b.Upper > 0 {
-			said("That it recovers up to %s more slowly cannot be ruled out either (95 %% confidence).", say(b.Upper))
+		if r := c.Recovery; r != nil && r.ShiftBounds != nil && r.ShiftBounds.Upper > 0 {
+			said("That it recovers up to %s more slowly cannot be ruled out either (95 %% confidence).", say(r.ShiftBounds.Upper))
 		}
-		said("With %d against %d the smallest possible p is %s.", baseN, newN, number(least))
+		c.Text = append(c.Text, couldTell(c))
+	}
+}
+
+// open reports whether a p is small enough for a claim, whatever adding up has done to its last digits.
+func open(p float64) bool {
+	const rounding = 1e-9
+	return p < doubt-rounding
+}
+
+// smallestPs are the least p that each question can have, with its ties; of those that can be asked.
+func smallestPs(c *drill.Comparison) []float64 {
+	var all []float64
+	if c.Recovery != nil {
+		all = append(all, c.Recovery.SmallestP)
+	}
+	if c.Failures != nil {
+		all = append(all, c.Failures.SmallestP)
+	}
+	if c.LostWrites != nil {
+		all = append(all, c.LostWrites.SmallestP)
+	}
+	return all
+}
+
+// tooLittle says why these runs could not have shown anything.
+func tooLittle(c *drill.Comparison) string {
+	baseN, newN := counting(c.Base), counting(c.New)
+	switch {
+	case c.Recovery == nil:
+		return fmt.Sprintf("There is nothing to compare: BASE has %s that measured a recovery, and NEW %d.", plural(baseN, "run"), newN)
+	case open(leastP(baseN, newN) * float64(max(1, c.Tests))):
+		return fmt.Sprintf("Too many of the %d against %d recovery times are alike: with such ties the smallest possible p is %s, and no claim can be made.",
+			baseN, newN, number(c.Recovery.SmallestP))
+	}
+	return fmt.Sprintf("With %d against %d the smallest possible p is %s: no claim can be made. 4 against 4 are enough for one question, 5 against 5 for all.",
+		baseN, newN, number(c.Recovery.SmallestP))
+}
+
+// couldTell says what the recovery times could have shown.
+func couldTell(c *drill.Comparison) string {
+	baseN, newN := counting(c.Base), counting(c.New)
+	switch r := c.Recovery; {
+	case r == nil:
+		return fmt.Sprintf("Of the recovery nothing can be said: BASE has %s that measured it, and NEW %d.", plural(baseN, "run"), newN)
+	case !open(r.SmallestP):
+		return fmt.Sprintf("Of the recovery nothing can be said: with %d against %d, and their ties, the smallest possible p is %s.", baseN, newN, number(r.SmallestP))
+	default:
+		return fmt.Sprintf("With %d against %d the smallest possible p is %s.", baseN, newN, number(r.SmallestP))
 	}
 }
 

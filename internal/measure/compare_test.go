@@ -44,8 +44,16 @@ func TestCompare(t *testing.T) {
 		"nothing at all":   {nil, nine(0), drill.ComparedTooLittle, "nothing to compare: BASE has 0 runs"},
 		"never recovered": {nine(0), trials(never, never, never, never, never, never, 10, 11, 12), drill.ComparedRegression,
 			"NEW fails more often than BASE, in 6 of 9 runs against 0 of 9: p = 0.0045."},
-		"none recovered":      {nine(0), trials(never, never, never, never, never, never, never), drill.ComparedRegression, "NEW recovers more slowly than BASE, if at all: p = 8.7e-05."},
-		"no outage in either": {trials(0, 0, 0, 0, 0, 0), trials(0, 0, 0, 0, 0, 0), drill.ComparedNoEvidence, "no evidence"},
+		"none recovered": {nine(0), trials(never, never, never, never, never, never, never), drill.ComparedRegression, "NEW recovers more slowly than BASE, if at all: p = 8.7e-05."},
+		"no outage in either": {trials(0, 0, 0, 0, 0, 0), trials(0, 0, 0, 0, 0, 0), drill.ComparedTooLittle,
+			"Too many of the 6 against 6 recovery times are alike: with such ties the smallest possible p is 1, and no claim can be made."},
+		"tied but one":        {trials(1, 1, 1, 1), trials(1, 1, 1, 2), drill.ComparedTooLittle, "4 against 4 recovery times are alike: with such ties the smallest possible p is 0.5"},
+		"never against never": {trials(never, never, never, never), trials(never, never, never, never), drill.ComparedTooLittle, "smallest possible p is 1"},
+		"ties that leave one question": {with(trials(1, 1, 1, 1, 1, 1), 6, lose(0)), with(with(trials(1, 1, 1, 1, 1, 1), 6, lose(0)), 4, lose(9)), drill.ComparedRegression,
+			"NEW loses more writes than BASE"},
+		"ties, and a question without an alarm": {with(trials(1, 1, 1, 1, 1, 1), 2, ends(drill.VerdictFailed)), with(trials(1, 1, 1, 1, 1, 1), 4, ends(drill.VerdictFailed)), drill.ComparedNoEvidence, "and their ties, the smallest possible p is 1."},
+		"quoted with ties":                      {trials(1, 1, 1, 2, 2), trials(1, 1, 1, 2, 2), drill.ComparedNoEvidence, "With 5 against 5 the smallest possible p is 0.024."},
+		"nothing measured in NEW":               {nine(0), with(nine(0), 9, ends(drill.VerdictInvalid)), drill.ComparedTooLittle, "BASE has 9 runs that measured a recovery, and NEW 0."},
 		"an outage in some": {trials(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), trials(0, 0, 0, 0, 0, 0, 0, 5, 5, 5, 5, 5), drill.ComparedRegression,
 			"NEW recovers more slowly than BASE in some of its runs: p = 0.019"},
 		"by less than an error bar": {trials(10, 10.01, 10.02, 10.03, 10.04), trials(10.1, 10.11, 10.12, 10.13, 10.14), drill.ComparedNoEvidence,
@@ -163,4 +171,26 @@ func TestItSeesWhatThereIs(t *testing.T) {
 		}
 	}
 	require.Greater(t, seen, 450)
+}
+
+// TestComparedDefinitions: runs of both formats are compared, and the reader told that they do not compare.
+func TestComparedDefinitions(t *testing.T) {
+	old, next := trials(10, 11, 12, 13), trials(20, 21, 22, 23)
+	for i := range next {
+		old[i].Format, next[i].Format = "1", "2"
+	}
+	last := func(c drill.Comparison) string { return c.Text[len(c.Text)-1] }
+	mixed := Compare(old, next)
+	require.Equal(t, drill.ComparedRegression, mixed.Result, "the numbers are what they are")
+	require.Contains(t, last(mixed), "The recovery times do not compare: 4 of BASE and 0 of NEW were measured by the definition of format 1")
+	require.Contains(t, last(mixed), "drill report RUN --recompute --format json")
+	require.Contains(t, last(Compare(append(next[:2:2], old[0]), next[2:])), "1 of BASE and 0 of NEW")
+
+	for name, c := range map[string]drill.Comparison{"both old": Compare(old[:2], old[2:]), "both new": Compare(next[:2], next[2:])} {
+		require.NotContains(t, last(c), "format 1", name)
+	}
+	old[0].Format = ""
+	require.NotContains(t, last(Compare(old[:2], old[2:])), "format 1", "what names no format is of the first")
+	cut := with(old, 4, ends(drill.VerdictAborted))
+	require.NotContains(t, last(Compare(append(cut, next[:2]...), next[2:])), "format 1", "a run without a recovery time has none to compare")
 }

@@ -39,6 +39,9 @@ func (r *run) report(info drill.RunReport) drill.Report {
 	rep.Findings = append(rep.Findings, r.recoveryFindings(back, rep.Recovery)...)
 	rep.Objectives = r.objectives(rep)
 	rep.Run.Verdict, rep.Run.Reasons = r.verdict(rep)
+	for i, reason := range rep.Run.Reasons {
+		rep.Run.Reasons[i].Cause = CauseOf(reason, rep)
+	}
 	rep.Statistics = Statistics(append(slices.Clone(r.earlier), rep.Trial()))
 	rep.Run.Stagger = r.stagger
 	rep.Unknown = r.unknown(rep)

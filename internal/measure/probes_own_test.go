@@ -153,7 +153,7 @@ func TestAssertedObjectives(t *testing.T) {
 	require.Equal(t, drill.VerdictFailed, rep.Run.Verdict)
 	require.Len(t, rep.Objectives, 3)
 	require.Equal(t, []bool{true, false, false}, []bool{rep.Objectives[0].Met, rep.Objectives[1].Met, rep.Objectives[2].Met})
-	require.Equal(t, drill.Reason{Code: "objective_missed", Objective: "assert_2", Text: "Down for 18 s."}, rep.Run.Reasons[0])
+	require.Equal(t, drill.Reason{Code: "objective_missed", Objective: "assert_2", Cause: drill.CauseDetect, Text: "Down for 18 s."}, rep.Run.Reasons[0])
 	require.Contains(t, rep.Run.Reasons[1].Text, "not known")
 	require.Equal(t, "unknown", rep.Objectives[2].JudgedBy)
 }

@@ -22,19 +22,31 @@ const (
 
 // Statistics says what the trials of a series allow one to claim (MEASURING.md, "Statistics"); nil when none of them
 // measured anything. A trial without an outage counts as recovered at once: the truth lies between that and its upper
-// bound. One that never recovered is slower than any other, and in no mean.
+// bound. One that never recovered is slower than any other, and in no mean. One that was aborted has failed, and has no
+// recovery time: it was ended before there could be one.
 func Statistics(trials []drill.Trial) *drill.StatisticsReport {
 	s := &drill.StatisticsReport{}
 	var estimates, lowers, uppers []drill.Seconds
 	var sum drill.Seconds
+	older := 0
 	for _, t := range trials {
-		if !t.Counts() {
+		switch {
+		case !t.Verdict.Measured():
 			s.LeftOut++
+			continue
+		case t.Verdict == drill.VerdictAborted:
+			s.Aborted++
+		}
+		s.Measured++
+		if t.Failed() {
+			s.Failed++
+		}
+		if !t.Counts() {
 			continue
 		}
 		s.N++
-		if t.Verdict == drill.VerdictFailed {
-			s.Failed++
+		if t.Older() {
+			older++
 		}
 		if t.Outcome == drill.OutcomeNoImpact {
 			s.NoImpact++
@@ -48,8 +60,22 @@ func Statistics(trials []drill.Trial) *drill.StatisticsReport {
 		lowers = append(lowers, t.Recovery.Lower)
 		uppers = append(uppers, t.Recovery.Upper)
 	}
-	if s.N == 0 {
+	if s.Measured == 0 {
 		return nil
+	}
+	s.FailureProbabilityUpper = failureBound(s.Failed, s.Measured)
+	recoveryTimes(s, estimates, lowers, uppers, sum)
+	s.Text = allows(s)
+	if older > 0 && older < s.N {
+		s.Text += fmt.Sprintf(" The recovery times do not compare: %d of %d were measured by the definition of format 1.", older, s.N)
+	}
+	return s
+}
+
+// recoveryTimes fills in what the recovery times say, if there are any.
+func recoveryTimes(s *drill.StatisticsReport, estimates, lowers, uppers []drill.Seconds, sum drill.Seconds) {
+	if s.N == 0 {
+		return
 	}
 	slices.Sort(estimates)
 	slices.Sort(lowers)
@@ -64,9 +90,6 @@ func Statistics(trials []drill.Trial) *drill.StatisticsReport {
 		// The nearest rank: a run that there was, and no point between two.
 		s.P90 = new(estimates[(9*s.N+9)/10-1])
 	}
-	s.FailureProbabilityUpper = failureBound(s.Failed, s.N)
-	s.Text = allows(s)
-	return s
 }
 
 // median is the middle of sorted values, or the mean of the two in the middle.
@@ -93,30 +116,41 @@ func failureBound(k, n int) float64 {
 // allows says what so many runs allow one to claim.
 func allows(s *drill.StatisticsReport) string {
 	var said []string
-	bound := percent(s.FailureProbabilityUpper)
-	switch {
-	case s.Failed == s.N && s.N == 1:
-		said = append(said, "The one run failed.")
-	case s.Failed == s.N:
-		said = append(said, fmt.Sprintf("All %d runs failed.", s.N))
-	case s.Failed > 0:
-		said = append(said, fmt.Sprintf("%d of %d runs failed: at 95 %% confidence the failure probability is at most %s.", s.Failed, s.N, bound))
-	case s.N == 1:
-		said = append(said, fmt.Sprintf("1 clean run still leaves a %s failure probability at 95 %% confidence.", bound))
-	default:
-		said = append(said, fmt.Sprintf("%d clean runs still leave a %s failure probability at 95 %% confidence.", s.N, bound))
+	add := func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }
+	bound, aborted := percent(s.FailureProbabilityUpper), ""
+	if s.Aborted > 0 {
+		aborted = fmt.Sprintf(", %d of them aborted", s.Aborted)
 	}
 	switch {
-	case s.N >= leastForMax:
-		said = append(said, "At 95 % confidence, 9 of 10 runs recover no later than the slowest of these.")
-	case s.N > 1 && s.N < leastForP90:
-		said = append(said, fmt.Sprintf("A p90 takes %d runs.", leastForP90))
+	case s.Measured == 1 && s.Aborted == 1:
+		add("The one run was aborted.")
+	case s.Measured == 1 && s.Failed == 1:
+		add("The one run failed.")
+	case s.Failed == s.Measured:
+		add("All %d runs failed%s.", s.Measured, aborted)
+	case s.Failed > 0:
+		add("%d of %d runs failed%s: at 95 %% confidence the failure probability is at most %s.", s.Failed, s.Measured, aborted, bound)
+	case s.Measured == 1:
+		add("1 clean run still leaves a %s failure probability at 95 %% confidence.", bound)
+	default:
+		add("%d clean runs still leave a %s failure probability at 95 %% confidence.", s.Measured, bound)
+	}
+	switch without := s.Measured - s.N; {
+	case without == 1:
+		add("1 run has no recovery time.")
+	case without > 1:
+		add("%d runs have no recovery time.", without)
+	case s.N >= leastForMax && *s.Max != drill.Never():
+		add("At 95 %% confidence, 9 of 10 runs recover no later than the slowest of these.")
+	}
+	if s.N > 1 && s.N < leastForP90 {
+		add("A p90 takes %d runs.", leastForP90)
 	}
 	switch {
 	case s.LeftOut == 1:
-		said = append(said, "1 trial measured nothing to the end, and is left out.")
+		add("1 trial measured nothing to the end, and is left out.")
 	case s.LeftOut > 1:
-		said = append(said, fmt.Sprintf("%d trials measured nothing to the end, and are left out.", s.LeftOut))
+		add("%d trials measured nothing to the end, and are left out.", s.LeftOut)
 	}
 	return strings.Join(said, " ")
 }

@@ -89,19 +89,63 @@ func TestStatistics(t *testing.T) {
 // TestWhatMeasuredNothingIsInNoStatistics: a run that was cut short did not recover slowly, it did not recover while
 // somebody looked.
 func TestWhatMeasuredNothingIsInNoStatistics(t *testing.T) {
-	all := trials(10, 20, 99, 99, 99, 99, 99, 99)
-	for i, v := range []drill.Verdict{drill.VerdictInvalid, drill.VerdictInterrupted, drill.VerdictAborted, drill.VerdictError, drill.VerdictRefused, ""} {
+	all := trials(10, 20, 99, 99, 99, 99, 99)
+	for i, v := range []drill.Verdict{drill.VerdictInvalid, drill.VerdictInterrupted, drill.VerdictError, drill.VerdictRefused, ""} {
 		all[2+i].Verdict = v
 	}
-	all = append(all, drill.Trial{Verdict: drill.VerdictPassed}) // its record was too long, and lost its numbers
 	s := Statistics(all)
 	require.Equal(t, 2, s.N)
-	require.Equal(t, 7, s.LeftOut)
+	require.Equal(t, 2, s.Measured)
+	require.Equal(t, 5, s.LeftOut)
 	require.Equal(t, drill.Seconds(20), *s.Max)
 	require.InDelta(t, 0.776, s.FailureProbabilityUpper, 0.001, "of two clean runs")
-	require.Contains(t, s.Text, "7 trials measured nothing to the end, and are left out.")
+	require.Contains(t, s.Text, "5 trials measured nothing to the end, and are left out.")
 	require.Nil(t, Statistics(all[2:]), "nothing is known of nothing")
 	require.Nil(t, Statistics(nil))
+}
+
+// TestAnAbortedTrialHasFailed: it has no recovery time, and is a failure all the same, as it is to Compare.
+func TestAnAbortedTrialHasFailed(t *testing.T) {
+	all := with(trials(1, 2, 3, 4, 5, 99), 1, ends(drill.VerdictAborted))
+	s := Statistics(all)
+	require.Equal(t, []int{6, 1, 1, 5, 0}, []int{s.Measured, s.Failed, s.Aborted, s.N, s.LeftOut})
+	require.InDelta(t, 0.582, s.FailureProbabilityUpper, 0.0005, "of 1 in 6, by tables; 5 clean runs would leave 0.451")
+	require.Equal(t, drill.Seconds(5), *s.Max, "what an aborted run saw is no recovery time")
+	require.Equal(t, "1 of 6 runs failed, 1 of them aborted: at 95 % confidence the failure probability is at most 58 %. "+
+		"1 run has no recovery time. A p90 takes 10 runs.", s.Text)
+	c := Compare(all, trials(1, 2, 3, 4, 5))
+	require.Equal(t, []int{s.Measured, s.Failed}, []int{c.Base.Measured, c.Base.Failed}, "one rule")
+
+	s = Statistics(all[5:])
+	require.Zero(t, s.N)
+	require.Nil(t, s.Median)
+	require.Equal(t, 1.0, s.FailureProbabilityUpper)
+	require.Equal(t, "The one run was aborted. 1 run has no recovery time.", s.Text)
+	require.Equal(t, "All 2 runs failed, 2 of them aborted. 2 runs have no recovery time.", Statistics(append(all[5:], all[5])).Text)
+
+	lost := append(trials(1, 2), drill.Trial{Verdict: drill.VerdictPassed}) // its record was too long, and lost its numbers
+	s = Statistics(lost)
+	require.Equal(t, []int{3, 0, 2}, []int{s.Measured, s.Failed, s.N})
+	require.Contains(t, s.Text, "3 clean runs still leave a 63 % failure probability")
+}
+
+// TestTheSlowestOf29: that 9 of 10 runs are no slower than the slowest says something only when that one came back, and
+// when the recovery of each is known.
+func TestTheSlowestOf29(t *testing.T) {
+	const claim = "9 of 10 runs recover no later than the slowest"
+	require.Contains(t, Statistics(trials(counted(29)...)).Text, claim)
+	require.NotContains(t, Statistics(trials(append(counted(28), math.Inf(1))...)).Text, claim)
+	require.NotContains(t, Statistics(with(trials(counted(30)...), 1, ends(drill.VerdictAborted))).Text, claim)
+}
+
+// TestStatisticsOfTwoDefinitions: a series that went on while drill was replaced by a newer version says so.
+func TestStatisticsOfTwoDefinitions(t *testing.T) {
+	all := trials(10, 20, 30)
+	require.NotContains(t, Statistics(all).Text, "format 1")
+	all[2].Format = drill.FormatVersion
+	require.Contains(t, Statistics(all).Text, "The recovery times do not compare: 2 of 3 were measured by the definition of format 1.")
+	all[0].Format, all[1].Format = drill.FormatVersion, drill.FormatVersion
+	require.NotContains(t, Statistics(all).Text, "format 1")
 }
 
 // TestFailureBound compares with tables of the one-sided 95 % bound of Clopper and Pearson, and with its definition:

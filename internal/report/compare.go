@@ -77,7 +77,7 @@ func (p *page) sets(c drill.Comparison) {
 	})
 	known := func(value func(*drill.StatisticsReport) string) func(drill.RunSet) string {
 		return func(s drill.RunSet) string {
-			if s.Statistics == nil {
+			if s.Statistics == nil || s.Statistics.N == 0 {
 				return "–"
 			}
 			return value(s.Statistics)

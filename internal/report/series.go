@@ -93,7 +93,8 @@ func (p *page) statistics(s *drill.StatisticsReport) {
 		p.row("recovery", "unknown: no trial measured it to the end")
 		return
 	}
-	p.section(fmt.Sprintf("Statistics of %s", plural(s.N, "trial")))
+	measured := max(s.Measured, s.N) // reports of format version 1 have but the latter
+	p.section(fmt.Sprintf("Statistics of %s", plural(measured, "trial")))
 	if s.Median != nil {
 		p.row("median", withBounds(*s.Median, s.MedianBounds))
 	}
@@ -116,7 +117,11 @@ func (p *page) statistics(s *drill.StatisticsReport) {
 	if s.NoImpact > 0 {
 		p.row("no outage seen", fmt.Sprintf("%d, counted as recovered at once", s.NoImpact))
 	}
-	p.row("failed", fmt.Sprintf("%d of %d", s.Failed, s.N), tone(s.Failed > 0))
+	failed := fmt.Sprintf("%d of %d", s.Failed, measured)
+	if s.Aborted > 0 {
+		failed += fmt.Sprintf(", %d of them aborted", s.Aborted)
+	}
+	p.row("failed", failed, tone(s.Failed > 0))
 	p.row("what they allow", s.Text)
 }
 

@@ -85,9 +85,10 @@ type stateless struct {
 	pods    map[string]*corev1.Pod
 	slices  map[string]*discoveryv1.EndpointSlice
 	budgets map[string]*policyv1.PodDisruptionBudget
-	ports   []int32 // that the Service has led to; it names none while it leads nowhere
-	owners  []owner // who says how many are desired
-	loose   int     // members that no controller answers for
+	ports   []int32            // that the Service has led to; it names none while it leads nowhere
+	owners  []owner            // who says how many are desired
+	loose   int                // members that no controller answers for
+	held    map[string][]*held // by pod UID: connections that were opened right before an injection
 	desired int
 }
 

@@ -250,7 +250,7 @@ func (t *stateless) Members(ctx context.Context) ([]drill.Member, error) {
 	return everyone(t.members()), nil
 }
 
-// Answers reports whether this very member still accepts connections at its address, on any port that the Service
+// Answers reports whether this very member still accepts new connections at its address, on any port that the Service
 // leads to. An address that another pod was given since is not this member's any more.
 func (t *stateless) Answers(ctx context.Context, m drill.Member) bool {
 	if m.IP == "" {
@@ -280,9 +280,6 @@ func (t *stateless) taken(ctx context.Context, m drill.Member) bool {
 		return string(p.UID) != m.UID && p.Status.PodIP == m.IP && !p.Spec.HostNetwork
 	})
 }
-
-// Close has nothing to take away.
-func (t *stateless) Close(context.Context) error { return nil }
 
 func (t *stateless) setPods(all map[string]*corev1.Pod) {
 	t.mu.Lock()

@@ -28,8 +28,12 @@ type Target interface {
 	Probes() []drill.Probe
 	// Members are those that are there now, with their present roles.
 	Members(ctx context.Context) ([]drill.Member, error)
-	// Answers reports whether this very member still accepts connections at its address.
+	// Answers reports whether this very member still accepts new connections at its address.
 	Answers(ctx context.Context, m drill.Member) bool
+	// Connect makes sure that a connection to this very member is open, if the target can.
+	Connect(ctx context.Context, m drill.Member)
+	// Connection is the state of that connection.
+	Connection(m drill.Member) drill.Connection
 	// Close removes the ledger and every session. It may be called after a failed Open.
 	Close(ctx context.Context) error
 }

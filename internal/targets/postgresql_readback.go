@@ -85,7 +85,20 @@ func hangUp(all []known) {
 	}
 }
 
-// Answers reports whether this very member still accepts connections at its address. Another server that has the
+// Connect has nothing to do: the pinned sessions are open.
+func (t *postgreSQL) Connect(context.Context, drill.Member) {}
+
+// Connection is the state of the pinned session to this very member.
+func (t *postgreSQL) Connection(m drill.Member) drill.Connection {
+	for _, p := range t.pinned {
+		if c := p.connection(m.UID, time.Now()); c.State != drill.ConnectionNone {
+			return c
+		}
+	}
+	return drill.Connection{}
+}
+
+// Answers reports whether this very member still accepts new connections at its address. Another server that has the
 // address now, or the same one started again, is not this member. Where it cannot be told apart, it counts as this one.
 func (t *postgreSQL) Answers(ctx context.Context, m drill.Member) bool {
 	if t.dial == nil || m.IP == "" {

@@ -113,6 +113,7 @@ func (d *dialer) scrub(err error) error {
 type session struct {
 	conn   *pgconn.PgConn
 	warned bool // the server sent a warning with the last statement
+	given  bool // drill itself gave it up; its owner's lock guards it
 }
 
 // service opens a session to the host of the DSN.
@@ -181,6 +182,12 @@ func (s *session) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
 	defer cancel()
 	_ = s.conn.Close(ctx)
+}
+
+// giveUp closes the socket, and notes that it was not the server that ended the session.
+func (s *session) giveUp() {
+	s.given = true
+	s.cut()
 }
 
 // cut closes the socket under a statement that may be waiting.

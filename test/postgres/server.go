@@ -199,6 +199,11 @@ func (s *Server) Kill() Moment {
 	return m
 }
 
+// Drain makes the server refuse new connections. It serves the open ones until they end, and ends then.
+func (s *Server) Drain() Moment {
+	return moment(func() { _ = syscall.Kill(s.pid, syscall.SIGTERM) })
+}
+
 // Stop ends the server in good order; it can be started again at once.
 func (s *Server) Stop() {
 	s.t.Helper()
