@@ -160,6 +160,7 @@ func nearRows() []row {
 		})),
 		v(163, "unavailable = 2 s, and 2.2 s it was", missed(drill.ObjectiveUnavailable, drill.CauseDetect, 2.2),
 			clean(2.2).with(func(s *script) { s.objectives = limit(drill.ObjectiveUnavailable, 2) })),
+		v(165, "2 % of the writes are refused, before the fault and after it", failedOver, pooled(brownOut(0.02, -forever-1, forever))),
 		v(151, "a black hole of 0.5 s at the fault, then all as before", passed(0.5, drill.OutcomeRestartedInPlace), script{spared: true,
 			pooled: func(_ *world, t at, r reply) reply {
 				if t >= 0 && t < 0.5 {
