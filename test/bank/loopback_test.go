@@ -4,9 +4,10 @@ package bank
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
+	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -76,7 +77,32 @@ func stopSelf(t testing.TB, long time.Duration) {
 }
 
 func l(number int, setup string, w truth, d drama) row {
-	return row{number: number, lab: loopback, setup: setup, truth: w, play: d.play}
+	return row{number: number, lab: loopback, setup: setup, truth: w, play: func(t *testing.T) drill.Report {
+		t.Helper()
+		for again := 0; ; again++ {
+			rep := d.play(t)
+			if again == mostStarved || w.verdict == drill.VerdictInvalid || !starved(rep) {
+				return rep
+			}
+			t.Logf("row %d is played again, for drill itself says that it was starved: %+v", number, rep.Run.Reasons)
+		}
+	}}
+}
+
+// mostStarved is how often a row is played again of which drill itself says that the machine was too busy to tell.
+const mostStarved = 2
+
+// starved reports whether the run is void for want of processor time, and for nothing else.
+func starved(rep drill.Report) bool {
+	if rep.Run.Verdict != drill.VerdictInvalid {
+		return false
+	}
+	for _, r := range rep.Run.Reasons {
+		if !slices.Contains([]string{"late_prober", "unsent_slots", "unjudged_slots", "undecided"}, r.Code) {
+			return false
+		}
+	}
+	return true
 }
 
 // between claims when clients were served again, where only bounds are known.
@@ -134,10 +160,13 @@ func loopbackRows() []row {
 			objectives: map[string]float64{drill.ObjectiveLostWrites: -1, drill.ObjectiveRedundancyTime: -1, drill.ObjectiveLeaderChanges: -1},
 			inject:     func(p *pair) { p.Stream.Sever() },
 			after:      func(p *pair) { p.failOver() }}),
-		l(16, "a pooler acknowledges 1 % of the writes and drops them", missed(drill.ObjectiveLostWrites, drill.CauseLoss, 0), drama{
+		l(16, "a pooler acknowledges every hundredth write and drops it", missed(drill.ObjectiveLostWrites, drill.CauseLoss, 0), drama{
 			objectives: limit(drill.ObjectiveRedundancyTime, -1),
-			before:     func(p *pair) { _, p.dsn = p.Liar(rand.New(rand.NewPCG(5, 6)), 0.01) },
-			inject:     func(p *pair) { p.Stream.Cut() }}),
+			before: func(p *pair) {
+				var n atomic.Int64
+				_, p.dsn = p.Liar(func() bool { return p.lying.Load() && n.Add(1)%100 == 50 })
+			},
+			inject: func(p *pair) { p.lying.Store(true) }}),
 		l(507, "asynchronous, 0.4 s behind when the primary is killed", missed(drill.ObjectiveLostWrites, drill.CauseLoss, 0), drama{
 			before: func(p *pair) { p.Stream.Delay(400 * time.Millisecond) },
 			inject: killed,
@@ -152,9 +181,9 @@ func loopbackRows() []row {
 				p.First.Exec("SELECT pg_reload_conf()")
 			},
 			inject: killed, after: takeover}),
-		l(18, "the promoted server answers every write in 60 ms", missed(recovery, drill.CauseServe, never).and(saying("ever since")), drama{objectives: async,
+		l(18, "the promoted server answers every write in 0.4 s", missed(recovery, drill.CauseServe, never).and(saying("ever since")), drama{objectives: async,
 			inject: killed, after: func(p *pair) {
-				p.Service.Delay(60 * time.Millisecond)
+				p.Service.Delay(400 * time.Millisecond)
 				takeover(p)
 			}}),
 		l(20, "a relapse: the new primary is frozen for 1 s after 9 s, limit 8 s", missed(recovery, drill.CauseRelapse, 0).and(saying("again")),

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,6 +37,7 @@ type pair struct {
 	plot  sync.WaitGroup
 	ended chan struct{} // closed at the end of the run
 	from  postgres.Moment
+	lying atomic.Bool // the pooler, if there is one that does
 }
 
 // drama is what happens to a pair, and what drill is asked of it.
@@ -46,7 +48,8 @@ type drama struct {
 	after      func(p *pair)      // what comes of it, from the injection's return on
 	victim     *postgres.Server   // by default the first
 	objectives map[string]float64 // see limits; the recovery's is 8 s here
-	timeout    time.Duration      // 25 s by default
+	timeout    time.Duration      // 28 s by default
+	patience   time.Duration      // with the steady state; 15 s by default
 }
 
 // Rules by which these runs are measured: shorter than a real run's, so that CI has time for them.
@@ -72,10 +75,13 @@ func (d drama) play(t *testing.T) drill.Report {
 		own[name] = limit
 	}
 	if d.timeout == 0 {
-		d.timeout = 25 * time.Second
+		d.timeout = 28 * time.Second
+	}
+	if d.patience == 0 {
+		d.patience = 15 * time.Second
 	}
 	rep := runner.Run(t.Context(), runner.Config{
-		Drill:      &drill.Drill{Name: "bank", Timeout: d.timeout, SteadyState: drill.SteadyState{Hold: pairHold, Timeout: 12 * time.Second}, Objectives: limits(own)},
+		Drill:      &drill.Drill{Name: "bank", Timeout: d.timeout, SteadyState: drill.SteadyState{Hold: pairHold, Timeout: d.patience}, Objectives: limits(own)},
 		Settings:   drill.Settings{Window: pairWindow, ImpactTimeout: pairImpact, RedundancyLag: 1},
 		Preflight:  func(context.Context) error { return nil },
 		Namespaces: []string{"shop"}, Target: p.target(), Sampler: probes.Sample, Journal: strike{p, d}, Lock: &world{}, Log: zap.NewNop(),
