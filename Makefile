@@ -13,7 +13,7 @@ DEMO          := deploy/demo/demo.sh
 export KUBECONFIG := $(CURDIR)/test/lab/kubeconfig
 
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## Build bin/drill
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X github.com/failoverdrill/drill/internal/cli.version=$(VERSION)' -o bin/drill ./cmd/drill
@@ -51,12 +51,17 @@ test: ## Unit tests, and a real PostgreSQL pair on loopback
 	go test -race -timeout 9m ./internal/targets # alone: they time real servers
 	go test -race -timeout 9m -exec $(CURDIR)/test/netns/as-root.sh ./internal/agent ./internal/faults # need root
 
+# The rows of noise that make truth plays; one or some of them when they take turns: NOISE='none|late_0.5|busy'.
+NOISE ?= .*
+
 truth: ## The truth tests that take minutes: what drill publishes, against what a kernel or a server wrote down itself
 	test/postgres/install.sh
 	test/netns/install.sh
 	go test -tags truth -count 1 -p 1 -timeout 20m -v -exec $(CURDIR)/test/netns/as-root.sh ./test/truth/... # one at a time: they measure time
 	go test -tags truth -count 1 -timeout 5m -v -run TestALongRunStaysSmall ./internal/runner # 10 minutes of virtual time, and the memory that they take
-	go test -tags truth -count 1 -timeout 10m -v -run '^TestTruth' ./internal/targets # against a real PostgreSQL pair
+	go test -tags truth -count 1 -timeout 10m -v -run '^(TestThreeHandsAgree|TestTheTableOfDefinitions)$$' ./internal/measure # 10,000 histories, and the simulation's scenes
+	go test -tags truth -count 1 -timeout 10m -v -run '^TestTruth' -skip '^TestTruthNoise$$' ./internal/targets # against a real PostgreSQL pair
+	go test -tags truth -count 1 -timeout 10m -v -run '^TestTruthNoise$$/^($(NOISE))$$' ./internal/targets # one row takes 50 s
 
 bench: .tools/k6-$(K6) ## What drill costs, beside other tools on the same work (12 minutes; the machine should do nothing else)
 	test/postgres/install.sh
@@ -81,12 +86,25 @@ fuzz: ## Hand the loader of drill files what a fuzzer makes up, for FUZZTIME sec
 	done; \
 	exit $${failed:-0}
 
-smoke: ## The shipped drills in kind, asserted on their reports; reports and JUnit in .ci/out
+smoke: shop ## What every CI run does in kind: drill's own parts, and the core of the end-to-end tests
+	go test -tags e2e -count 1 -timeout 15m -v ./internal/kube ./internal/server
+	$(call end-to-end,core)
+
+e2e: shop ## The end-to-end tests, asserted on their reports; all of them, or PART=2/4. Reports and JUnit in .ci/out
+	$(call end-to-end,$(or $(PART),all))
+
+# Runs the tests that test/e2e/parts chooses, and prints which of them take another time than it expects.
+define end-to-end
+	@tests=$$(go run ./test/e2e/parts '$(1)'); echo "end-to-end tests, $(1): $$tests"; \
+	go test -tags e2e -count 1 -timeout 40m -v -run "$$tests" ./test/e2e | tee bin/e2e.log; \
+	go run ./test/e2e/parts check < bin/e2e.log
+endef
+
+shop: # The demo shop in the lab, and drill installed beside it
 	$(MAKE) --no-print-directory lab
 	$(DEMO) up fast
 	$(LAB) load-all failoverdrill/patroni:demo # also to where runners are: psql looks at the Service from there
 	$(MAKE) --no-print-directory install
-	go test -tags e2e -count 1 -timeout 35m -v ./internal/kube ./internal/server ./test/e2e
 
 lint: .tools/golangci-lint-$(GOLANGCI) ## golangci-lint, with depguard holding the import arrows
 	$< run ./...
@@ -106,4 +124,4 @@ check: lint test ## What must hold before a push
 	bin/drill validate drills
 	bin/drill fmt --check --diff drills
 
-.PHONY: help build image lab lab-down install demo demo-schedule test truth bench fuzz smoke lint fmt reference check
+.PHONY: help build image lab lab-down install demo demo-schedule test truth bench fuzz smoke e2e shop lint fmt reference check

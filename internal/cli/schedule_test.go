@@ -72,7 +72,8 @@ func TestFindSchedule(t *testing.T) {
 	raw, err := json.Marshal(schedule.Book{Entries: []schedule.Entry{{Drill: "alone", Source: "configmap schedule-a"},
 		{Drill: "one", Source: "configmap schedule-b"}, {Drill: "two", Source: "configmap schedule-b"}, {Drill: "own", Source: "directory /drills"}}})
 	require.NoError(t, err)
-	require.NoError(t, store.SaveBook(ctx, raw, ""))
+	_, err = store.SaveBook(ctx, raw, "")
+	require.NoError(t, err)
 	for name, want := range map[string]string{"alone": "schedule-a", "schedule-a": "schedule-a", "schedule-b": "schedule-b"} {
 		got, err := findSchedule(ctx, store, name)
 		require.NoError(t, err)
@@ -129,7 +130,8 @@ func TestWhatTheServerDoesNotTakeIsNotLeftThere(t *testing.T) {
 	store := kube.NewSchedules(client, "")
 	raw, err := json.Marshal(schedule.Book{Problems: []schedule.SourceProblem{{Source: "configmap mine", Text: `drill "d" is scheduled from configmap theirs already`}}})
 	require.NoError(t, err)
-	require.NoError(t, store.SaveBook(ctx, raw, ""))
+	_, err = store.SaveBook(ctx, raw, "")
+	require.NoError(t, err)
 	f := scheduledFile{name: "mine", path: "d.hcl", source: "x", drills: []*drill.Drill{{Name: "d", Schedule: &drill.Schedule{Cron: "@daily", Timezone: "UTC"}}}}
 	env := &Env{Stdout: &bytes.Buffer{}, Stderr: &bytes.Buffer{}}
 	err = addSchedule(ctx, env, client, f, kube.Requester{User: "alice"})

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"regexp"
 	"slices"
 	"strings"
@@ -78,7 +79,8 @@ func (s *Runs) Create(ctx context.Context, spec Spec) (*DrillRun, error) {
 	}
 }
 
-// CreateScheduled stores the run of a schedule's due time, unless it is there: then it returns that one.
+// CreateScheduled stores the run of a schedule's due time, unless it is there: then it returns that one. After an error
+// for which Unmade does not hold, the run may have been stored all the same.
 func (s *Runs) CreateScheduled(ctx context.Context, spec Spec, due time.Time) (*DrillRun, error) {
 	wanted := &DrillRun{ObjectMeta: metav1.ObjectMeta{Name: ScheduledRunID(due, spec.Drill),
 		Labels:      map[string]string{LabelSchedule: strings.TrimRight(spec.Drill, "-_")},            // how a label's value must not end
@@ -88,12 +90,26 @@ func (s *Runs) CreateScheduled(ctx context.Context, spec Spec, due time.Time) (*
 		return run, err
 	}
 	if run, err = s.Get(ctx, wanted.Name); err != nil {
-		return nil, err
+		// Not wrapped: "not found" would say that there was no such run, and there was.
+		return nil, fmt.Errorf("run %s existed, and cannot be read now: %v", wanted.Name, err) //nolint:errorlint // as above
 	}
 	if at, ok := run.ScheduledFor(); !ok || !at.Equal(due) || run.Spec.Drill != spec.Drill {
-		return nil, fmt.Errorf("run %s is there already, and is not this schedule's. Delete it", run.Name)
+		return nil, &drill.Refusal{Code: "run_exists", Text: fmt.Sprintf(
+			"run %s is there already, and is not this schedule's. Delete it", run.Name)}
 	}
 	return run, nil
+}
+
+// Unmade reports whether an error of CreateScheduled means that no run was made. An answer that did not come, and an
+// error inside the API server, leave that open.
+func Unmade(err error) bool {
+	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
+		return status.Status().Code < 500
+	}
+	if op := (*net.OpError)(nil); errors.As(err, &op) {
+		return op.Op == "dial" // nothing was sent
+	}
+	return errors.As(err, new(*drill.Refusal))
 }
 
 func (s *Runs) create(ctx context.Context, run *DrillRun) (*DrillRun, error) {

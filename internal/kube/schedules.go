@@ -180,23 +180,22 @@ func (s *Schedules) Book(ctx context.Context) (book []byte, version string, err 
 	return []byte(cm.Data[bookKey]), cm.ResourceVersion, nil
 }
 
-// SaveBook writes the book, on condition that nobody else did since it was read; else it returns an error for which
-// apierrors.IsConflict or IsAlreadyExists holds.
-func (s *Schedules) SaveBook(ctx context.Context, book []byte, version string) error {
+// SaveBook writes the book, on condition that nobody else did since it was read, and returns the version to save it over
+// the next time; else it returns an error for which apierrors.IsConflict or IsAlreadyExists holds.
+func (s *Schedules) SaveBook(ctx context.Context, book []byte, version string) (saved string, err error) {
 	cm := &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Name: bookName, Namespace: s.namespace, ResourceVersion: version,
 			Labels: map[string]string{LabelDrills: bookKept, LabelManagedBy: ManagedBy}},
 		Data: map[string]string{bookKey: string(book)}}
-	var err error
 	if version == "" {
-		_, err = s.client.CoreV1().ConfigMaps(s.namespace).Create(ctx, cm, metav1.CreateOptions{FieldManager: ManagedBy})
+		cm, err = s.client.CoreV1().ConfigMaps(s.namespace).Create(ctx, cm, metav1.CreateOptions{FieldManager: ManagedBy})
 	} else {
-		_, err = s.client.CoreV1().ConfigMaps(s.namespace).Update(ctx, cm, metav1.UpdateOptions{FieldManager: ManagedBy})
+		cm, err = s.client.CoreV1().ConfigMaps(s.namespace).Update(ctx, cm, metav1.UpdateOptions{FieldManager: ManagedBy})
 	}
 	if err != nil {
-		return fmt.Errorf("save the book of schedules: %w", err)
+		return "", fmt.Errorf("save the book of schedules: %w", err)
 	}
-	return nil
+	return cm.ResourceVersion, nil
 }
 
 // explain turns what the user can mend into a refusal.

@@ -32,8 +32,17 @@ type Entry struct {
 	Missed    int               `json:"missed"` // due times without a run, since the schedule was installed
 	Newest    *Miss             `json:"newest_missed,omitempty"`
 	Problem   string            `json:"problem,omitempty"` // why the run that is due is not there yet
+	Intent    *Intent           `json:"intent,omitempty"`  // the run that a leader is making
 
 	table *Timetable
+}
+
+// Intent is a run that a leader has announced and not yet reported as made. While it is open, nobody knows whether the
+// run exists, so nobody but that leader may make it.
+type Intent struct {
+	For   time.Time `json:"for"`   // the due time
+	Run   string    `json:"run"`   // the name of its record
+	Token string    `json:"token"` // by which the leader that wrote it recognises it
 }
 
 // SourceProblem is why nothing, or not everything, of a source is scheduled.
@@ -85,6 +94,9 @@ func (b *Book) Update(now time.Time, sources []string, problems []SourceProblem,
 			e = *known
 			if !e.Schedule.Equal(i.Schedule) {
 				e.Schedule, e.Handled, e.table = i.Schedule, later(now, e.Last), nil
+				if e.Intent != nil {
+					e.Handled = later(e.Handled, e.Intent.For)
+				}
 			}
 		}
 		e.Fault, e.Source, e.Requester, e.Paused, e.Variables = i.Fault, i.Source, i.Requester, i.Paused, i.Variables
@@ -108,9 +120,12 @@ func (b *Book) Update(now time.Time, sources []string, problems []SourceProblem,
 	b.Entries = entries
 }
 
-// Pending reports whether Decide has anything to decide.
+// Pending reports whether there is anything to decide or to settle.
 func (b *Book) Pending(now time.Time) bool {
 	return slices.ContainsFunc(b.Entries, func(e Entry) bool {
+		if e.Intent != nil {
+			return true
+		}
 		if e.table == nil {
 			return false
 		}
@@ -120,13 +135,13 @@ func (b *Book) Pending(now time.Time) bool {
 }
 
 // Decide counts what was missed and returns the runs that are due. Each of them stays due until Started is
-// called for it.
+// called for it. A drill with an open intent waits until that is settled.
 func (b *Book) Decide(now time.Time, runs []Run) []Start {
 	now = now.Round(0)
 	var starts []Start
 	for i := range b.Entries {
 		e := &b.Entries[i]
-		if e.table == nil {
+		if e.table == nil || e.Intent != nil {
 			continue
 		}
 		q := Question{Drill: e.Drill, Handled: e.Handled, Now: now, Trouble: e.Problem}
@@ -159,18 +174,46 @@ func (b *Book) Decide(now time.Time, runs []Run) []Start {
 	return starts
 }
 
-// Started notes that there is a run for a due time.
-func (b *Book) Started(s Start, run string) {
+// Intend announces a run. The book must be saved before the run is made.
+func (b *Book) Intend(s Start, run, token string) {
 	if e := b.find(s.Drill); e != nil {
-		e.Last, e.LastRun, e.Problem = s.For, run, ""
-		e.done(s.For)
+		e.Intent = &Intent{For: s.For, Run: run, Token: token}
 	}
 }
 
-// Failed notes that a run could not be made for now. It stays due.
+// Withdraw takes back an intent whose run was certainly not made. The run stays due.
+func (b *Book) Withdraw(drillName string) {
+	if e := b.find(drillName); e != nil {
+		e.Intent = nil
+	}
+}
+
+// Started notes that there is a run for a due time.
+func (b *Book) Started(s Start, run string) {
+	if e := b.find(s.Drill); e != nil {
+		if !e.Last.After(s.For) {
+			e.Last, e.LastRun = s.For, run
+		}
+		e.Problem = ""
+		e.done(s.For)
+		e.Intent = nil
+	}
+}
+
+// Failed notes that a run could not be made for now, and certainly was not. It stays due.
 func (b *Book) Failed(s Start, reason string) {
 	if e := b.find(s.Drill); e != nil {
 		e.Problem = reason
+		e.Intent = nil
+	}
+}
+
+// Lost counts a due time as missed for which an intent stands, and of whose run nothing is known.
+func (b *Book) Lost(s Start, reason string) {
+	if e := b.find(s.Drill); e != nil {
+		e.miss(1, Miss{At: s.For, Reason: reason})
+		e.done(s.For)
+		e.Intent = nil
 	}
 }
 

@@ -28,7 +28,8 @@ func (w *world) site() http.Handler {
 		{Drill: "monthly", Next: time.Now()}, {Drill: "off", Next: time.Now(), Paused: true}}})
 	require.NoError(w, err)
 	if there, _, _ := kube.NewSchedules(w.o.Client, ns).Book(w.Context()); len(there) == 0 {
-		require.NoError(w, kube.NewSchedules(w.o.Client, ns).SaveBook(w.Context(), book, ""))
+		_, err := kube.NewSchedules(w.o.Client, ns).SaveBook(w.Context(), book, "")
+		require.NoError(w, err)
 	}
 	return handler(o, &elector{options: o})
 }

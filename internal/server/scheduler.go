@@ -1,10 +1,7 @@
 package server
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -38,6 +35,7 @@ type scheduler struct {
 	me        kube.Requester
 	listed    bool // the runs, once
 	files     map[string]parsed
+	attempts  map[string]*attempt // by the intent's token
 
 	mu      sync.Mutex
 	entries []schedule.Entry
@@ -45,7 +43,7 @@ type scheduler struct {
 
 func newScheduler(o Options) *scheduler {
 	return &scheduler{o: o, schedules: kube.NewSchedules(o.Client, o.Namespace), runs: kube.NewRuns(o.Client.Dynamic, o.Namespace),
-		wake: make(chan struct{}, 1), files: map[string]parsed{}}
+		wake: make(chan struct{}, 1), files: map[string]parsed{}, attempts: map[string]*attempt{}}
 }
 
 // list is the book as it was saved last.
@@ -111,17 +109,11 @@ func (s *scheduler) pass(ctx context.Context) (time.Duration, error) {
 		}
 		s.me = me
 	}
-	before, version, err := s.schedules.Book(ctx)
+	kept, err := s.open(ctx)
 	if err != nil {
 		return 0, err
 	}
-	book := new(schedule.Book)
-	if len(before) > 0 {
-		if err := json.Unmarshal(before, book); err != nil {
-			s.o.Log.Error("the book of schedules cannot be read; a new one is begun, and what was missed before is lost", zap.Error(err))
-			book = new(schedule.Book)
-		}
-	}
+	book := kept.book
 	missed := map[string]int{}
 	for _, e := range book.Entries {
 		missed[e.Drill] = e.Missed
@@ -136,26 +128,18 @@ func (s *scheduler) pass(ctx context.Context) (time.Duration, error) {
 		}
 		s.listed = true
 	}
-	for _, start := range book.Decide(now, made) {
-		s.start(ctx, book, start, found.drills[start.Drill])
+	s.settle(book, made)
+	err = s.startAll(ctx, kept, book.Decide(now, made), found.drills)
+	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
+		return 0, nil // somebody else was faster: look again at what is there now
+	}
+	if err != nil {
+		return 0, err
 	}
 	for _, e := range book.Entries {
 		if e.Missed > missed[e.Drill] && e.Newest != nil {
 			s.o.Log.Warn("a scheduled run was missed", zap.String("drill", e.Drill), zap.Int("missed", e.Missed-missed[e.Drill]),
 				zap.String("newest", e.Newest.At.UTC().Format(time.RFC3339)), zap.String("reason", e.Newest.Reason))
-		}
-	}
-	after, err := json.Marshal(book)
-	if err != nil {
-		return 0, fmt.Errorf("encode the book of schedules: %w", err)
-	}
-	if !bytes.Equal(before, after) && (version != "" || len(book.Entries)+len(book.Problems) > 0) {
-		err := s.schedules.SaveBook(ctx, after, version)
-		if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
-			return 0, nil // somebody else was faster: look again at what is there now
-		}
-		if err != nil {
-			return 0, err
 		}
 	}
 	s.mu.Lock()
@@ -190,19 +174,6 @@ func (s *scheduler) made(ctx context.Context) ([]schedule.Run, error) {
 		}
 	}
 	return made, nil
-}
-
-// start makes one run. Whoever else made it first has done the same.
-func (s *scheduler) start(ctx context.Context, book *schedule.Book, due schedule.Start, d scheduled) {
-	run, err := s.runs.CreateScheduled(ctx, kube.Spec{Drill: due.Drill, File: d.file, Source: d.source, Inputs: d.inputs, Requester: d.requester}, due.For)
-	if err != nil {
-		s.o.Log.Warn("a scheduled run cannot be made", zap.String("drill", due.Drill), zap.String("due", due.For.UTC().Format(time.RFC3339)), zap.Error(err))
-		book.Failed(due, fmt.Sprintf("its run could not be made: %v", err))
-		return
-	}
-	s.o.Log.Info("scheduled run", zap.String("run", run.Name), zap.String("due", due.For.UTC().Format(time.RFC3339)), zap.Bool("late", due.Late),
-		zap.String("requester", d.requester.User))
-	book.Started(due, run.Name)
 }
 
 // show puts the problems of each ConfigMap on it, where its owner looks.

@@ -344,7 +344,8 @@ func TestOfTwoServersOneLeadsAndTheOtherTakesOver(t *testing.T) {
 func TestThePortIsReadOnly(t *testing.T) {
 	l := newLab(t)
 	o := l.options("one")
-	o.Listen = "127.0.0.1:39471"
+	// A port that the kernel gives to nobody's connection, at an address of this process's own.
+	o.Listen = fmt.Sprintf("127.%d.%d.1:9471", 1+os.Getpid()>>8%200, os.Getpid()%256)
 	o.Registry = prometheus.NewRegistry()
 	o.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "drill_test"}, func() float64 { return 7 }))
 	ctx, cancel := context.WithCancel(t.Context())

@@ -39,7 +39,7 @@ func root(t *testing.T) string {
 // cluster connects, and fails when there is no cluster: these tests never skip.
 func cluster(t *testing.T) *kube.Client {
 	t.Helper()
-	require.NotEmpty(t, os.Getenv("KUBECONFIG"), "KUBECONFIG must name the lab; run make smoke")
+	require.NotEmpty(t, os.Getenv("KUBECONFIG"), "KUBECONFIG must name the lab; run make e2e")
 	c, err := kube.Connect("", "")
 	require.NoError(t, err)
 	t.Cleanup(func() {
