@@ -1,7 +1,8 @@
-package report
+package picture
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"html"
 	"math"
@@ -15,6 +16,8 @@ import (
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/measure"
 )
+
+var update = flag.Bool("update", false, "draw the picture anew")
 
 // The picture of docs/measuring.md shows scripted histories as drill measures them: what is drawn is what the report
 // says, so it cannot say anything else.
