@@ -304,3 +304,8 @@ func (d *drawing) svg() []byte {
 	fmt.Fprintf(&out, "<rect class=\"ground\" width=\"%g\" height=\"%g\"/>\n%s<g transform=\"translate(0 48)\">\n%s</g>\n</svg>\n", pictureWidth, height, legend, strips)
 	return out.Bytes()
 }
+
+// number writes seconds to the hundredth, which is more than the picture can show.
+func number(s drill.Seconds) string { return fmt.Sprintf("%.2f", float64(s)) }
+
+func seconds(s drill.Seconds) string { return number(s) + " s" }
