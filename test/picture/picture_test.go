@@ -194,7 +194,7 @@ func (d *drawing) strip(h history, samples []drill.Sample, rec *drill.RecoveryRe
 	if l := float64(rec.UpWithin); h.tick < time.Second { // of the others it would be too small to see
 		from := h.to.Seconds() - 0.7
 		d.line("span", x(from), top+10, x(from+l), top+10)
-		d.text(x(from+l)+4, top+14, "soft", "start", "L = "+limitText(rec.UpWithin))
+		d.text(x(from+l)+4, top+14, "soft", "start", fmt.Sprintf("L = %.3g ms", 1000*l))
 	}
 	blips := d.slots(h, samples, rec, x, top)
 	for _, b := range blips {
