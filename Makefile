@@ -51,12 +51,17 @@ test: ## Unit tests, and a real PostgreSQL pair on loopback
 	go test -race -timeout 9m ./internal/targets # alone: they time real servers
 	go test -race -timeout 9m -exec $(CURDIR)/test/netns/as-root.sh ./internal/agent ./internal/faults # need root
 
+# The rows of noise that make truth plays; one or some of them when they take turns: NOISE='none|late_0.5|busy'.
+NOISE ?= .*
+
 truth: ## The truth tests that take minutes: what drill publishes, against what a kernel or a server wrote down itself
 	test/postgres/install.sh
 	test/netns/install.sh
 	go test -tags truth -count 1 -p 1 -timeout 20m -v -exec $(CURDIR)/test/netns/as-root.sh ./test/truth/... # one at a time: they measure time
 	go test -tags truth -count 1 -timeout 5m -v -run TestALongRunStaysSmall ./internal/runner # 10 minutes of virtual time, and the memory that they take
-	go test -tags truth -count 1 -timeout 10m -v -run '^TestTruth' ./internal/targets # against a real PostgreSQL pair
+	go test -tags truth -count 1 -timeout 10m -v -run '^(TestThreeHandsAgree|TestTheTableOfDefinitions)$$' ./internal/measure # 10,000 histories, and the simulation's scenes
+	go test -tags truth -count 1 -timeout 10m -v -run '^TestTruth' -skip '^TestTruthNoise$$' ./internal/targets # against a real PostgreSQL pair
+	go test -tags truth -count 1 -timeout 10m -v -run '^TestTruthNoise$$/^($(NOISE))$$' ./internal/targets # one row takes 50 s
 
 bench: .tools/k6-$(K6) ## What drill costs, beside other tools on the same work (12 minutes; the machine should do nothing else)
 	test/postgres/install.sh

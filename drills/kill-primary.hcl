@@ -35,7 +35,8 @@ drill "kill-primary" {
 
   # The name of this fault is the target whose primary dies.
   fault "kill_primary" "orders" {
-    # Like a power cut: the pod is deleted without time to hand over. Other methods recover in other times.
+    # The pod object is removed at once; its processes get SIGTERM, and SIGKILL about 2 s later. Until then the primary
+    # serves clients that are connected, and it may or may not hand over. Other methods recover in other times.
     method = "force_delete"
 
     # Kubernetes would bring the pod back within seconds, and the old primary would simply resume: a restart, and no

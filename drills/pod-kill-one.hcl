@@ -41,8 +41,8 @@ drill "pod-kill-one" {
   fault "pod_kill" "checkout" {
     count = 1
 
-    # With the pod's own grace period. "force_delete" gives none; "evict" asks the PodDisruptionBudgets first, as the
-    # drain of a node does.
+    # With the pod's own grace period. "force_delete" leaves the processes about 2 s; "evict" asks the
+    # PodDisruptionBudgets first, as the drain of a node does.
     method = "graceful"
   }
 

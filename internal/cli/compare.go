@@ -67,6 +67,12 @@ func compareSets(ctx context.Context, env *Env, base, next string, o compareOpti
 	if err != nil {
 		return err
 	}
+	for _, rep := range slices.Concat(a, b) {
+		if !drill.Readable(rep.FormatVersion) {
+			return withCode(exitUsage, "this version of drill cannot compare run %s: its report has format_version %q, and it must be \"1\" or %q",
+				rep.Run.ID, rep.FormatVersion, drill.FormatVersion)
+		}
+	}
 	for _, rep := range a {
 		if slices.ContainsFunc(b, func(r drill.Report) bool { return r.Run.ID == rep.Run.ID }) {
 			return withCode(exitUsage, "run %s is in both sets. Choose sets that have no run in common", rep.Run.ID)
@@ -201,9 +207,8 @@ func reportFiles(path string, directory bool) ([]drill.Report, error) {
 		if err := json.Unmarshal(raw, &rep); err != nil {
 			return nil, withCode(exitUsage, "read %s: %w", file, err)
 		}
-		if rep.FormatVersion != drill.FormatVersion || rep.Run.ID == "" {
-			return nil, withCode(exitUsage, "%s is no report of a run that this version of drill can read (format_version %q, and it must be %q)",
-				file, rep.FormatVersion, drill.FormatVersion)
+		if rep.Run.ID == "" || rep.FormatVersion == "" {
+			return nil, withCode(exitUsage, "%s is no report of a run", file)
 		}
 		all = append(all, rep)
 	}

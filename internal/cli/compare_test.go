@@ -71,6 +71,23 @@ func TestCompareFiles(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(out), &c))
 	require.Equal(t, 5, c.Recovery.BaseN)
 
+	// Sets that were measured by different rules are compared, and the text says so.
+	next := store(t, filepath.Join(dir, "next"), "next", 20, 21, 22, 23, 24)
+	for i := range 5 {
+		path := filepath.Join(next, fmt.Sprintf("next-%d.json", i))
+		raw, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(path, bytes.Replace(raw, []byte(`"format_version": "1"`), []byte(`"format_version": "2"`), 1), 0o600))
+	}
+	const rules = "The recovery times do not compare: 5 of BASE and 0 of NEW"
+	code, out, errs = call(t, "compare", base, next)
+	require.Equal(t, exitFailed, code, errs)
+	require.Contains(t, out, rules)
+	_, out, _ = call(t, "compare", base, slow)
+	require.NotContains(t, out, "do not compare")
+	later := filepath.Join(dir, "later.json")
+	require.NoError(t, os.WriteFile(later, []byte(`{"format_version": "3", "run": {"id": "x"}}`), 0o600))
+
 	odd := filepath.Join(dir, "odd.json")
 	require.NoError(t, os.WriteFile(odd, []byte(`{"format_version": "1", "detail": []}`), 0o600))
 	broken := filepath.Join(dir, "broken.json")
@@ -79,6 +96,7 @@ func TestCompareFiles(t *testing.T) {
 		"is in both sets":             {base, base},
 		"no report of a run":          {base, odd},
 		"broken.json":                 {base, broken},
+		`it must be "1" or "2"`:       {base, later},
 		"there is no file":            {base, filepath.Join(dir, "none.json")},
 		"there is no file or dir":     {base, filepath.Join(dir, "none")},
 		"holds no report":             {base, t.TempDir()},

@@ -147,7 +147,8 @@ The exit code is 0 when it was printed, whatever the run's verdict.
 
 With --recompute the report is not read but computed again from the run's detail: every event and every slot, as they were
 recorded. RUN may then be a file with a detail, too. When it differs from the recorded report, both values are shown and
-the exit code is 1.`,
+the exit code is 1. Between a record of format version 1 and this version of drill the definition of recovery has changed:
+then they are shown as well, and the exit code is 0.`,
 		Example: `  drill report last
   drill report 2026-11-21t10-04 --format json
   drill report last --format junit > junit.xml

@@ -221,7 +221,7 @@ type WritesReport struct {
 	Sent                 int      `json:"sent"`
 	Acked                int      `json:"acked"`
 	Lost                 *int     `json:"lost,omitempty"`              // acknowledged and gone; absent when the read-back was not possible
-	LostSpan             *Seconds `json:"lost_span_seconds,omitempty"` // what the lost writes stand for: from the first to the last, and one slot
+	LostSpan             *Seconds `json:"lost_span_seconds,omitempty"` // the time that the lost writes stand for
 	IndeterminatePresent int      `json:"indeterminate_present"`
 	IndeterminateAbsent  int      `json:"indeterminate_absent"`
 	Failed               int      `json:"failed"`
@@ -257,8 +257,8 @@ type PrimariesReport struct {
 	DualPrimary   Seconds `json:"dual_primary_seconds"`
 	ZombieTail    Seconds `json:"zombie_tail_seconds"`
 	LeaderChanges int     `json:"leader_changes"`
-	// EpochForks counts epochs with more than one line of history: two members acknowledged writes in it, or a later
-	// epoch did not go on from it, so that nothing is left of it.
+	// EpochForks counts epochs with more than one line of history: two members acknowledged writes in it, it went on
+	// after a newer one had begun, or a later epoch did not go on from it, so that nothing is left of it.
 	EpochForks int `json:"epoch_forks"`
 	// EpochRegressions counts acknowledged writes of an older epoch, sent after one of a newer epoch was acknowledged.
 	EpochRegressions int `json:"epoch_regressions"`
@@ -370,10 +370,10 @@ type StatisticsReport struct {
 	FailureProbabilityUpper float64  `json:"failure_probability_upper_95"`
 	MedianBounds            *Bounds  `json:"median_bounds_seconds,omitempty"`
 	MaxBounds               *Bounds  `json:"max_bounds_seconds,omitempty"`
-	NoImpact                int      `json:"no_impact"` // without an outage; they count as recovered at once
-	Measured                int      `json:"measured"`  // passed, failed or aborted; the failure probability is of these
-	Failed                  int      `json:"failed"`    // of the measured ones: failed or aborted
-	Aborted                 int      `json:"aborted"`   // of the failed ones; they have no recovery time
-	LeftOut                 int      `json:"left_out"`  // trials that measured nothing
-	Text                    string   `json:"text"`      // what n allows, in a sentence
+	NoImpact                int      `json:"no_impact"`          // without an outage; they count as recovered at once
+	Measured                int      `json:"measured,omitempty"` // passed, failed or aborted; the failure probability is of these
+	Failed                  int      `json:"failed"`             // of the measured ones: failed or aborted
+	Aborted                 int      `json:"aborted,omitempty"`  // of the failed ones; they have no recovery time
+	LeftOut                 int      `json:"left_out"`           // trials that measured nothing
+	Text                    string   `json:"text"`               // what n allows, in a sentence
 }

@@ -73,9 +73,11 @@ func SignalHTTP(status int) string { return fmt.Sprintf("http_%d", status) }
 
 // Sample is one slot of a probe.
 type Sample struct {
-	Probe     string
-	Class     Class
-	Member    string // the member that a slot was sent to, past the Service; empty for the Service
+	Probe string
+	Class Class
+	// Member is the one that a pinned probe was made for; empty when a slot goes through the Service. When the member's
+	// pod is gone for good the probe asks the pod that came in its place, which By names.
+	Member    string
 	Slot      int64  // counts from 0; the ledger's sequence number of a write
 	Scheduled Offset // when it should have been sent
 	Sent      Offset // when it was; 0 when it was not

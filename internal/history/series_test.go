@@ -57,7 +57,7 @@ func TestEarlier(t *testing.T) {
 	require.True(t, trials[0].Counts())
 	require.Equal(t, drill.Never(), trials[0].Recovery.Estimate)
 	require.Equal(t, 2, *trials[0].Lost)
-	require.Equal(t, drill.Trial{Run: "s-t2", Verdict: drill.VerdictError}, trials[1])
+	require.Equal(t, drill.Trial{Run: "s-t2", Format: drill.FormatVersion, Verdict: drill.VerdictError}, trials[1])
 	for i, name := range []string{"s-t3", "s-t4", "s-t5"} {
 		require.Equal(t, drill.Trial{Run: name}, trials[2+i], "it has a name and nothing that counts")
 	}

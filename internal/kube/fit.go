@@ -19,6 +19,13 @@ var cuts = []struct {
 			r.Primaries = &shorter
 		}
 	}},
+	{"outages between the 9th and the last", func(r *drill.Report) {
+		if rec := r.Recovery; rec != nil && len(rec.Outages) > 10 {
+			shorter := *rec
+			shorter.Outages = append(slices.Clone(rec.Outages[:9]), rec.Outages[len(rec.Outages)-1])
+			r.Recovery = &shorter
+		}
+	}},
 	{"findings after the 20th", func(r *drill.Report) { r.Findings = slices.Clone(r.Findings[:min(20, len(r.Findings))]) }},
 	{"probes", func(r *drill.Report) { r.Probes = nil }},
 	{"disagreements", func(r *drill.Report) {

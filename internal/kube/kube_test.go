@@ -147,3 +147,22 @@ func TestAReportThatIsTooLongLosesItsDetailAndSaysSo(t *testing.T) {
 	require.NoError(t, err)
 	require.LessOrEqual(t, len(raw), kube.MaxReport)
 }
+
+// TestATargetThatFlapsKeepsItsRecovery: of many outages the record keeps the first ones and the last, whose end is the recovery.
+func TestATargetThatFlapsKeepsItsRecovery(t *testing.T) {
+	report := &drill.Report{Run: drill.RunReport{ID: "r"}, Recovery: &drill.RecoveryReport{Estimate: drill.Estimate{Estimate: 300}}}
+	for i := range 300 {
+		report.Recovery.Outages = append(report.Recovery.Outages, drill.OutageReport{Start: drill.Seconds(i), Seconds: 0.5, Kind: drill.OutageFailed, Fault: "kill_primary orders"})
+	}
+	raw, err := kube.Fit(report)
+	require.NoError(t, err)
+	require.LessOrEqual(t, len(raw), kube.MaxReport)
+	var got drill.Report
+	require.NoError(t, json.Unmarshal(raw, &got))
+	require.Equal(t, drill.Seconds(300), got.Recovery.Estimate.Estimate)
+	require.Len(t, got.Recovery.Outages, 10)
+	require.Equal(t, drill.Seconds(8), got.Recovery.Outages[8].Start)
+	require.Equal(t, drill.Seconds(299), got.Recovery.Outages[9].Start)
+	require.Contains(t, string(raw), "outages between the 9th and the last")
+	require.Len(t, report.Recovery.Outages, 300, "the report itself is left alone")
+}

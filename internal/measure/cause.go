@@ -8,17 +8,32 @@ import (
 )
 
 // Cause says what must be mended, by what the report says and nothing else: the gravest cause of its reasons. A run that
-// passed has none, and neither has one that says nothing of its target.
+// passed has none, and neither has one that says nothing of its target. That something is not known counts only where
+// nothing else was wrong.
 func Cause(rep drill.Report) drill.Cause {
-	gravest := drill.CauseNone
-	order := drill.Causes()
+	var known, guessed []drill.Cause
 	for _, reason := range rep.Run.Reasons {
-		c := CauseOf(reason, rep)
-		if at := slices.Index(order, c); at >= 0 && (gravest == drill.CauseNone || at < slices.Index(order, gravest)) {
-			gravest = c
+		if c := CauseOf(reason, rep); unknownOf(reason, rep) {
+			guessed = append(guessed, c)
+		} else {
+			known = append(known, c)
 		}
 	}
-	return gravest
+	for _, some := range [][]drill.Cause{known, guessed} {
+		for _, c := range drill.Causes() {
+			if slices.Contains(some, c) {
+				return c
+			}
+		}
+	}
+	return drill.CauseNone
+}
+
+// unknownOf reports whether the reason is that an objective has no number to be judged by.
+func unknownOf(reason drill.Reason, rep drill.Report) bool {
+	return slices.ContainsFunc(rep.Objectives, func(o drill.ObjectiveReport) bool {
+		return reason.Objective != "" && o.Name == reason.Objective && o.JudgedBy == judgedByNothing
+	})
 }
 
 // CauseOf is the cause of one of the report's reasons.
@@ -119,38 +134,54 @@ func causeOfRecovery(rep drill.Report, limit float64) drill.Cause {
 	if probed && rec.HeadlineClass != drill.ClassFresh && missed(fresh.Upper) && !missed(rec.Upper) {
 		return drill.CauseFresh
 	}
-	if relapsed(rec, missed) {
-		return drill.CauseRelapse
-	}
-	if a := rec.Answered; a != nil && !missed(a.Upper) && missed(rec.Upper) {
+	last := lastOutage(rec)
+	switch {
+	case last == nil && rep.Endpoints != nil && phase(rec, phaseDetected) != nil, last != nil && last.Kind == drill.OutagePieces && ledTo(rep, *last):
+		return drill.CauseRoute
+	case last == nil, last.Kind == drill.OutagePieces, last.Kind == drill.OutageSlow:
 		return drill.CauseServe
-	}
-	if last := lastOutage(rec); last != nil {
-		switch last.Kind {
-		case drill.OutageSlow:
-			return drill.CauseServe
-		case drill.OutageReadOnly:
-			return misled(rec)
-		case drill.OutagePieces:
-			if rep.Endpoints != nil && last.Seconds != drill.Never() {
-				return drill.CauseRoute // some were led to a member that was gone, until the Service dropped it
-			}
-			return drill.CauseServe
-		}
-	}
-	if rec.Upper == drill.Never() {
-		return missingStep(rec, rep.Endpoints)
+	case relapsed(rec, missed):
+		return drill.CauseRelapse
+	case rec.Answered != nil && !missed(rec.Answered.Upper) && missed(rec.Upper):
+		return drill.CauseServe
+	case last.Kind == drill.OutageReadOnly:
+		return misled(rec)
+	case rec.Upper == drill.Never():
+		return untaken(rec, rep.Endpoints)
+	case rep.Endpoints != nil && rep.Endpoints.NoEndpoints != nil && *rep.Endpoints.NoEndpoints >= rec.Estimate.Estimate/2:
+		return drill.CauseMembership // nobody was there who could have served
 	}
 	return slowest(rec)
 }
 
-// relapsed reports whether the recovery would have been in time but for outages after the first success.
+// ledTo reports whether an outage in pieces is one of requests that were led to a member that was gone: it ended when the
+// Service dropped that one, or never, because it did not.
+func ledTo(rep drill.Report, o drill.OutageReport) bool {
+	return rep.Endpoints != nil && (o.Seconds != drill.Never() && rep.Recovery.Upper != drill.Never() || phase(rep.Recovery, phaseDetected) == nil)
+}
+
+// relapsed reports whether the recovery would have been in time but for outages after clients had been served again.
 func relapsed(rec *drill.RecoveryReport, missed func(drill.Seconds) bool) bool {
-	if rec.Flaps == 0 || len(rec.Outages) <= rec.Flaps {
+	i := relapse(rec)
+	if i < 1 {
 		return false
 	}
-	before := rec.Outages[len(rec.Outages)-rec.Flaps-1]
+	before := rec.Outages[i-1]
 	return !missed(before.Start+before.Seconds) && missed(rec.Upper)
+}
+
+// served is how long clients must be served between two outages for the second to be a relapse: a few answers between the
+// failures of one outage are none.
+const served = drill.Seconds(1)
+
+// relapse is the first outage that came after clients had been served again; 0 when there is none.
+func relapse(rec *drill.RecoveryReport) int {
+	for i := max(1, len(rec.Outages)-rec.Flaps); i < len(rec.Outages); i++ {
+		if before := rec.Outages[i-1]; rec.Outages[i].Start-(before.Start+before.Seconds) >= served {
+			return i
+		}
+	}
+	return 0
 }
 
 func lastOutage(rec *drill.RecoveryReport) *drill.OutageReport {
@@ -176,10 +207,13 @@ func phase(rec *drill.RecoveryReport, name string) *drill.Phase {
 	return &rec.Phases[i]
 }
 
-// missingStep is the first step that a recovery which never came did not take.
-func missingStep(rec *drill.RecoveryReport, endpoints *drill.EndpointsReport) drill.Cause {
-	if rec.Flaps > 0 {
+// untaken is the first step that a recovery which never came did not take.
+func untaken(rec *drill.RecoveryReport, endpoints *drill.EndpointsReport) drill.Cause {
+	if relapse(rec) > 0 {
 		return drill.CauseRelapse
+	}
+	if rec.Flaps > 0 {
+		return drill.CauseServe
 	}
 	if endpoints != nil {
 		switch {

@@ -177,8 +177,9 @@ func (c *cluster) replace(gone, by string) {
 	}
 }
 
-// prune lets go of the writes that every member which is asked shows, or that are known to be lost: none of them can be the oldest one
-// that a member lacks, ever again. A long run would otherwise hold them all. The members are known before the first write.
+// prune lets go of the writes that every member which is asked shows, or that are known to be lost: none of them can
+// be the oldest one that a member lacks, ever again. A long run would otherwise hold them all. The members are known
+// before the first write.
 func (c *cluster) prune() {
 	n := 0
 	for n < len(c.acks) && c.everywhere(c.acks[n].seq) {
@@ -253,7 +254,8 @@ func (c *cluster) lag(m *member, s slot) (b drill.Bounds, caught bool) {
 		if !m.seen.Has(c.released.first.seq) {
 			youngest = c.released.first
 		}
-		return drill.Bounds{Lower: seconds(s.Sent.Sub(youngest.done)), Upper: seconds(s.Done.Sub(c.released.first.sent))}, false
+		oldest := c.released.first
+		return drill.Bounds{Lower: seconds(s.Sent.Sub(youngest.done)), Upper: seconds(s.Done.Sub(oldest.sent))}, false
 	}
 	for m.next < len(c.acks) && (m.seen.Has(c.acks[m.next].seq) || c.gone.Has(c.acks[m.next].seq)) {
 		m.next++

@@ -91,13 +91,13 @@ func ended(s slot) drill.Offset { return max(s.Done, s.Scheduled) }
 type absence struct {
 	cluster *cluster
 	last    map[string]drill.Offset // by pinned probe: the turn of the last slot that was known
-	open    map[string]missing      // by pinned probe
+	open    map[string]absentee     // by pinned probe
 	leaders []sightingOfLeader
 	found   map[string][]span // by member
 }
 
-// missing is a member that cannot be read, from a moment on.
-type missing struct {
+// absentee is a member that cannot be read, from a moment on.
+type absentee struct {
 	name  string
 	since drill.Offset
 }
@@ -108,7 +108,7 @@ type sightingOfLeader struct {
 }
 
 func newAbsence(c *cluster) *absence {
-	return &absence{cluster: c, last: map[string]drill.Offset{}, open: map[string]missing{}, found: map[string][]span{},
+	return &absence{cluster: c, last: map[string]drill.Offset{}, open: map[string]absentee{}, found: map[string][]span{},
 		leaders: []sightingOfLeader{{0, c.leader}}}
 }
 
@@ -126,7 +126,7 @@ func (a *absence) note(s slot, m *member) {
 		delete(a.open, s.Member)
 	case !known && (!away || s.Scheduled < gone.since) && s.Scheduled > a.last[s.Member]:
 		// The slot that hung ends after those that it blocked, and came before them.
-		a.open[s.Member] = missing{m.name, s.Scheduled}
+		a.open[s.Member] = absentee{m.name, s.Scheduled}
 	}
 	if known {
 		a.last[s.Member] = s.Scheduled
@@ -306,8 +306,8 @@ func (r *run) lagAtFault(v *replay) *drill.Bounds {
 	return worst
 }
 
-// lagPeak is the worst lag after the fault. nil when no replica could be read at the end, or a survivor of the faults not
-// for longer than is trusted: then it may have been worse. What was hurt may stay away for as long as it takes.
+// lagPeak is the worst lag after the fault. nil when no replica could be read at the end, or a survivor of the faults
+// not for longer than is trusted: then it may have been worse. What was hurt may stay away for as long as it takes.
 func (r *run) lagPeak(v *replay) *drill.Bounds {
 	var worst *drill.Bounds
 	read := false // at the end

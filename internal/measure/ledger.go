@@ -175,12 +175,13 @@ func (n *tally) report(known bool) *drill.WritesReport {
 	return rep
 }
 
-// lostGap is how far apart the acknowledgements of two lost writes may be that belong to one loss. What was acknowledged
-// between two faults and kept is no part of what they lost.
+// lostGap is how far apart the acknowledgements of two lost writes may be that belong to one loss. What was
+// acknowledged between two faults and kept is no part of what they lost.
 const lostGap = time.Second
 
-// lostSpan is the time that lost writes stand for: that of every stretch of them, summed. A lost write stands for its slot:
-// n of them, Δ apart, are n × Δ of lost time. The time between the first and the last would be up to 2Δ short of the truth.
+// lostSpan is the time that lost writes stand for: that of every stretch of them, summed. A lost write stands for its
+// slot: n of them, Δ apart, are n × Δ of lost time. The time between the first and the last would be up to 2Δ short of
+// the truth.
 func lostSpan(lost []loss) (sum time.Duration) {
 	slices.SortFunc(lost, func(a, b loss) int { return cmp.Compare(a.at, b.at) })
 	for i := 0; i < len(lost); {

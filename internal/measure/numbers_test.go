@@ -36,7 +36,7 @@ func TestLedger(t *testing.T) {
 		{name: "acknowledged by a primary that was cut off", edit: func(sc *scene) {
 			sc.cuts[0].from = 25 * sec // the fault is at 20 s
 			sc.lost = func(seq int64) bool { return seq >= 990 && seq < 1240 }
-		}, lost: 250, span: 5, findings: []string{"doomed_writes"}},
+		}, lost: 250, span: 5, findings: []string{"doomed_writes", "victim_served_on"}},
 		{name: "ghost", edit: func(sc *scene) {
 			sc.edit, sc.readBack = edit(500, drill.OutcomeIndeterminate), func(b *drill.ReadBack) {
 				for _, m := range []string{"a", "b", "c"} {
@@ -305,7 +305,7 @@ func TestDoomedWrites(t *testing.T) {
 	sc.cuts[0].from = 25 * sec // the fault is at 20 s
 	sc.lost = func(seq int64) bool { return seq >= 990 && seq < 1240 }
 	rep := sc.report()
-	require.Len(t, rep.Findings, 1)
+	require.Equal(t, []string{"doomed_writes", "victim_served_on"}, findingCodes(rep))
 	require.Equal(t, "a went on acknowledging writes until 4.781 s after the fault: 239 acknowledged writes of that time are lost.", rep.Findings[0].Text)
 	sc.cuts[0].from = 20 * sec
 	sc.lost = func(seq int64) bool { return seq >= 990 && seq < 1000 }

@@ -14,7 +14,7 @@ func (r *run) outageReports(c *recovery) []drill.OutageReport {
 	for _, o := range c.outages {
 		from := max(o.from, r.injection.from) // a slot under way at the injection had its turn before
 		rep := drill.OutageReport{Start: r.since(from), Seconds: drill.Never(), Kind: o.kind(c.slots),
-			DownSlots: count(c.slots[o.first:o.last+1], down), Fault: r.faultOf(c.slots[o.first], c.probe)}
+			DownSlots: count(c.slots[o.first:o.last+1], down), Fault: r.faultOf(c.slots[o.first:o.last+1], c.probe)}
 		if o.up >= 0 {
 			rep.Seconds = seconds(max(0, o.endEstimate(c.slots).Sub(from)))
 		}
@@ -23,11 +23,15 @@ func (r *run) outageReports(c *recovery) []drill.OutageReport {
 	return reps
 }
 
-// faultOf is the kind and the name of the newest fault that a slot says something of: see probe.between.
-func (r *run) faultOf(s slot, p *probe) string {
+// faultOf is the kind and the name of the newest fault that may have brought an outage about: of each of its down slots
+// it can be said that it was a slot of that fault or came after it (see probe.between).
+func (r *run) faultOf(slots []slot, p *probe) string {
 	name, newest := "", drill.Offset(-1)
 	for _, f := range r.faults {
-		if f.State == drill.FaultInjected && f.From < ended(s) && s.Scheduled >= f.From.Add(-p.gauge.within) && f.From > newest {
+		before := func(s slot) bool {
+			return s.state == down && (ended(s) <= f.From || s.Scheduled < f.From.Add(-p.gauge.within))
+		}
+		if f.State == drill.FaultInjected && f.From > newest && !slices.ContainsFunc(slots, before) {
 			name, newest = f.Kind+" "+f.Name, f.From
 		}
 	}

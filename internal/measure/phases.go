@@ -90,7 +90,7 @@ func (r *run) clientMilestones(c *recovery) []milestone {
 		ms = append(ms, milestone{name: phaseFirstSuccess, at: s.Done, signal: signal})
 	}
 	if !c.never {
-		ms = append(ms, milestone{name: phaseSustained, at: c.at, signal: "no slot was down from here on"})
+		ms = append(ms, milestone{name: phaseSustained, at: c.at, signal: "no outage from here on"})
 	}
 	return ms
 }

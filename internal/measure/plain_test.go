@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -48,6 +49,7 @@ type plainOutage struct {
 type plainAnswer struct {
 	within                 time.Duration
 	slots                  []plainSlot // observed
+	before                 *plainSlot  // the last up slot that had ended before the fault
 	outages                []plainOutage
 	blips                  []int // how many down slots each has
 	never                  bool
@@ -62,13 +64,18 @@ func (p plain) answer() plainAnswer {
 		switch j := p.judge(s, a.within); {
 		case s.Done > p.from && s.Scheduled >= p.from.Add(-a.within): // still under way when the fault began, if not sent after that
 			a.slots = append(a.slots, j)
-		case s.Done <= p.from && s.Scheduled >= p.hold:
-			baseline = append(baseline, j)
+		case s.Done <= p.from:
+			if s.Scheduled >= p.hold {
+				baseline = append(baseline, j)
+			}
+			if j.up {
+				a.before = &j
+			}
 		}
 	}
 	marked, spans := p.spans(a.slots, baseline)
 	a.outages = p.outages(a.slots, spans)
-	a.blips = blips(a.slots, marked, a.outages)
+	a.blips = plainBlips(a.slots, marked, a.outages)
 	p.recovery(&a)
 	return a
 }
@@ -227,12 +234,24 @@ func (p plain) outages(slots []plainSlot, spans []stretchOf) []plainOutage {
 		}
 		o.kind, o.down = kindOf(slots[o.first : o.last+1])
 		for _, f := range p.faults {
-			if f.from < slots[o.first].Done || f.from == p.from {
+			if p.underWay(slots[o.first:o.last+1], f.from) {
 				o.fault = f.name
 			}
 		}
 	}
 	return all
+}
+
+// underWay reports whether an outage may be a fault's doing: when that began, no down slot of it had ended, and none was
+// overdue.
+func (p plain) underWay(slots []plainSlot, began drill.Offset) bool {
+	within := p.within()
+	for _, s := range slots {
+		if s.down && (s.Done <= began || s.Scheduled < began.Add(-within)) {
+			return false
+		}
+	}
+	return true
 }
 
 // kindOf tells what clients got between an outage's first and last down slot.
@@ -257,16 +276,17 @@ func kindOf(slots []plainSlot) (drill.OutageKind, int) {
 	if ups > 0 {
 		return drill.OutagePieces, downs
 	}
-	for _, kind := range []drill.OutageKind{drill.OutageReadOnly, drill.OutageSlow} {
-		if 2*n[kind] > downs {
-			return kind, downs
-		}
+	switch ro, slow, failed := n[drill.OutageReadOnly], n[drill.OutageSlow], n[drill.OutageFailed]; {
+	case ro > slow && ro > failed:
+		return drill.OutageReadOnly, downs
+	case slow > ro && slow > failed:
+		return drill.OutageSlow, downs
 	}
 	return drill.OutageFailed, downs
 }
 
-// blips are the rows of which nothing is in an outage.
-func blips(slots []plainSlot, rows [][]int, outages []plainOutage) (lengths []int) {
+// plainBlips are the rows of which nothing is in an outage.
+func plainBlips(slots []plainSlot, rows [][]int, outages []plainOutage) (lengths []int) {
 	for _, row := range rows {
 		inside := func(i int) bool {
 			return slices.ContainsFunc(outages, func(o plainOutage) bool { return i >= o.first && i <= o.last })
@@ -288,11 +308,16 @@ func (p plain) recovery(a *plainAnswer) {
 	}
 	since := func(t drill.Offset) float64 { return t.Sub(p.from).Seconds() }
 	if len(a.outages) == 0 {
+		a.mute = len(ups) == 0
+		if a.before != nil {
+			ups = append(ups, *a.before) // a blip may begin with the fault
+			slices.SortFunc(ups, func(a, b plainSlot) int { return cmp.Compare(a.Scheduled, b.Scheduled) })
+		}
 		gap := p.delta
 		for i := 1; i < len(ups); i++ {
 			gap = max(gap, ups[i].Scheduled.Sub(ups[i-1].Scheduled))
 		}
-		a.upper, a.mute = (gap + a.within).Seconds(), len(ups) == 0
+		a.upper = (gap + a.within).Seconds()
 		return
 	}
 	o := a.outages[len(a.outages)-1]
@@ -333,18 +358,24 @@ func (p plain) recovery(a *plainAnswer) {
 }
 
 // blindUntil is the end of the last stretch of unknown slots after the recovery, of B or more, in which there may have
-// been a relapse.
+// been a relapse: as any outage, that ended before the first up slot after it was answered, if there was one.
 func (p plain) blindUntil(a *plainAnswer, up int) float64 {
-	until, n := 0.0, 0
+	until, n, relapse := 0.0, 0, false
 	for _, s := range a.slots[up:] {
-		if !s.up && !s.down {
+		if s.up || s.down {
+			n = 0
+		} else {
 			n++
-			continue
 		}
 		if time.Duration(n)*p.delta >= max(p.blip, 2*p.delta) {
-			until = s.Done.Sub(p.from).Seconds()
+			relapse = true
 		}
-		n = 0
+		if relapse {
+			until = s.Done.Sub(p.from).Seconds() // of an open relapse, as far as anything is known
+		}
+		if s.up {
+			relapse = false
+		}
 	}
 	return until
 }

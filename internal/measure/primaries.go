@@ -156,9 +156,9 @@ func (r *run) most() map[string]int {
 	return n
 }
 
-// zombieTail is how long the old primary went on acknowledging after the new one's first acknowledgement, by writes that
-// were sent after that one. Epochs tell the two apart; where they are not known, or the same, the member that led before
-// the fault is the old one unless it leads again.
+// zombieTail is how long the old primary went on acknowledging after the new one's first acknowledgement, by writes
+// that were sent after that one. Epochs tell the two apart; where they are not known, or the same, the member that led
+// before the fault is the old one unless it leads again.
 func (r *run) zombieTail(acks []slot, superseded map[int64]drill.Offset) time.Duration {
 	var tail time.Duration
 	for _, a := range acks {

@@ -60,10 +60,10 @@ func (r *run) answered(p *probe) *recovery {
 func (r *run) recoveryBy(p *probe, slots []slot, by criterion) *recovery {
 	c := &recovery{probe: p, slots: slots, outages: outages(slots, by)}
 	if len(c.outages) == 0 {
-		gap, seen, ok := widestGap(c.slots, p.gauge, by.blip)
-		if !ok {
+		if !slices.ContainsFunc(c.slots, isUp) {
 			return nil
 		}
+		gap, seen, _ := widestGap(p.withUpBefore(c.slots, r.injection.from), p.gauge, by.blip)
 		// No outage was seen; one between two up slots may have been missed, and this is how long it can have been.
 		c.at, c.estimate.Upper, c.sure = r.injection.from, seconds(gap+p.gauge.within), seconds(seen+p.gauge.within)
 		return c
@@ -89,18 +89,35 @@ func (r *run) recoveryBy(p *probe, slots []slot, by criterion) *recovery {
 	return c
 }
 
-// blindUntil is the end of the last stretch of at least a blip in which no slot could be judged, by when the slot after it
-// had been answered; 0 without one.
+func isUp(s slot) bool { return s.state == up }
+
+// withUpBefore are the slots, and among them the newest of the probe's that was answered in time before the fault: a blip
+// that the fault brought about at once began after that one's turn.
+func (p *probe) withUpBefore(slots []slot, from drill.Offset) []slot {
+	for _, s := range slices.Backward(p.slots) {
+		if isUp(s) && ended(s) <= from {
+			i, _ := slices.BinarySearchFunc(slots, s, func(a, b slot) int { return cmp.Compare(a.Scheduled, b.Scheduled) })
+			return slices.Insert(slices.Clone(slots), i, s)
+		}
+	}
+	return slots
+}
+
+// blindUntil is the latest end of a relapse that may have hidden in a stretch of at least a blip in which no slot could be
+// judged: like any outage it had ended when the first up slot after it was answered, if there was one. 0 without such a
+// stretch.
 func blindUntil(slots []slot, g gauge, blip time.Duration) (end drill.Offset) {
-	var before *slot
-	for i, s := range slots {
-		if s.state == unknown {
-			continue
+	hidden := false
+	for i, known := 0, slots[0].Scheduled; i < len(slots); i++ {
+		s := slots[i]
+		blind := s.Scheduled.Sub(known)
+		if s.state != unknown {
+			blind, known = blind-g.delta, s.Scheduled
 		}
-		if before != nil && s.Scheduled.Sub(before.Scheduled)-g.delta >= blip {
-			end = s.Done
+		hidden = hidden || blind >= blip
+		if hidden && (s.state == up || i == len(slots)-1) {
+			end, hidden = s.Done, false
 		}
-		before = &slots[i]
 	}
 	return end
 }

@@ -20,14 +20,22 @@ func (r *run) lateBack(rep drill.Report, limit drill.Seconds) string {
 	class, e := worseClass(rec)
 	slower := rec.Answered != nil && rec.Answered.Upper <= limit && rec.Answered.Estimate != drill.Never()
 	switch {
-	case class != rec.HeadlineClass:
+	case class != rec.HeadlineClass && e.Lower > rec.Upper: // else the error bars do not tell the two apart
 		return fmt.Sprintf("%s, limit %s.", freshBack(rep, e), say(limit))
 	case slower && rec.Slow > 0 && rec.Estimate.Estimate == drill.Never():
 		return fmt.Sprintf("%s, limit %s.", r.slowBack(rep), say(limit))
 	case rec.Estimate.Estimate == drill.Never():
-		return fmt.Sprintf("%s never came back, limit %s%s.", subject(rep), say(limit), course(rec))
+		return fmt.Sprintf("%s never came back%s, limit %s%s.", subject(rep), forGood(rec), say(limit), course(rec))
 	}
-	return fmt.Sprintf("%s came back after %s (at worst %s), limit %s%s.", subject(rep), say(rec.Estimate.Estimate), say(rec.Upper), say(limit), course(rec))
+	return fmt.Sprintf("%s came back after %s (at worst %s), limit %s%s.", subject(rep), say(rec.Estimate.Estimate), say(e.Upper), say(limit), course(rec))
+}
+
+// forGood is said where clients were served in between.
+func forGood(rec *drill.RecoveryReport) string {
+	if rec.FirstSuccess == nil || *rec.FirstSuccess == drill.Never() {
+		return ""
+	}
+	return " for good"
 }
 
 // neverBack says that clients were not served for good when the observation ended.
@@ -50,17 +58,17 @@ func (r *run) slowBack(rep drill.Report) string {
 
 // freshBack says when new clients were served again, beside those with open sessions.
 func freshBack(rep drill.Report, fresh drill.Estimate) string {
-	open := fmt.Sprintf("those with open sessions after %s", say(rep.Recovery.Estimate.Estimate))
+	open := fmt.Sprintf("open sessions after %s", say(rep.Recovery.Estimate.Estimate))
 	switch {
 	case rep.Recovery.Estimate.Estimate == drill.Never():
-		open = "nor did those with open sessions"
+		open = "neither were open sessions"
 	case rep.Recovery.Outcome == drill.OutcomeNoImpact:
-		open = "those with open sessions saw no outage"
+		open = "open sessions saw no outage"
 	}
 	if fresh.Estimate == drill.Never() {
-		return fmt.Sprintf("Clients that connect anew were never served again for good while drill watched; %s", open)
+		return fmt.Sprintf("New connections were never served again for good while drill watched; %s", open)
 	}
-	return fmt.Sprintf("Clients that connect anew were served again after %s (at worst %s); %s", say(fresh.Estimate), say(fresh.Upper), open)
+	return fmt.Sprintf("New connections were served again after %s (at worst %s); %s", say(fresh.Estimate), say(fresh.Upper), open)
 }
 
 // course tells of the outages where the recovery time alone would mislead: when there were several, or one that began late.
@@ -131,7 +139,7 @@ func notFailedOver(rec *drill.RecoveryReport) string {
 	case drill.OutcomeRestartedInPlace:
 		return "Nobody failed over: the same member came back and leads again."
 	}
-	return "Nobody failed over while drill watched."
+	return "No member served clients for good while drill watched, so none took over for good."
 }
 
 // recoveryFindings are what a reader of the recovery time must know beside it.

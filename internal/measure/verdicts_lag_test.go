@@ -23,9 +23,8 @@ func unread(members string, from, to time.Duration) func(string, time.Duration) 
 
 // TestLagOfWhatNobodyReadIsUnknown (W10): the worst lag after the fault is known only where it was watched.
 func TestLagOfWhatNobodyReadIsUnknown(t *testing.T) {
-	hurt := func(name string) drill.Event {
-		return drill.Event{Type: drill.EventPlan, Plans: []drill.FaultPlan{{Kind: "pod_kill", Name: "too", Victims: []drill.Member{{Name: name}}}}}
-	}
+	too := []drill.FaultPlan{{Kind: "pod_kill", Name: "too", Victims: []drill.Member{{Name: "c"}}}}
+	hurt := []drill.Event{{Type: drill.EventPlan, Plans: too}} // c is a victim as well
 	for name, c := range map[string]struct {
 		change func(*scene)
 		known  bool
@@ -37,11 +36,11 @@ func TestLagOfWhatNobodyReadIsUnknown(t *testing.T) {
 		"a survivor from the fault on":     {func(sc *scene) { sc.silent = unread("c", 20*sec, 22*sec) }, false},
 		"a survivor before the fault":      {func(sc *scene) { sc.silent = unread("c", 15*sec, 20*sec) }, true},
 		"a survivor's last 2 s":            {func(sc *scene) { sc.silent = unread("c", 88*sec, sc.end) }, false},
-		"the second victim as well":        {func(sc *scene) { sc.silent, sc.events = unread("c", 20*sec, 60*sec), []drill.Event{hurt("c")} }, true},
+		"the second victim as well":        {func(sc *scene) { sc.silent, sc.events = unread("c", 20*sec, 60*sec), hurt }, true},
 		"no replica is left: all were hurt": {func(sc *scene) {
-			sc.silent, sc.events, sc.back = unread("c", 20*sec, sc.end), []drill.Event{hurt("c")}, sc.end
+			sc.silent, sc.events, sc.back = unread("c", 20*sec, sc.end), hurt, sc.end
 		}, false},
-		"one of two victims is back, of all": {func(sc *scene) { sc.silent, sc.events = unread("c", 20*sec, sc.end), []drill.Event{hurt("c")} }, true},
+		"one of two victims is back, of all": {func(sc *scene) { sc.silent, sc.events = unread("c", 20*sec, sc.end), hurt }, true},
 		"the new primary, before it was one": {func(sc *scene) { sc.silent = unread("b", 21*sec, 23*sec) }, false},
 		"now and then, but never for a second": {func(sc *scene) {
 			sc.silent = func(m string, at time.Duration) drill.Outcome {
@@ -101,11 +100,12 @@ func TestANewPodHasShownNothing(t *testing.T) {
 	full = 75 * sec
 	rep = sc.report()
 	require.InDelta(t, 75, float64(rep.ReplicationLag.Peak.Upper), 0.2)
-	require.Equal(t, []span{{drill.Offset(41*sec + 4*ms), drill.Offset(60*sec + 3*ms)}}, newRun(sc.recording()).replay().whole[1:2])
-	require.InDelta(t, 75, newRun(sc.recording()).replay().whole[2].from.Seconds(), 0.3, "it has everything")
+	whole := newRun(sc.recording()).replay().whole
+	require.Equal(t, span{drill.Offset(41*sec + 4*ms), drill.Offset(60*sec + 3*ms)}, whole[1])
+	require.InDelta(t, 75, whole[2].from.Seconds(), 0.3, "it has everything")
 
 	stale := rep.Writes.Stale["c"]
-	require.InDelta(t, 75*50-400, stale.Writes, 20, "the new pod was asked for all that was acknowledged, and came late with it")
+	require.InDelta(t, 75*50-400, stale.Writes, 20, "the new pod came late with all of them")
 	require.InDelta(t, 75, float64(stale.Max.Upper), 0.2)
 
 	// A new pod that lacks one write in the middle, which everybody had shown: its lag is not less than the truth.
@@ -219,5 +219,6 @@ func TestTheSpanOfALossIsThatOfEachFault(t *testing.T) {
 	require.Equal(t, sec+20*ms, lostSpan(at(20*ms, 6*sec, 5*sec)), "a second apart is one loss, in whatever order")
 	require.Equal(t, 40*ms, lostSpan(at(20*ms, 5*sec, 6*sec+ms)), "more is two")
 	require.InDelta(t, 3*sec, lostSpan(at(sec, 5*sec, 6*sec+ms, 7*sec)), float64(ms), "at 1 Hz each stands for its second")
-	require.Equal(t, 70*ms, lostSpan(append(at(20*ms, 5*sec), at(100*ms, 5050*ms)...)), "of two probes the finer one counts")
+	both := append(at(20*ms, 5*sec), at(100*ms, 5050*ms)...)
+	require.Equal(t, 70*ms, lostSpan(both), "of two probes the finer one counts")
 }

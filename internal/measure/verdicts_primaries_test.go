@@ -69,6 +69,7 @@ func TestLeaderChanges(t *testing.T) {
 			}
 		}
 	}
+	const doubt = drill.OutcomeIndeterminate
 	inPlace := func(sc *scene) { sc.heir, sc.epoch = "a", 1 }
 	for name, c := range map[string]struct {
 		change func(*scene)
@@ -79,13 +80,13 @@ func TestLeaderChanges(t *testing.T) {
 		"a restart in place":      {inPlace, 0},
 		"no epochs":               {func(sc *scene) { sc.edit = func(s *drill.Sample) { s.Epoch = 0 } }, 1},
 		"c led for 2 s":           {func(sc *scene) { sc.edit = pinned("c", 24*sec, 26*sec, drill.OutcomeOK, 1) }, 2},
-		"c said that it did":      {func(sc *scene) { sc.edit = pinned("c", 24*sec, 26*sec, drill.OutcomeIndeterminate, 1) }, 2},
-		"c said so in one answer": {func(sc *scene) { sc.edit = pinned("c", 24*sec, 24100*ms, drill.OutcomeIndeterminate, 1) }, 2},
+		"c said that it did":      {func(sc *scene) { sc.edit = pinned("c", 24*sec, 26*sec, doubt, 1) }, 2},
+		"c said so in one answer": {func(sc *scene) { sc.edit = pinned("c", 24*sec, 24100*ms, doubt, 1) }, 2},
 		"no client can reach b":   {func(sc *scene) { sc.cuts[0].to = sc.end }, 1},
 		"nor can b finish a write": {func(sc *scene) {
-			sc.cuts[0].to, sc.edit = sc.end, pinned("b", 28*sec, sc.end, drill.OutcomeIndeterminate, 2)
+			sc.cuts[0].to, sc.edit = sc.end, pinned("b", 28*sec, sc.end, doubt, 2)
 		}, 1},
-		"a quick overlap":           {func(sc *scene) { sc.edit = pinned("a", 27*sec, 28200*ms, drill.OutcomeIndeterminate, 1) }, 1},
+		"a quick overlap":           {func(sc *scene) { sc.edit = pinned("a", 27*sec, 28200*ms, doubt, 1) }, 1},
 		"a thaws and does not know": {func(sc *scene) { sc.edit = pinned("a", 33*sec, 36*sec, drill.OutcomeOK, 1) }, 1},
 		"there and back": {func(sc *scene) {
 			sc.epoch, sc.leaders = 1, []reign{{50 * sec, "a", 1}}
@@ -125,8 +126,8 @@ func TestLeaderChanges(t *testing.T) {
 	}
 }
 
-// TestASplitBrainIsOneChange (W5): two members that go on side by side are two writers; the leader has changed once, not
-// with every write.
+// TestASplitBrainIsOneChange (W5): two members that go on side by side are two writers; the leader has changed once,
+// not with every write.
 func TestASplitBrainIsOneChange(t *testing.T) {
 	sc := unfenced()
 	rep := sc.report()
@@ -150,7 +151,8 @@ func TestASplitBrainIsOneChange(t *testing.T) {
 	require.Empty(t, newRun(handover().recording()).writers())
 }
 
-// TestWhatWasBeforeTheHoldDoesNotCount (W21): there and back and two writers for 3 s, all over before the steady state held.
+// TestWhatWasBeforeTheHoldDoesNotCount (W21): there and back and two writers for 3 s, all over before the steady state
+// held.
 func TestWhatWasBeforeTheHoldDoesNotCount(t *testing.T) {
 	sc := failover()
 	sc.steady = 15 * sec

@@ -131,7 +131,7 @@ func TestW4NobodyNewIsServed(t *testing.T) {
 	rep = sc.report()
 	require.Equal(t, drill.VerdictFailed, rep.Run.Verdict)
 	require.Equal(t, "by_class.fresh.upper_seconds", rep.Objectives[0].JudgedBy)
-	require.Equal(t, "Clients that connect anew were never served again for good while drill watched; those with open sessions saw no outage, limit 60 s.",
+	require.Equal(t, "New connections were never served again for good while drill watched; open sessions saw no outage, limit 60 s.",
 		rep.Run.Reasons[0].Text)
 	play(sc, func(l *Live, now drill.Offset) {
 		if now > drill.Offset(21*sec) {

@@ -46,9 +46,9 @@ func tenures(claims []claim, gap time.Duration) []tenure {
 	return all
 }
 
-// together is the time in which two members acknowledged writes, and who they were: each of them one that was sent after
-// the other had acknowledged one. A handover, however quick, is none. Both ends of such a time are found up to Δ late and
-// early, so Δ is added: what is left of the error is ± Δ.
+// together is the time in which two members acknowledged writes, and who they were: each of them one that was sent
+// after the other had acknowledged one. A handover, however quick, is none. Both ends of such a time are found up to Δ
+// late and early, so Δ is added: what is left of the error is ± Δ.
 func together(all []tenure, delta time.Duration) (time.Duration, map[pod]bool) {
 	var both []span
 	who := map[pod]bool{}
@@ -84,8 +84,8 @@ func podNames(pods map[pod]bool) []string {
 	return names
 }
 
-// writes are the acknowledged writes, each by the pod that accepted it. Where an answer does not say which pod gave it, it is the
-// one that the member's pinned probe met at that time.
+// writes are the acknowledged writes, each by the pod that accepted it. Where an answer does not say which pod gave
+// it, it is the one that the member's pinned probe met at that time.
 func (r *run) writes(acks []slot) []claim {
 	pods := r.pods()
 	claims := make([]claim, len(acks))
@@ -150,8 +150,9 @@ func (r *run) leaderChanges(acks []slot) int {
 	return max(changes(tenures(claims, gap), gap), int(newest-first))
 }
 
-// claims are all signs that a member was primary, from the hold on, by when they were sent; with the epoch of the first
-// one and the newest epoch. A member that comes back under its name is the same member: a restart in place is no change.
+// claims are all signs that a member was primary, from the hold on, by when they were sent; with the epoch of the
+// first one and the newest epoch. A member that comes back under its name is the same member: a restart in place is no
+// change.
 func (r *run) claims(acks []slot) (claims []claim, first, newest int64) {
 	begin := r.baseline(r.headline).from
 	words := slices.Clone(acks)

@@ -2,6 +2,7 @@
 package metrics
 
 import (
+	"cmp"
 	"math"
 	"sync"
 
@@ -108,7 +109,7 @@ func (m *Metrics) samples(e drill.Event) {
 		m.lateness.WithLabelValues(m.drill, s.Probe, class).Observe(s.Lateness().Seconds())
 		targets[m.infos[s.Probe].Target] = true
 		if s.Reading != nil {
-			m.lag.WithLabelValues(m.infos[s.Probe].Target, s.Member, "engine").Set(s.Reading.EngineLag)
+			m.lag.WithLabelValues(m.infos[s.Probe].Target, cmp.Or(s.By, s.Member), "engine").Set(s.Reading.EngineLag)
 		}
 	}
 	for target := range targets {

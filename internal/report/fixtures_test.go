@@ -41,7 +41,7 @@ func passed() drill.Report {
 				{Name: "promoted", Start: 9.92, Seconds: 2.08, Signal: "orders-1 says that it is primary"},
 				{Name: "routed", Start: 12, Seconds: 0.3, Signal: "the Service names orders-1"},
 				{Name: "first_success", Start: 12.3, Seconds: 0.04, Signal: "first accepted write, by orders-1"},
-				{Name: "sustained", Start: 12.34, Seconds: 0, Signal: "no slot was down from here on"},
+				{Name: "sustained", Start: 12.34, Seconds: 0, Signal: "no outage from here on"},
 				{Name: "redundant", Start: 12.34, Seconds: 28.86, Signal: "every member answers, streams and has caught up"},
 			},
 		},
@@ -68,7 +68,7 @@ func passed() drill.Report {
 			{Name: "assert_1", Condition: "probe.checkout.outage_seconds < 15 && probe.checkout-pods.ready_endpoints >= 2", JudgedBy: "condition", Met: true},
 		},
 		Findings: []drill.Finding{}, Unknown: []string{},
-		Statistics: &drill.StatisticsReport{N: 1, Mean: new(drill.Seconds(12.34)), Median: new(drill.Seconds(12.34)), Max: new(drill.Seconds(12.34)), FailureProbabilityUpper: 0.95},
+		Statistics: &drill.StatisticsReport{N: 1, Measured: 1, Mean: new(drill.Seconds(12.34)), Median: new(drill.Seconds(12.34)), Max: new(drill.Seconds(12.34)), FailureProbabilityUpper: 0.95},
 	}
 }
 
@@ -208,7 +208,7 @@ func replaced() drill.Report {
 		Redundancy: new(drill.Seconds(6.1)), ByClass: map[drill.Class]drill.Estimate{drill.ClassFresh: {Estimate: 4.18, Lower: 4.15, Upper: 4.21}},
 		Phases: []drill.Phase{{Name: "impact", Seconds: 0.03, Signal: "first client error: refused"}, {Name: "detected", Start: 0.03, Seconds: 0.1, Signal: "the Service dropped 3 victims"},
 			{Name: "ready", Start: 0.13, Seconds: 3.9, Signal: "pod checkout-d is Ready"}, {Name: "routed", Start: 4.03, Seconds: 0.1, Signal: "the Service leads to checkout-d"},
-			{Name: "first_success", Start: 4.13, Seconds: 0.05, Signal: "first good answer"}, {Name: "sustained", Start: 4.18, Signal: "no slot was down from here on"},
+			{Name: "first_success", Start: 4.13, Seconds: 0.05, Signal: "first good answer"}, {Name: "sustained", Start: 4.18, Signal: "no outage from here on"},
 			{Name: "redundant", Start: 4.18, Seconds: 1.92, Signal: "as many ready endpoints as are desired"}}}
 	r.Endpoints = &drill.EndpointsReport{Desired: new(3), LeastReady: new(0), NoEndpoints: new(drill.Seconds(3.98)), NewMember: &drill.NewMember{First: 4.03, All: 6.1},
 		Budgets: []drill.BudgetReport{{Name: "checkout", AllowedBefore: 1, Covers: 3,
@@ -248,7 +248,7 @@ func series() []drill.Report {
 	all[1].Recovery = &drill.RecoveryReport{Outcome: drill.OutcomeNotRecovered, Estimate: never}
 	all[2].Recovery = &drill.RecoveryReport{Outcome: drill.OutcomeNoImpact, Estimate: drill.Estimate{Upper: 0.06}}
 	all[3].Run.Verdict, all[3].Run.Reasons = drill.VerdictInterrupted, []drill.Reason{{Code: "interrupted", Text: "The run was interrupted: the run was cancelled."}}
-	all[3].Statistics = &drill.StatisticsReport{N: 3, Mean: new(drill.Seconds(6.17)), NeverRecovered: 1, Median: new(drill.Seconds(12.34)), Max: new(drill.Never()),
+	all[3].Statistics = &drill.StatisticsReport{N: 3, Measured: 3, Mean: new(drill.Seconds(6.17)), NeverRecovered: 1, Median: new(drill.Seconds(12.34)), Max: new(drill.Never()),
 		MedianBounds: &drill.Bounds{Lower: 12.32, Upper: 12.36}, MaxBounds: &drill.Bounds{Lower: 95.02, Upper: drill.Never()},
 		FailureProbabilityUpper: 0.865, NoImpact: 1, Failed: 1, LeftOut: 1,
 		Text: "1 of 3 runs failed: at 95 % confidence the failure probability is at most 86 %. A p90 takes 10 runs. 1 trial measured nothing to the end, and is left out."}

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/failoverdrill/drill/internal/drill"
 )
@@ -57,6 +58,10 @@ func (p *page) headline(r drill.Report) {
 		p.note(fmt.Sprintf("The first %s was %s after %s; then there were %s.",
 			n.one, n.taken, seconds(*rec.FirstSuccess), plural(rec.Flaps, "relapse")))
 	}
+	wide := rec.Outcome != drill.OutcomeNoImpact && !never(rec.Upper) && rec.Upper > rec.Estimate.Estimate+atOnce
+	if wide && found(r, "blind_stretch") {
+		p.note(fmt.Sprintf("drill could not watch for a while: an outage until %s could have been missed.", seconds(rec.Upper)))
+	}
 	for _, text := range caveats(r) {
 		p.note("! "+text, bold, yellow)
 	}
@@ -109,11 +114,13 @@ func (p *page) unrecovered(r drill.Report, n nouns) {
 	case acknowledgedLate(rec):
 		p.acknowledged(r, n)
 		return
+	case backAtTheEnd(rec) && verdict != drill.VerdictFailed:
+		what, inks = fmt.Sprintf("%s %s back at the end, but watched too briefly", n.clients, n.was), []ink{bold}
 	case verdict == drill.VerdictInterrupted || verdict == drill.VerdictError:
 		what, inks = fmt.Sprintf("%s %s not back for good when the run ended", n.clients, n.was), []ink{bold}
 	case verdict == drill.VerdictAborted:
 		what = fmt.Sprintf("%s %s not back for good when the run was aborted", n.clients, n.was)
-	case rec.Flaps > 0:
+	case backAtTheEnd(rec) || rec.Flaps > 0 || partly(rec):
 		what += " for good"
 	}
 	text := what + fmt.Sprintf("; last seen failing %s after the fault", seconds(rec.Lower))
@@ -122,6 +129,18 @@ func (p *page) unrecovered(r drill.Report, n nouns) {
 		return
 	}
 	p.line("  ", p.style.paint(what, inks...), text[len(what):])
+}
+
+// backAtTheEnd reports whether the last outage had ended, though too late to call it the last one.
+func backAtTheEnd(rec *drill.RecoveryReport) bool {
+	n := len(rec.Outages)
+	return n > 0 && !never(rec.Outages[n-1].Seconds)
+}
+
+// partly reports whether some requests were answered in time in the last outage.
+func partly(rec *drill.RecoveryReport) bool {
+	n := len(rec.Outages)
+	return n > 0 && rec.Outages[n-1].Kind == drill.OutagePieces
 }
 
 // acknowledgedLate reports whether every request is answered again, but not in time.
@@ -141,6 +160,11 @@ func (p *page) acknowledged(r drill.Report, n nouns) {
 		if r.Endpoints != nil {
 			but = fmt.Sprintf("but %s of the answers take", share(after))
 		}
+	}
+	if rec.Answered.Estimate == 0 { // nothing was gone, not even for a while
+		p.line("  ", n.clients, map[bool]string{true: " answers all the time, ", false: " are acknowledged all the time, "}[r.Endpoints != nil],
+			p.style.paint(but+fmt.Sprintf(" longer than %s ever since", limitText(rec.UpWithin)), bold, red))
+		return
 	}
 	when := []string{again, " after ", p.style.paint(seconds(rec.Answered.Estimate), bold), interval(*rec.Answered), ", "}
 	but += fmt.Sprintf(" longer than %s ever since", limitText(rec.UpWithin))
@@ -183,55 +207,68 @@ func (p *page) fresh(rec *drill.RecoveryReport) {
 // atOnce is how soon an outage begins that needs no word about its beginning.
 const atOnce = drill.Seconds(1)
 
+// outWord says what clients were in an outage.
+func outWord(k drill.OutageKind) string {
+	switch k {
+	case drill.OutageSlow:
+		return "too slow"
+	case drill.OutageReadOnly:
+		return "read-only"
+	case drill.OutagePieces:
+		return "out in pieces"
+	}
+	return "out"
+}
+
 // outTimes says when clients were out, where the headline alone would read as one outage from the fault on.
 func outTimes(r drill.Report, n nouns) string {
 	all := r.Recovery.Outages
-	if len(all) == 0 {
+	if len(all) == 0 || acknowledgedLate(r.Recovery) {
 		return ""
 	}
 	first, last := all[0], all[len(all)-1]
-	begins := func(o drill.OutageReport) string {
+	spell := func(o drill.OutageReport) string {
 		switch {
+		case never(o.Seconds):
+			return fmt.Sprintf("from %s on, to the end", seconds(o.Start))
 		case len(r.Faults) > 1 && o.Fault != "":
-			return "after " + clean(o.Fault)
+			return fmt.Sprintf("for %s after %s", seconds(o.Seconds), clean(o.Fault))
 		case o.Start <= atOnce:
-			return "by the fault"
+			return fmt.Sprintf("for %s by the fault", seconds(o.Seconds))
 		}
-		return "from " + seconds(o.Start) + " on"
+		return fmt.Sprintf("for %s from %s on", seconds(o.Seconds), seconds(o.Start))
 	}
+	was := outWord(first.Kind)
+	was = strings.ToUpper(was[:1]) + was[1:]
 	switch {
 	case len(all) == 1 && first.Kind == drill.OutagePieces:
-		until := "to the end"
-		if !never(first.Seconds) {
-			until = "to " + seconds(first.Start+first.Seconds)
-		}
-		return fmt.Sprintf("Out in pieces from %s %s: %d %s failed or came late, with answers in time between them.",
-			seconds(first.Start), until, first.DownSlots, n.many)
+		return fmt.Sprintf("%s %s: %d %s failed or came late, with answers in time between them.",
+			was, spell(first), first.DownSlots, n.many)
 	case len(all) == 1 && first.Start <= atOnce:
 		return ""
-	case len(all) == 1 && never(first.Seconds):
-		return fmt.Sprintf("Out from %s on, to the end.", seconds(first.Start))
 	case len(all) == 1:
-		return fmt.Sprintf("Out for %s, %s.", seconds(first.Seconds), begins(first))
-	case len(all) == 2 && never(last.Seconds):
-		return fmt.Sprintf("Out for %s %s, and again from %s on, to the end.",
-			seconds(first.Seconds), begins(first), seconds(last.Start))
+		return fmt.Sprintf("%s %s.", was, spell(first))
 	case len(all) == 2:
-		return fmt.Sprintf("Out for %s %s, and again for %s %s.",
-			seconds(first.Seconds), begins(first), seconds(last.Seconds), begins(last))
-	}
-	if never(last.Seconds) {
-		return fmt.Sprintf("Out %d times, at last from %s on, to the end.", len(all), seconds(last.Start))
+		again := "again"
+		if last.Kind != first.Kind {
+			again = outWord(last.Kind)
+		}
+		return fmt.Sprintf("%s %s, and %s %s.", was, spell(first), again, spell(last))
+	case never(last.Seconds):
+		return fmt.Sprintf("Out %d times, at last from %s on, to the end.", outageCount(r.Recovery), seconds(last.Start))
 	}
 	return fmt.Sprintf("Out %d times: the longest for %s, the last for %s from %s on.",
-		len(all), seconds(r.Recovery.LongestOutage), seconds(last.Seconds), seconds(last.Start))
+		outageCount(r.Recovery), seconds(r.Recovery.LongestOutage), seconds(last.Seconds), seconds(last.Start))
 }
 
 // slower reports whether the run found that answers are late more often than before.
 func slower(r drill.Report) bool {
 	late := r.Recovery.LateRatio
-	return late.Before != nil && late.After != nil && !acknowledgedLate(r.Recovery) &&
-		slices.ContainsFunc(r.Findings, func(f drill.Finding) bool { return f.Code == "slower_than_before" })
+	return late.Before != nil && late.After != nil && !acknowledgedLate(r.Recovery) && found(r, "slower_than_before")
+}
+
+func found(r drill.Report, code string) bool {
+	return slices.ContainsFunc(r.Findings, func(f drill.Finding) bool { return f.Code == code })
 }
 
 // caveats are what a passed or failed run says against the target in no objective: who reads only the verdict and the

@@ -45,7 +45,8 @@ func relapsed() drill.Report {
 func freshNever() drill.Report {
 	r := failover()
 	r.Run.Verdict = drill.VerdictFailed
-	r.Run.Reasons = []drill.Reason{{Code: "objective_missed", Objective: "recovery_time", Text: "New connections never could write again, limit 30 s."}}
+	r.Run.Reasons = []drill.Reason{{Code: "objective_missed", Objective: "lost_writes", Cause: drill.CauseLag, Text: "A replica was behind."},
+		{Code: "objective_missed", Objective: "recovery_time", Cause: drill.CauseFresh, Text: "New connections never could write again, limit 30 s."}}
 	r.Recovery.ByClass[drill.ClassFresh] = drill.Estimate{Estimate: drill.Never(), Lower: 68.9, Upper: drill.Never()}
 	r.Objectives = []drill.ObjectiveReport{
 		{Name: "recovery_time", LimitSeconds: new(drill.Seconds(30)), ValueSeconds: new(drill.Never()), JudgedBy: "by_class.fresh.upper_seconds"},
@@ -159,15 +160,29 @@ func TestWhatStandsAtTheTopIsTrue(t *testing.T) {
 	}
 	forever := drill.Estimate{Estimate: drill.Never(), Lower: 68, Upper: drill.Never()}
 	first, again := drill.OutageReport{Start: 0.02, Seconds: 2.18}, drill.OutageReport{Start: 40.2, Seconds: 1}
+	slow, readOnly := again, again
+	slow.Kind, readOnly.Kind = drill.OutageSlow, drill.OutageReadOnly
+	short := func(r *drill.Report) {
+		r.Run.Verdict, r.Recovery.Outcome = drill.VerdictInvalid, drill.OutcomeNotRecovered
+		r.Recovery.Estimate = drill.Estimate{Estimate: drill.Never(), Lower: 2.19, Upper: drill.Never()}
+		r.Recovery.ByClass = nil
+	}
+	invalid := "\n  The run is invalid: do not rely on these numbers."
 	plain := "  Writes back after 2.20 s  [2.19, 2.23]   failed over to another member"
 	pooled := "  Writes over open sessions back after 2.20 s  [2.19, 2.23]   failed over to another member\n"
 	for name, c := range map[string]struct {
 		r    drill.Report
 		want string
 	}{
-		"a failover":       {failover(), plain},
-		"a second outage":  {edit(failover(), outages(first, again)), plain + "\n  Out for 2.18 s by the fault, and again for 1.00 s from 40.20 s on."},
-		"a late one":       {edit(failover(), outages(again)), plain + "\n  Out for 1.00 s, from 40.20 s on."},
+		"a failover":      {failover(), plain},
+		"a second outage": {edit(failover(), outages(first, again)), plain + "\n  Out for 2.18 s by the fault, and again for 1.00 s from 40.20 s on."},
+		"a late one":      {edit(failover(), outages(again)), plain + "\n  Out for 1.00 s from 40.20 s on."},
+		"of another kind": {edit(failover(), outages(first, slow)), plain + "\n  Out for 2.18 s by the fault, and too slow for 1.00 s from 40.20 s on."},
+		"read-only":       {edit(failover(), outages(readOnly)), plain + "\n  Read-only for 1.00 s from 40.20 s on."},
+		"watched too short": {edit(failover(), outages(first), short),
+			"  Writes were back at the end, but watched too briefly; last seen failing 2.19 s after the fault" + invalid},
+		"watched for long enough": {edit(failover(), outages(first), short, func(r *drill.Report) { r.Run.Verdict = drill.VerdictFailed }),
+			"  Writes never came back for good; last seen failing 2.19 s after the fault"},
 		"three":            {edit(failover(), outages(first, first, again)), plain + "\n  Out 3 times: the longest for 2.18 s, the last for 1.00 s from 40.20 s on."},
 		"flaps for ever":   {flapping(), "  Writes never came back for good; last seen failing 101.30 s after the fault\n  Out 12 times, at last from 101.00 s on, to the end."},
 		"fresh is as good": {edit(failover(), fresh(drill.Estimate{Estimate: 2.25, Lower: 2.2, Upper: 2.4})), plain},
@@ -182,6 +197,16 @@ func TestWhatStandsAtTheTopIsTrue(t *testing.T) {
 		"slow for ever": {slowForEver(), "  Writes are acknowledged again after 2.20 s  [2.19, 2.23], but take longer than 40 ms ever since"},
 		"a third is slow for ever": {edit(slowForEver(), func(r *drill.Report) { r.Recovery.LateRatio.After = new(0.301) }),
 			"  Writes are acknowledged again after 2.20 s  [2.19, 2.23],\n  but 30 % of them take longer than 40 ms ever since"},
+		"slow, never gone": {edit(slowForEver(), func(r *drill.Report) { r.Recovery.Answered = &drill.Estimate{Upper: 0.06} }),
+			"  Writes are acknowledged all the time, but take longer than 40 ms ever since"},
+		"blind after it": {edit(failover(), func(r *drill.Report) {
+			r.Recovery.Upper, r.Findings = 33.01, []drill.Finding{{Code: "blind_stretch"}}
+		}), "  Writes back after 2.20 s  [2.19, 33.01]   failed over to another member\n" +
+			"  drill could not watch for a while: an outage until 33.01 s could have been missed."},
+		"one of ten fails for ever": {edit(failover(), outages(drill.OutageReport{Start: 4.1, Seconds: drill.Never(), Kind: drill.OutagePieces, DownSlots: 1730}),
+			func(r *drill.Report) { short(r); r.Run.Verdict = drill.VerdictFailed }),
+			"  Writes never came back for good; last seen failing 2.19 s after the fault\n" +
+				"  Out in pieces from 4.10 s on, to the end: 1730 writes failed or came late, with answers in time\n  between them."},
 		"aborted": {edit(reports()["never"]), "  Writes were not back for good when the run was aborted; last seen failing 95.02 s after the fault"},
 		"three faults": {several(), "  Writes were not back for good when the run was aborted; last seen failing 137.90 s after the fault\n" +
 			"  Out for 7.99 s after kill_primary orders, and again from 47.04 s on, to the end."},
@@ -203,4 +228,26 @@ func TestWhatTheDrillExpectsIsNoResult(t *testing.T) {
 	lines := strings.Split(b.String(), "\n")
 	require.NotContains(t, strings.Join(lines[:5], "\n"), "no acknowledged write is lost")
 	require.Contains(t, b.String(), "\n  The drill expects: The primary dies.")
+}
+
+// TestAShortenedListOfOutages: the record in the cluster keeps ten, and the text must not say that there were ten.
+func TestAShortenedListOfOutages(t *testing.T) {
+	whole, shortened := flapping(), flapping()
+	var want, got bytes.Buffer
+	require.NoError(t, Text(&want, whole, Style{}))
+	shortened.Recovery.Outages = append(shortened.Recovery.Outages[:9:9], shortened.Recovery.Outages[11])
+	require.NoError(t, Text(&got, shortened, Style{}))
+	require.Equal(t, want.String(), got.String())
+	require.Contains(t, got.String(), "    and 2 more\n    12        101.00 s    the end")
+}
+
+// TestEveryCauseHasAText: the gravest of several is shown.
+func TestEveryCauseHasAText(t *testing.T) {
+	for _, c := range drill.Causes() {
+		require.Contains(t, causeText[c], string(c)+": ")
+		require.LessOrEqual(t, columns(causeText[c]), width-11)
+	}
+	var b bytes.Buffer
+	require.NoError(t, Text(&b, freshNever(), Style{}))
+	require.Contains(t, b.String(), "limit 30 s.\n    Cause: fresh: new connections")
 }

@@ -14,7 +14,7 @@ func JSON(w io.Writer, r drill.Report) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false) // texts say "<" where they mean it
 	e.SetIndent("", "  ")
-	if err := e.Encode(r); err != nil {
+	if err := e.Encode(r.JSON()); err != nil {
 		return fmt.Errorf("write the report as JSON: %w", err)
 	}
 	return nil

@@ -9,7 +9,7 @@ import (
 
 // unavailable is how long clients went without an answer in time, and the rules by which that was counted.
 func (p *page) unavailable(rec *drill.RecoveryReport) {
-	text := "never"
+	text := "0 s"
 	if rec.Unavailable > 0 {
 		text = fmt.Sprintf("%s in all: %s failed, %s slow", seconds(rec.Unavailable), seconds(rec.Failed), seconds(rec.Slow))
 		switch {
@@ -101,6 +101,14 @@ func classTime(e drill.Estimate) string {
 	return estimate(e)
 }
 
+// outageCount is how many there were. A record in the cluster has room for ten (kube.Fit); relapses tell of the others.
+func outageCount(rec *drill.RecoveryReport) int {
+	if n := len(rec.Outages); n != shownOutages {
+		return n
+	}
+	return max(shownOutages, rec.Flaps+1) // the first outage is no relapse
+}
+
 // shownOutages is how many rows the table of outages has before it leaves some out. The last one always has a row: the
 // recovery is its end.
 const shownOutages = 10
@@ -112,20 +120,24 @@ var kindText = map[drill.OutageKind]string{
 }
 
 // outages lists them when there are several, or when one has no sharp end. Of several faults each row names its own.
-func (p *page) outages(all []drill.OutageReport, several bool) {
+func (p *page) outages(rec *drill.RecoveryReport, several bool) {
+	all := rec.Outages
 	if len(all) == 0 || len(all) == 1 && all[0].Kind != drill.OutagePieces {
 		return
 	}
 	p.line()
 	p.line("  ", p.style.paint(pad("Outage", 10), bold),
 		p.style.paint(right("from", 10)+right("until", 11)+right("length", 11)+right("down slots", 12)+"   what clients got", dim))
+	total := outageCount(rec)
 	for i, o := range all {
-		left := len(all) - shownOutages
-		if left > 0 && i >= shownOutages-1 && i < len(all)-1 {
-			if i == shownOutages-1 {
-				p.line("    ", p.style.paint(fmt.Sprintf("and %d more", left), dim))
-			}
+		last := i == len(all)-1
+		if i >= shownOutages-1 && !last {
 			continue
+		}
+		number := i + 1
+		if last && total > number || last && total > shownOutages {
+			number = total
+			p.line("    ", p.style.paint(fmt.Sprintf("and %d more", total-min(len(all), shownOutages)), dim))
 		}
 		until, length := seconds(o.Start+o.Seconds), seconds(o.Seconds)
 		if never(o.Seconds) {
@@ -138,7 +150,7 @@ func (p *page) outages(all []drill.OutageReport, several bool) {
 		if several && o.Fault != "" {
 			what += ", after " + o.Fault
 		}
-		head := pad(fmt.Sprint(i+1), 8) + right(seconds(o.Start), 10) + right(until, 11) + right(length, 11) +
+		head := pad(fmt.Sprint(number), 8) + right(seconds(o.Start), 10) + right(until, 11) + right(length, 11) +
 			right(fmt.Sprint(o.DownSlots), 12) + "   "
 		for k, l := range wrap(what, width-4-columns(head)) {
 			if k > 0 {

@@ -32,7 +32,9 @@ func (p *page) writes(w *drill.WritesReport) {
 		p.row("lost", fmt.Sprintf("%d acknowledged, %s of writes", *w.Lost, known(w.LostSpan)), bold, red)
 	}
 	p.row("sent", fmt.Sprintf("%d, of them %d acknowledged and %d failed; %d slots not sent", w.Sent, w.Acked, w.Failed, w.Unsent))
-	if doubt := w.Sent - w.Acked - w.Failed; w.Lost == nil {
+	if doubt := w.Sent - w.Acked - w.Failed; doubt == 0 {
+		p.row("in doubt", "none")
+	} else if w.Lost == nil {
 		p.row("in doubt", fmt.Sprintf("%d, of which it is unknown whether they are there", doubt))
 	} else {
 		p.row("in doubt", fmt.Sprintf("%d, of them %d are there and %d are not", doubt, w.IndeterminatePresent, w.IndeterminateAbsent))

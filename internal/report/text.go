@@ -166,6 +166,33 @@ func (p *page) reasons(run drill.RunReport) {
 		}
 		p.item(mark, text)
 	}
+	if what := causeText[cause(run)]; what != "" {
+		p.line("    ", p.style.paint("Cause: "+what, dim))
+	}
+}
+
+// causeText says what must be mended.
+var causeText = map[drill.Cause]string{
+	drill.CauseSplit:      "split: two members took writes",
+	drill.CauseLoss:       "loss: what was acknowledged is not what is there",
+	drill.CauseFresh:      "fresh: new connections were served later than open sessions, or never",
+	drill.CauseRelapse:    "relapse: clients were served again, and then lost it",
+	drill.CauseServe:      "serve: the member that clients reach answers too late, or only a part of the requests",
+	drill.CauseRoute:      "route: clients were led to a member that cannot serve them",
+	drill.CausePromote:    "promote: the failure was detected, and no member took over, or it did so late",
+	drill.CauseDetect:     "detect: the failure was not detected, or late",
+	drill.CauseMembership: "membership: a lost member did not come back, or late",
+	drill.CauseLag:        "lag: a replica was behind, or its lag is unknown",
+}
+
+// cause is the gravest of the reasons' causes.
+func cause(run drill.RunReport) drill.Cause {
+	for _, c := range drill.Causes() {
+		if slices.ContainsFunc(run.Reasons, func(r drill.Reason) bool { return r.Cause == c }) {
+			return c
+		}
+	}
+	return drill.CauseNone
 }
 
 // expected is what the drill's file says of itself. It stands below the result and names its source: among the first
@@ -319,5 +346,5 @@ func (p *page) recovery(r drill.Report) {
 			p.row(className(class), classTime(e))
 		}
 	}
-	p.outages(rec.Outages, len(r.Faults) > 1)
+	p.outages(rec, len(r.Faults) > 1)
 }

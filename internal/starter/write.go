@@ -162,7 +162,7 @@ func (s *System) postgresql(b block) {
 		fmt.Sprintf(`"Not steady: the replicas lag ${%s.lag_seconds} s, and a share of ${%s.success_ratio} of the writes succeeds."`, at, at))
 	b.gap()
 	k := b.block("fault", "kill_primary", target)
-	k.comment("Like a power cut: no time to hand over. \"graceful\" is like a drained node.")
+	k.comment("Its processes are killed after about 2 s, and it may or may not hand over. \"graceful\" is like a drained node.")
 	k.text("method", "force_delete")
 	k.gap()
 	switch {
@@ -256,7 +256,7 @@ func (s *System) deployment(b block) {
 	k.comment("How many pods go, the oldest first.")
 	k.number("count", 1)
 	k.gap()
-	k.comment("\"graceful\" is a delete with the pod's own grace period, \"force_delete\" is like a power cut, \"evict\" asks the PodDisruptionBudget.%s", s.covered())
+	k.comment("\"graceful\" is a delete with the pod's own grace period, \"force_delete\" kills its processes after about 2 s, \"evict\" asks the PodDisruptionBudget.%s", s.covered())
 	k.text("method", "graceful")
 	s.abort(b, probe+".outage_seconds", 2*recovery)
 	b.gap()

@@ -169,6 +169,7 @@ type postgreSQL struct {
 	tables ledger
 	pool   *pool
 	pinned []*pinned
+	seat   sync.Mutex // held while a pinned probe looks for a pod in place of one that is gone
 	checks []check
 	opened []drill.Member
 	made   bool // the ledger may exist
@@ -192,7 +193,7 @@ func bindPostgreSQL(d Deps, name string, spec postgresqlSpec) Target {
 	}
 	t := &postgreSQL{Deps: d, name: name, spec: spec, tables: ledger{run: d.Run, checks: d.Checks}}
 	t.cluster = cluster{
-		target: name, roles: spec.Roles, byIP: map[netip.Addr]string{}, wake: make(chan struct{}, 1),
+		target: name, roles: spec.Roles, byIP: map[netip.Addr]instance{}, wake: make(chan struct{}, 1),
 	}
 	return t
 }

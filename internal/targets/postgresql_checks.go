@@ -129,7 +129,8 @@ func (p *place) as(ctx context.Context, s *drill.Sample, do func(c *client) erro
 
 // answered notes who answered a slot of a check.
 func (t *postgreSQL) answered(s *drill.Sample, said word) {
-	s.Outcome, s.By, s.Role, s.Epoch = drill.OutcomeOK, t.cluster.memberAt(said.addr), said.role(), said.timeline
+	s.Outcome = drill.OutcomeOK
+	t.answeredBy(s, said)
 }
 
 // check is the probe of an invariant.
@@ -220,7 +221,7 @@ func (t *postgreSQL) everyMember(most int, ids *atomic.Int64) []*place {
 	for _, pod := range t.cluster.members() {
 		name := pod.Name
 		all = append(all, &place{member: name, most: most, ids: ids, dial: func(ctx context.Context) (*session, error) {
-			now, ok := t.cluster.pod(name)
+			now, ok := t.cluster.live(name)
 			if !ok || now.Status.PodIP == "" {
 				return nil, &net.OpError{Op: "dial", Err: errNoAddress}
 			}

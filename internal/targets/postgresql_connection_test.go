@@ -109,7 +109,7 @@ func TestReplacedPodIsHeardUntilItEnds(t *testing.T) {
 	second := victim
 	second.UID = "uid-0b"
 	require.NoError(t, l.kube.CoreV1().Pods("shop").Delete(t.Context(), victim.Name, metav1.DeleteOptions{}))
-	require.Eventually(t, func() bool { _, there := target.cluster.pod(victim.Name); return !there }, 2*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { _, there := target.cluster.live(victim.Name); return !there }, 2*time.Second, 10*time.Millisecond)
 	p := target.pinned[0]
 	p.mu.Lock()
 	s := p.sess

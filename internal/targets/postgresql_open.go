@@ -219,7 +219,7 @@ func (t *postgreSQL) login(ctx context.Context) ([]known, error) {
 		if errs[i] == nil {
 			t.remember(k)
 			p.said = k.member().Role
-			p.adopt(k.sess, string(k.pod.UID))
+			p.adopt(k.sess, instance{pods[i].Name, string(k.pod.UID)})
 		}
 		t.pinned = append(t.pinned, p)
 	}

@@ -3,8 +3,11 @@ package targets
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/failoverdrill/drill/internal/drill"
 )
@@ -24,14 +27,15 @@ const (
 
 var errNoAddress = errors.New("the member's pod has no address")
 
-// pinned is the probe of one member: one session to its pod, opened before the fault.
+// pinned is the probe of one member: one session to its pod, opened before the fault. When no pod has the member's name
+// any more, it asks one that no other probe asks: an operator may replace a member under another name.
 type pinned struct {
 	t      *postgreSQL
-	member string
+	member string // at plan
 
 	mu     sync.Mutex
 	sess   *session
-	uid    string // of the pod that the session goes to
+	pod    instance // that the session goes to, or went to last
 	said   drill.Role
 	since  time.Time // when the slot under way was sent; zero when none is
 	asked  time.Time // when the statement under way was sent on an open session; zero when none is
@@ -41,13 +45,14 @@ type pinned struct {
 	states map[string]drill.Connection // by pod UID, of every pod that there was a session to
 
 	// What the member has shown of the pooled stream. Sequence numbers up to low are not asked for again.
-	shownBy string // the pod whose word the two below are
+	shownBy string // the UID of the pod whose word the two below are
 	low     int64
 	shown   map[int64]struct{}
 }
 
 func newPinned(t *postgreSQL, member string) *pinned {
-	return &pinned{t: t, member: member, said: drill.RoleUnknown, low: -1, shown: map[int64]struct{}{}, states: map[string]drill.Connection{}}
+	return &pinned{t: t, member: member, pod: instance{name: member}, said: drill.RoleUnknown, low: -1,
+		shown: map[int64]struct{}{}, states: map[string]drill.Connection{}}
 }
 
 // Info describes the probe.
@@ -75,7 +80,7 @@ func (p *pinned) Sample(ctx context.Context, s *drill.Sample) {
 		}
 	}()
 
-	session, uid, err := p.session(ctx)
+	session, pod, err := p.session(ctx)
 	if err != nil {
 		s.Outcome, s.Signal = drill.OutcomeFail, signal(err)
 		if errors.Is(err, errNoAddress) {
@@ -86,8 +91,8 @@ func (p *pinned) Sample(ctx context.Context, s *drill.Sample) {
 	p.mu.Lock()
 	p.asked = time.Now()
 	p.mu.Unlock()
-	if p.shownBy != uid { // another pod: it may have been made from nothing
-		p.shownBy, p.low, p.shown = uid, -1, map[int64]struct{}{}
+	if p.shownBy != pod.uid { // another pod: it may have been made from nothing
+		p.shownBy, p.low, p.shown = pod.uid, -1, map[int64]struct{}{}
 	}
 	said, err := p.t.tables.look(ctx, session, s.Probe, s.Slot, p.t.name, p.low)
 	s.Outcome, s.Signal = judge(err)
@@ -96,8 +101,8 @@ func (p *pinned) Sample(ctx context.Context, s *drill.Sample) {
 		p.drop(session)
 		return
 	}
-	s.By, s.Role, s.Epoch = p.member, said.role(), said.timeline
-	s.Reading = &drill.Reading{UID: uid, Streaming: said.streaming, Seen: p.fresh(said.seen), EngineLag: said.lag}
+	s.By, s.ByUID, s.Role, s.Epoch = pod.name, pod.uid, said.role(), said.timeline
+	s.Reading = &drill.Reading{UID: pod.uid, Streaming: said.streaming, Seen: p.fresh(said.seen), EngineLag: said.lag}
 	if said.recovering {
 		s.Write = false // it was only asked
 		return
@@ -105,35 +110,83 @@ func (p *pinned) Sample(ctx context.Context, s *drill.Sample) {
 	confirm(s, said, session)
 }
 
-// session returns the open session, or opens one to where the member's pod is now.
-func (p *pinned) session(ctx context.Context) (*session, string, error) {
+// session returns the open session and the pod that it goes to, or opens one to where the member is now.
+func (p *pinned) session(ctx context.Context) (*session, instance, error) {
 	p.mu.Lock()
-	s, uid := p.sess, p.uid
+	s, pod := p.sess, p.pod
 	p.mu.Unlock()
 	if s != nil {
-		return s, uid, nil
+		return s, pod, nil
 	}
-	pod, ok := p.t.cluster.pod(p.member)
-	if !ok || pod.Status.PodIP == "" {
-		return nil, "", errNoAddress
+	if own, ok := p.t.cluster.live(pod.name); ok {
+		return p.open(ctx, own)
+	}
+	if !p.t.seat.TryLock() { // two probes must not end up with one pod
+		return nil, instance{}, errNoAddress
+	}
+	defer p.t.seat.Unlock()
+	err := errNoAddress
+	for _, other := range p.t.unasked() {
+		if s, pod, err = p.open(ctx, other); err == nil {
+			return s, pod, nil
+		}
+	}
+	return nil, instance{}, err
+}
+
+// open opens the member's session to a pod.
+func (p *pinned) open(ctx context.Context, pod *corev1.Pod) (*session, instance, error) {
+	if pod.Status.PodIP == "" {
+		return nil, instance{}, errNoAddress
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	s, err := p.t.dial.open(ctx, pod.Status.PodIP, p.t.cluster.port(p.t.dial.config.Port))
 	if err != nil {
-		return nil, "", err
+		return nil, instance{}, err
 	}
-	uid = string(pod.UID)
-	p.adopt(s, uid)
-	return s, uid, nil
+	who := instance{pod.Name, string(pod.UID)}
+	p.adopt(s, who)
+	return s, who, nil
 }
 
-// adopt makes the session the member's own.
-func (p *pinned) adopt(s *session, uid string) {
+// asks is the pod that the probe asks, or asked last.
+func (p *pinned) asks() instance {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.sess, p.uid = s, uid
-	p.states[uid] = drill.Connection{State: drill.ConnectionOpen}
+	return p.pod
+}
+
+// unasked are the members' pods that no pinned probe asks.
+func (t *postgreSQL) unasked() []*corev1.Pod {
+	asked := map[string]bool{}
+	for _, p := range t.pinned {
+		asked[p.asks().name] = true
+	}
+	return slices.DeleteFunc(t.cluster.members(), func(pod *corev1.Pod) bool {
+		return asked[pod.Name] || pod.Status.PodIP == ""
+	})
+}
+
+// followPods gives up the sessions to pods that were replaced, under the same name or another one.
+func (t *postgreSQL) followPods() {
+	for _, p := range t.pinned {
+		pod, ok := t.cluster.live(p.asks().name)
+		if others := t.unasked(); !ok && len(others) > 0 {
+			pod, ok = others[0], true
+		}
+		if ok {
+			p.moved(string(pod.UID), pod.Status.PodIP)
+		}
+	}
+}
+
+// adopt makes the session to a pod the member's own.
+func (p *pinned) adopt(s *session, pod instance) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sess, p.pod = s, pod
+	p.states[pod.uid] = drill.Connection{State: drill.ConnectionOpen}
 	if p.closed {
 		s.cut()
 	}
@@ -147,8 +200,8 @@ func (p *pinned) drop(s *session) {
 		return
 	}
 	p.sess = nil
-	if !s.given && p.states[p.uid].State == drill.ConnectionOpen {
-		p.states[p.uid] = drill.Connection{State: drill.ConnectionEnded, Since: time.Now()}
+	if !s.given && p.states[p.pod.uid].State == drill.ConnectionOpen {
+		p.states[p.pod.uid] = drill.Connection{State: drill.ConnectionEnded, Since: time.Now()}
 	}
 }
 
@@ -156,7 +209,7 @@ func (p *pinned) drop(s *session) {
 func (p *pinned) connection(uid string, now time.Time) drill.Connection {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.sess != nil && p.uid == uid && p.silent(now) {
+	if p.sess != nil && p.pod.uid == uid && p.silent(now) {
 		return drill.Connection{State: drill.ConnectionSilent, Since: p.asked.Add(silentAfter)}
 	}
 	return p.states[uid]
@@ -167,12 +220,12 @@ func (p *pinned) silent(now time.Time) bool {
 	return !p.asked.IsZero() && now.Sub(p.asked) >= silentAfter
 }
 
-// moved gives up a session to a pod that is no longer the member, once the new one can be queried instead and the former
-// one has stopped answering: the process of a pod that was deleted by force may go on accepting writes.
+// moved gives up a session to a pod that is no longer the member, once the new one can be queried instead and the
+// former one has stopped answering: the process of a pod that was deleted by force may go on accepting writes.
 func (p *pinned) moved(uid, ip string) {
 	p.mu.Lock()
 	s := p.sess
-	mine := s != nil && p.uid != uid && ip != "" && p.former != s
+	mine := s != nil && p.pod.uid != uid && ip != "" && p.former != s
 	if mine {
 		p.former = s
 	}
@@ -182,7 +235,8 @@ func (p *pinned) moved(uid, ip string) {
 	}
 }
 
-// giveUp cuts the session to a former pod as soon as the pod leaves a statement unanswered, and at the limit in any case.
+// giveUp cuts the session to a former pod as soon as the pod leaves a statement unanswered, and at the limit in any
+// case.
 func (p *pinned) giveUp(s *session, limit time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -190,7 +244,7 @@ func (p *pinned) giveUp(s *session, limit time.Time) {
 	switch {
 	case p.sess != s || p.closed:
 	case p.silent(now):
-		p.states[p.uid] = drill.Connection{State: drill.ConnectionSilent, Since: p.asked.Add(silentAfter)}
+		p.states[p.pod.uid] = drill.Connection{State: drill.ConnectionSilent, Since: p.asked.Add(silentAfter)}
 		s.giveUp()
 	case now.After(limit): // its state stays open: drill does not know when the process ended
 		s.giveUp()

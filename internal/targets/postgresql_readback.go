@@ -91,8 +91,8 @@ func (t *postgreSQL) Connect(context.Context, drill.Member) {}
 // Connection is the state of the pinned session to this very member.
 func (t *postgreSQL) Connection(m drill.Member) drill.Connection {
 	for _, p := range t.pinned {
-		if p.member == m.Name {
-			return p.connection(m.UID, time.Now())
+		if c := p.connection(m.UID, time.Now()); c.State != drill.ConnectionNone {
+			return c
 		}
 	}
 	return drill.Connection{}

@@ -25,8 +25,11 @@ type cluster struct {
 	roles  preset
 	pods   map[string]*corev1.Pod
 	slices map[string]*discoveryv1.EndpointSlice
-	byIP   map[netip.Addr]string // every address that a member has had: an old pod may still answer
+	byIP   map[netip.Addr]instance // every address that a member has had: an old pod may still answer
 }
+
+// instance is the pod that has an address, or had it last.
+type instance struct{ name, uid string }
 
 func (c *cluster) poke() {
 	select {
@@ -42,7 +45,7 @@ func (c *cluster) setPods(pods map[string]*corev1.Pod) {
 	for name, pod := range pods {
 		for _, address := range append([]corev1.PodIP{{IP: pod.Status.PodIP}}, pod.Status.PodIPs...) { // one of each family
 			if ip, err := netip.ParseAddr(address.IP); err == nil {
-				c.byIP[ip.Unmap()] = name
+				c.byIP[ip.Unmap()] = instance{name, string(pod.UID)}
 			}
 		}
 	}
@@ -55,24 +58,17 @@ func (c *cluster) setSlices(s map[string]*discoveryv1.EndpointSlice) {
 }
 
 // memberAt names the member with the address, or the address itself when no member has it.
-func (c *cluster) memberAt(address string) string {
+func (c *cluster) memberAt(address string) instance {
 	ip, err := netip.ParseAddr(address)
 	if err != nil {
-		return address
+		return instance{name: address}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if name, ok := c.byIP[ip.Unmap()]; ok {
-		return name
+	if o, ok := c.byIP[ip.Unmap()]; ok {
+		return o
 	}
-	return address
-}
-
-func (c *cluster) pod(name string) (*corev1.Pod, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	pod, ok := c.pods[name]
-	return pod, ok
+	return instance{name: address}
 }
 
 // members are the pods that can be members: those of jobs that have ended carry an operator's labels too.
@@ -87,6 +83,14 @@ func (c *cluster) members() []*corev1.Pod {
 	}
 	slices.SortFunc(live, func(a, b *corev1.Pod) int { return strings.Compare(a.Name, b.Name) })
 	return live
+}
+
+// live is the pod of a member that can be one.
+func (c *cluster) live(name string) (*corev1.Pod, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	pod, ok := c.pods[name]
+	return pod, ok && pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed
 }
 
 // port is where the members listen, which a Service may translate.
@@ -141,8 +145,8 @@ func (c *cluster) endpoint(e discoveryv1.Endpoint) string {
 	}
 	for _, a := range e.Addresses {
 		if ip, err := netip.ParseAddr(a); err == nil {
-			if name, ok := c.byIP[ip.Unmap()]; ok {
-				return name
+			if o, ok := c.byIP[ip.Unmap()]; ok {
+				return o.name
 			}
 		}
 	}
@@ -154,7 +158,7 @@ func (t *postgreSQL) own(now time.Time) []string {
 	primaries := []string{}
 	for _, p := range t.pinned {
 		if p.role(now) == drill.RolePrimary {
-			primaries = append(primaries, p.member)
+			primaries = append(primaries, p.asks().name)
 		}
 	}
 	return primaries
@@ -200,11 +204,7 @@ func sameViews(a, b drill.Views) bool {
 func (t *postgreSQL) podSource() source[*corev1.Pod] {
 	return podsOf(t.Kube, t.spec.Namespace, t.spec.Selector.String(), func(all map[string]*corev1.Pod) {
 		t.cluster.setPods(all)
-		for _, p := range t.pinned {
-			if pod, ok := all[p.member]; ok {
-				p.moved(string(pod.UID), pod.Status.PodIP)
-			}
-		}
+		t.followPods()
 		t.cluster.poke()
 	})
 }

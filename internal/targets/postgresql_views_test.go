@@ -28,7 +28,7 @@ func podAt(name, ip, role string) *corev1.Pod {
 }
 
 func newCluster(pods ...*corev1.Pod) *cluster {
-	c := &cluster{target: "orders", roles: presets()[3], byIP: map[netip.Addr]string{}, wake: make(chan struct{}, 1)}
+	c := &cluster{target: "orders", roles: presets()[3], byIP: map[netip.Addr]instance{}, wake: make(chan struct{}, 1)}
 	all := map[string]*corev1.Pod{}
 	for _, p := range pods {
 		all[p.Name] = p
@@ -58,10 +58,10 @@ func TestViews(t *testing.T) {
 func TestMemberAtRemembersOldAddresses(t *testing.T) {
 	c := newCluster(podAt("orders-0", "10.0.0.1", "master"))
 	c.setPods(map[string]*corev1.Pod{"orders-0": podAt("orders-0", "10.0.0.7", "master")})
-	assert.Equal(t, "orders-0", c.memberAt("10.0.0.1"), "the old pod may still answer")
-	assert.Equal(t, "orders-0", c.memberAt("::ffff:10.0.0.7"))
-	assert.Equal(t, "10.0.0.9", c.memberAt("10.0.0.9"))
-	assert.Empty(t, c.memberAt(""))
+	assert.Equal(t, "orders-0", c.memberAt("10.0.0.1").name, "the old pod may still answer")
+	assert.Equal(t, "orders-0", c.memberAt("::ffff:10.0.0.7").name)
+	assert.Equal(t, "10.0.0.9", c.memberAt("10.0.0.9").name)
+	assert.Empty(t, c.memberAt("").name)
 }
 
 func TestMembersAreNotTheJobsOfAnOperator(t *testing.T) {

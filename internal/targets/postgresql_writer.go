@@ -105,9 +105,15 @@ func (t *postgreSQL) enter(ctx context.Context, session *session, s *drill.Sampl
 	said, err := t.tables.write(ctx, session, s.Probe, s.Slot)
 	s.Outcome, s.Signal = judge(err)
 	if err == nil {
-		s.By, s.Role, s.Epoch = t.cluster.memberAt(said.addr), said.role(), said.timeline
+		t.answeredBy(s, said)
 		confirm(s, said, session)
 	}
+}
+
+// answeredBy notes who gave an answer.
+func (t *postgreSQL) answeredBy(s *drill.Sample, said word) {
+	who := t.cluster.memberAt(said.addr)
+	s.By, s.ByUID, s.Role, s.Epoch = who.name, who.uid, said.role(), said.timeline
 }
 
 // confirm corrects a slot that the server answered without an error: a replica wrote nothing, and a success with a

@@ -208,7 +208,7 @@ func serviceRows() []row {
 			service{pods: 10, hurt: 1, dropped: 0.1, ready: 4, broken: 1}),
 		d(411, "one of three is led to for ever though it is gone", missed(recovery, drill.CauseRoute, never),
 			service{pods: 3, hurt: 1, dropped: forever, ready: 4}),
-		d(413, "unavailable = 0 s, and one request met the dead pod", missed(drill.ObjectiveUnavailable, drill.CauseServe, 0),
+		d(413, "unavailable = 0 s, and one request met the dead pod", missed(drill.ObjectiveUnavailable, drill.CauseRoute, 0),
 			service{pods: 3, hurt: 1, dropped: 0.5, ready: 4, objectives: limit(drill.ObjectiveUnavailable, 0)}),
 		d(40, "a disruption budget allows no eviction", truth{verdict: drill.VerdictRefused, code: "evictions_refused"},
 			service{pods: 3, hurt: 1, inject: &drill.Refusal{Code: "evictions_refused", Text: "The budget allows none."}}),

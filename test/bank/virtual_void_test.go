@@ -55,31 +55,29 @@ func invalidRows() []row {
 				return r
 			}
 		})),
-		v(217, "one reset right before the fault, long over; nobody misses the primary", passed(0, drill.OutcomeNoImpact), script{spared: true,
-			hook: func(_ context.Context, _ *world, what string) error {
+		v(217, "one reset 0.1 s before the fault, long over; nobody misses the primary", passed(0, drill.OutcomeNoImpact), clean(0).with(func(s *script) {
+			s.spared = true
+			armed := false
+			s.hook = func(_ context.Context, _ *world, what string) error {
 				if what == "journal" {
+					armed = true
 					time.Sleep(100 * time.Millisecond)
 				}
 				return nil
-			},
-			pooled: once(12.05, fails(drill.SignalReset))}),
+			}
+			s.pooled = func(_ *world, _ at, r reply) reply {
+				if armed {
+					armed = false
+					return fails(drill.SignalReset)
+				}
+				return r
+			}
+		})),
 		v(219, "the machine was suspended", void("machine_slept"), clean(2.2).with(func(s *script) { s.slept = 10 })),
 		v(221, "the second of two faults is never injected, for the timeout is up", void("timeout"),
 			script{faults: []float64{80}, leads: twice(2.2, 80, 2.2), pooled: out([2]at{0, 2.2}), timeout: 60}),
 		v(223, "Ctrl-C while clients are out", truth{verdict: drill.VerdictInterrupted, code: "interrupted"}, clean(8).with(func(s *script) { s.interrupt = 15 })),
 		v(225, "drill itself fails", truth{verdict: drill.VerdictError, code: "error"}, clean(2.2).with(func(s *script) { s.hook = fail("inject", errors.New("boom")) })),
-	}
-}
-
-// once gives one request through the Service another reply: the first one after so many seconds of the run.
-func once(age float64, r reply) func(*world, at, reply) reply {
-	done := false
-	return func(w *world, _ at, usual reply) reply {
-		if !done && w.age() >= age {
-			done = true
-			return r
-		}
-		return usual
 	}
 }
 

@@ -1,9 +1,11 @@
 package bank
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -45,9 +47,12 @@ type script struct {
 	leads                            func(t at) string   // who takes writes; replaces the takeover
 	views                            func(t at) []string // label, service and member's word, each a name or empty; replaces the takeover's
 	second                           func(t at) bool     // orders-1 takes writes beside orders-0, and clients stay where they are
+	claims                           func(t at) string   // a member that calls itself primary, and takes writes of whoever reaches it, beside who leads
 	epoch                            func(member string, t at) int64
 	readBack                         func(w *world, back *drill.ReadBack)
-	spared                           bool // nothing happens at the fault
+	spared                           bool    // nothing happens at the fault
+	loses                            float64 // what was acknowledged in so many seconds before the fault dies with the primary
+	holdDown                         float64 // the primary is kept away for so long
 
 	// The run around it.
 	objectives map[string]float64 // replace those of shipped drills; a negative one takes it away
@@ -61,6 +66,9 @@ type script struct {
 	stopped    [2]at                        // drill itself does not run from then to then
 	starved    func(w *world, t at) float64 // by how many seconds slots are sent late
 	slept      at                           // when the machine is suspended; 0: never
+	silenced   at                           // from when on nothing is known of the slots through kept sessions; 0: never
+	every      time.Duration                // Δ of the slots through kept sessions; 20 ms by default
+	upWithin   time.Duration
 	interrupt  at
 	steady     []drill.Rule
 }
@@ -73,16 +81,18 @@ type world struct {
 
 	mu    sync.Mutex
 	from  time.Time // the first injection
-	acks  []acked
+	acks  []*acked  // of the pooled stream, which some member does not show yet
 	shown map[string]map[int64]bool
-	held  map[string]map[string]*drill.Numbers // member -> stream
+	all   []*acked
 }
 
+// acked is one acknowledged write.
 type acked struct {
-	seq  int64
-	at   time.Time
-	by   string
-	lost bool
+	stream string
+	seq    int64
+	at     time.Time
+	by     string
+	lost   bool
 }
 
 var members = []string{"orders-0", "orders-1", "orders-2"}
@@ -152,7 +162,7 @@ func (w *world) primary(member string, t at) bool {
 	if w.second != nil && w.second(t) {
 		return member != "orders-2"
 	}
-	return w.leader(t) == member
+	return w.leader(t) == member || w.claims != nil && w.claims(t) == member
 }
 
 func (w *world) behind(member string, t at) float64 {
@@ -181,7 +191,7 @@ func (w *world) Open(context.Context) ([]drill.Member, error) {
 func (w *world) Probes() []drill.Probe {
 	all := []drill.Probe{
 		scripted{w, drill.ProbeInfo{Name: "orders", Kind: "postgresql", Target: "orders", Class: drill.ClassPooled,
-			Interval: 20 * time.Millisecond, Deadline: time.Second, Sessions: 50}},
+			Interval: cmp.Or(w.every, 20*time.Millisecond), Deadline: time.Second, Sessions: 50, UpWithin: w.upWithin}},
 		scripted{w, drill.ProbeInfo{Name: "orders/fresh", Kind: "postgresql", Target: "orders", Class: drill.ClassFresh,
 			Interval: 100 * time.Millisecond, Deadline: 900 * time.Millisecond, Sessions: 11}},
 	}
@@ -242,11 +252,16 @@ func (w *world) look(t at) [3]string {
 func (w *world) ReadBack(context.Context) (drill.ReadBack, error) {
 	w.mu.Lock()
 	back := drill.ReadBack{Target: "orders", Primary: w.leader(w.time(time.Now())), Complete: true, Streams: map[string]map[string]drill.Numbers{}}
-	for _, m := range members {
-		back.Streams[m] = map[string]drill.Numbers{}
-		for stream, held := range w.held[""] {
-			back.Streams[m][stream] = *held
+	held := map[string]drill.Numbers{}
+	for _, a := range w.all {
+		if !a.lost {
+			n := held[a.stream]
+			n.Add(a.seq)
+			held[a.stream] = n
 		}
+	}
+	for _, m := range members {
+		back.Streams[m] = maps.Clone(held)
 	}
 	w.mu.Unlock()
 	if w.readBack != nil {
@@ -284,7 +299,8 @@ type blow struct {
 
 func (f blow) Plan(ctx context.Context) (json.RawMessage, drill.FaultPlan, error) {
 	victim := f.w.leader(f.w.now())
-	plan := drill.FaultPlan{Kind: "kill_primary", Name: f.name, Victims: []drill.Member{{Namespace: "shop", Name: victim, UID: "uid-" + victim, Role: drill.RolePrimary}}}
+	plan := drill.FaultPlan{Kind: "kill_primary", Name: f.name, Victims: []drill.Member{{Namespace: "shop", Name: victim, UID: "uid-" + victim, Role: drill.RolePrimary}},
+		Hold: length(f.w.holdDown)}
 	return json.RawMessage(`{}`), plan, f.w.call(ctx, "plan")
 }
 func (f blow) Prepare(context.Context, json.RawMessage) error { return nil }
@@ -295,6 +311,9 @@ func (f blow) Inject(ctx context.Context, _ json.RawMessage) error {
 	f.w.mu.Lock()
 	if f.w.from.IsZero() {
 		f.w.from = time.Now()
+		for _, a := range f.w.all {
+			a.lost = a.lost || time.Since(a.at).Seconds() < f.w.loses
+		}
 	}
 	f.w.mu.Unlock()
 	return f.w.call(ctx, "inject")
@@ -385,14 +404,10 @@ func (p scripted) answer(s *drill.Sample, r reply, came time.Time, t at) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	a := &acked{s.Probe, s.Slot, came, r.by, r.lost}
+	w.all = append(w.all, a)
 	if p.info.Class == drill.ClassPooled {
-		w.acks = append(w.acks, acked{s.Slot, came, r.by, r.lost})
-	}
-	if !r.lost {
-		if w.held[""][s.Probe] == nil {
-			w.held[""][s.Probe] = &drill.Numbers{}
-		}
-		w.held[""][s.Probe].Add(s.Slot)
+		w.acks = append(w.acks, a)
 	}
 }
 
@@ -439,8 +454,7 @@ func (s script) play(t *testing.T) (rep drill.Report) {
 		if s.rejoin == 0 {
 			s.rejoin = 20
 		}
-		w := &world{script: s, random: rand.New(rand.NewPCG(1, 2)), started: time.Now(), shown: map[string]map[int64]bool{},
-			held: map[string]map[string]*drill.Numbers{"": {}}}
+		w := &world{script: s, random: rand.New(rand.NewPCG(1, 2)), started: time.Now(), shown: map[string]map[int64]bool{}}
 		rep = runner.Run(w.interrupted(t.Context()), w.config())
 	})
 	return rep
@@ -521,6 +535,8 @@ func (w *world) sample(ctx context.Context, s drill.Sampling) {
 	s.Sample = func(x drill.Sample) {
 		t := w.time(w.started.Add(time.Duration(x.Scheduled)))
 		switch {
+		case w.silenced > 0 && t >= w.silenced && x.Class == drill.ClassPooled:
+			return
 		case w.mute(t):
 			x = drill.Sample{Probe: x.Probe, Class: x.Class, Member: x.Member, Slot: x.Slot, Scheduled: x.Scheduled, Done: x.Scheduled, Outcome: drill.OutcomeUnsent}
 			if !told {

@@ -25,6 +25,7 @@ const (
 	DropReply   Fate = "reply dropped"   // the server answers, the client gets none of it
 	CutReply    Fate = "reply cut"       // the client gets the first part of it, maybe all but the last message
 	HoldReply   Fate = "reply held"      // the server answers, and the client waits for ever
+	Forge       Fate = "reply forged"    // the server gets none of it, and the client the answer to an earlier write
 )
 
 // Write is what a proxy saw of one write of a ledger.
@@ -50,6 +51,7 @@ type Proxy struct {
 	conns  map[net.Conn]struct{}
 	writes []Write
 	closed bool
+	good   map[string][]byte // an answer to each form of a write, to forge others from
 }
 
 // Proxy makes a proxy to the first member, with a DSN that goes through it. A share of the writes meets some fate other
@@ -72,6 +74,23 @@ func (p *Pair) Proxy(random *rand.Rand, share float64) (proxy *Proxy, dsn string
 		return random.Float64() < share/4
 	}
 	proxy = newProxy(p.t, p.address(proxyAddr), &Proxy{target: p.First.Address(), fate: fate, refuse: refuse, conns: map[net.Conn]struct{}{}})
+	return proxy, strings.Replace(p.DSN(), p.Service.Addr(), proxy.listener.Addr().String(), 1)
+}
+
+// Liar makes a proxy to the first member that acknowledges a share of the writes without passing them on, as a pooler
+// that loses its queue would, with a DSN that goes through it.
+func (p *Pair) Liar(random *rand.Rand, share float64) (proxy *Proxy, dsn string) {
+	p.t.Helper()
+	var mu sync.Mutex
+	fate := func() Fate {
+		mu.Lock()
+		defer mu.Unlock()
+		if random.Float64() < share {
+			return Forge
+		}
+		return Pass
+	}
+	proxy = newProxy(p.t, p.address(proxyAddr), &Proxy{target: p.First.Address(), fate: fate, refuse: func() bool { return false }, conns: map[net.Conn]struct{}{}})
 	return proxy, strings.Replace(p.DSN(), p.Service.Addr(), proxy.listener.Addr().String(), 1)
 }
 
@@ -201,7 +220,8 @@ func readMessage(from io.Reader) ([]byte, error) {
 // request is what a client sends up to where it waits for an answer.
 type request struct {
 	bytes []byte
-	sync  int // where its last message begins
+	sync  int    // where its last message begins
+	form  string // the types of its messages
 }
 
 // readRequest reads one request; w is set when it writes the ledger.
@@ -214,6 +234,7 @@ func readRequest(client net.Conn) (r request, w *Write, err error) {
 		}
 		r.sync = len(r.bytes)
 		r.bytes = append(r.bytes, m...)
+		r.form += string(m[:1])
 		switch m[0] {
 		case 'P':
 			writes = bytes.Contains(m, []byte("failoverdrill.write_1(")) || bytes.Contains(m, []byte("failoverdrill.look_1("))
@@ -265,6 +286,13 @@ func (p *Proxy) pass(client, server net.Conn, r request, w *Write) (open bool) {
 		}
 	}
 	switch fate {
+	case Forge:
+		if forged := p.earlier(r.form); forged != nil {
+			_, err := client.Write(forged)
+			w.Answered = err == nil
+			return err == nil
+		}
+		w.Fate = Pass // there is none to forge from yet
 	case DropRequest:
 		return false
 	case CutRequest:
@@ -303,8 +331,28 @@ func (p *Proxy) pass(client, server net.Conn, r request, w *Write) (open bool) {
 	}
 	if w != nil {
 		w.Answered = true
+		p.keep(r.form, reply, *w)
 	}
 	return true
+}
+
+// keep keeps a good answer to a form of a write.
+func (p *Proxy) keep(form string, reply []byte, w Write) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if w.Error == "" && !w.Warned {
+		if p.good == nil {
+			p.good = map[string][]byte{}
+		}
+		p.good[form] = reply
+	}
+}
+
+// earlier is an answer to a write of the form, or nil.
+func (p *Proxy) earlier(form string) []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.good[form]
 }
 
 // readReply reads everything up to the server's word that it is ready again, which begins at ready.

@@ -96,6 +96,7 @@ func (w watched) recording() drill.Recording {
 		at(w.steady, drill.Event{Type: drill.EventPlan, Members: victim, Plans: []drill.FaultPlan{{Kind: "outage", Name: "stage", Victims: victim}}}),
 		at(w.steady, drill.Event{Type: drill.EventProbe, Probe: &w.info}),
 		at(w.steady, drill.Event{Type: drill.EventStep, Step: drill.StepSteady}),
+		at(w.steady, drill.Event{Type: drill.EventStep, Step: drill.StepHold}),
 		fault(w.broke.before, w.broke.before, drill.FaultInjecting),
 		fault(w.broke.after, w.broke.before, drill.FaultInjected),
 		fault(w.broke.after, w.broke.before, drill.FaultConfirmed),
@@ -155,13 +156,14 @@ func (w watched) judge() verdict {
 	}
 	within := length(rec.UpWithin)
 	v.allowed = 2*w.info.Interval + within + w.lateness(w.broke.before.Add(lower), w.broke.before.Add(upper), within) + w.broke.after.Sub(w.broke.before)
+	blip := length(rec.Blip) // as long an outage is none
 	if rec.Outcome == drill.OutcomeNoImpact {
-		v.allowed = 2*w.info.Interval + within + w.lateness(w.steady, w.until(), within)
+		v.allowed = blip + 2*w.info.Interval + within + w.lateness(w.steady, w.until(), within)
 	}
 	if upper-lower > v.allowed+grain {
 		miss("[%v, %v] is %v wide, and may be %v", lower, upper, upper-lower, v.allowed)
 	}
-	if rec.Outcome == drill.OutcomeNoImpact && least > v.allowed-w.info.Interval { // Δ + L, and what drill itself missed
+	if rec.Outcome == drill.OutcomeNoImpact && least > v.allowed-w.info.Interval { // B + Δ + L, and what drill itself missed
 		miss("an outage of %v reads as no impact", least)
 	}
 	return v
