@@ -67,7 +67,7 @@ func TestWhoseFaultAnOutageIs(t *testing.T) {
 		want string
 	}{
 		"of the second": {59990 * ms, "freeze orders"},
-		"of the first":  {59970 * ms, "kill_primary orders"},
+		"of the first":  {59950 * ms, "kill_primary orders"},
 	} {
 		sc := failover()
 		sc.cuts = append(sc.cuts, cut{c.from, 62 * sec, hang})
