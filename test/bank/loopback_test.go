@@ -125,10 +125,11 @@ func between(least, most float64) func(*truth) {
 }
 
 // loopbackRows are set-ups on a real pair: a primary and its standby.
-func loopbackRows() []row {
-	recovery := drill.ObjectiveRecoveryTime
+func loopbackRows() []row { return slices.Concat(lossRows(), comebackRows()) }
+
+// lossRows are those of before the fault, of what is lost, and of who writes.
+func lossRows() []row {
 	failedOver := passed(0, drill.OutcomeFailedOver)
-	// Nothing in this pair changes the leader but the test.
 	async := map[string]float64{drill.ObjectiveLostWrites: 1000}
 	return []row{
 		l(501, "the primary is killed; the standby takes over after 1.5 s", failedOver.and(between(1.5, 3)), drama{inject: killed, after: takeover, objectives: async}),
@@ -188,6 +189,15 @@ func loopbackRows() []row {
 				p.First.Exec("SELECT pg_reload_conf()")
 			},
 			inject: killed, after: takeover}),
+	}
+}
+
+// comebackRows are those of how clients are served again.
+func comebackRows() []row {
+	recovery := drill.ObjectiveRecoveryTime
+	failedOver := passed(0, drill.OutcomeFailedOver)
+	async := map[string]float64{drill.ObjectiveLostWrites: 1000}
+	return []row{
 		l(18, "the promoted server answers every write in 0.4 s", missed(recovery, drill.CauseServe, never).and(saying("ever since")), drama{objectives: async,
 			inject: killed, after: func(p *pair) {
 				p.Service.Delay(400 * time.Millisecond)

@@ -48,6 +48,14 @@ func badRows() []row {
 			clean(2.2).with(func(s *script) { s.pooled = brownOut(0.3, 2.2, forever) })),
 		v(61, "brown-out: 10 % are refused, for ever", missed(recovery, drill.CauseServe, never),
 			clean(2.2).with(func(s *script) { s.pooled = brownOut(0.1, 2.2, forever) })),
+	}
+}
+
+// lateRows are those in which clients are served again too late, or something is not as it was, by one step of the
+// takeover.
+func lateRows() []row {
+	recovery, never := drill.ObjectiveRecoveryTime, never
+	return []row{
 		v(63, "noticed after 40 s", missed(recovery, drill.CauseDetect, 45), script{detected: 40, promoted: 42, routed: 44, back: 45}),
 		v(65, "noticed after 5 s, taken over after 40 s", missed(recovery, drill.CausePromote, 45), script{detected: 5, promoted: 40, routed: 43, back: 45}),
 		v(67, "taken over after 8 s, routed after 40 s", missed(recovery, drill.CauseRoute, 41), script{detected: 5, promoted: 8, routed: 40, back: 41}),
@@ -124,6 +132,18 @@ func nearRows() []row {
 		v(139, "one write a second; back after 2.2 s", failedOver, clean(2.2).with(func(s *script) { s.every = time.Second })),
 		v(141, "ten writes a second, 1 % of them late; back after 2.2 s", failedOver,
 			pooled(late(0.01, 0.01, 0.25)).with(func(s *script) { s.every = 100 * time.Millisecond })),
+	}
+}
+
+// silentRows are those of what is easily overlooked: who cannot be read, what no objective asks for, when an abort
+// fires.
+func silentRows() []row {
+	recovery := drill.ObjectiveRecoveryTime
+	failedOver := passed(2.2, drill.OutcomeFailedOver)
+	pooled := func(change func(*world, at, reply) reply) script {
+		return clean(2.2).with(func(s *script) { s.pooled = change })
+	}
+	return []row{
 		v(143, "nothing is known of open sessions from 20 s on", void("observation_too_short"), clean(2.2).with(func(s *script) { s.silenced = 20 })),
 		v(145, "another member led for 6 s where no client could reach it", missed(drill.ObjectiveLeaderChanges, drill.CauseRelapse, 10), script{
 			leads: onlyFirst(10), claims: func(t at) string {
@@ -182,7 +202,8 @@ func ofFault(rep drill.Report, i int, back float64) string {
 	return ""
 }
 
-// twoTakeovers are the views of row 95: after the second fault the label leaves soon, and the next one is promoted late.
+// twoTakeovers are the views of row 95: after the second fault the label leaves soon, and the next one is promoted
+// late.
 func twoTakeovers(t at) []string {
 	switch {
 	case t < 1:

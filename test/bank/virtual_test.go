@@ -16,7 +16,7 @@ func TestVirtual(t *testing.T) {
 
 // virtualRows are all that need no server.
 func virtualRows() []row {
-	return slices.Concat(goodRows(), badRows(), nearRows(), splitRows(), invalidRows(), refusedRows(), serviceRows())
+	return slices.Concat(goodRows(), badRows(), lateRows(), nearRows(), silentRows(), splitRows(), invalidRows(), refusedRows(), serviceRows())
 }
 
 // passed is the truth of a good set-up in which clients were back after so long.
