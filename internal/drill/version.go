@@ -1,6 +1,5 @@
 package drill
 
-
 // JSON is what to encode in place of the report: the report itself, or one of format version 1 without the keys that came
 // after it. To such a report they are zero, and nobody measured that.
 func (r Report) JSON() any {

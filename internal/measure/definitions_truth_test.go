@@ -35,7 +35,6 @@ type weather struct {
 	stalls    float64 // a second, each delaying all slots in it; log-normal around 60 ms
 	shares    []share
 	noise     bool // beside a failover nothing but noise: it must not move the recovery
-	brown     bool // a brown-out, whose end is to be found
 }
 
 // theScenes are those of definitions.go.

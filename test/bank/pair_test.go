@@ -13,7 +13,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2/hclparse"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/zap/zaptest"
+	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -78,7 +78,7 @@ func (d drama) play(t *testing.T) drill.Report {
 		Drill:      &drill.Drill{Name: "bank", Timeout: d.timeout, SteadyState: drill.SteadyState{Hold: pairHold, Timeout: 12 * time.Second}, Objectives: limits(own)},
 		Settings:   drill.Settings{Window: pairWindow, ImpactTimeout: pairImpact, RedundancyLag: 1},
 		Preflight:  func(context.Context) error { return nil },
-		Namespaces: []string{"shop"}, Target: p.target(), Sampler: probes.Sample, Journal: strike{p, d}, Lock: &world{}, Log: zaptest.NewLogger(t),
+		Namespaces: []string{"shop"}, Target: p.target(), Sampler: probes.Sample, Journal: strike{p, d}, Lock: &world{}, Log: zap.NewNop(),
 		Faults: []runner.BoundFault{{Kind: "kill_primary", Name: "orders", Fault: strike{p, d}}},
 	})
 	close(p.ended)
@@ -134,7 +134,7 @@ func (p *pair) target() targets.Target {
 	require.False(p.t, diags.HasErrors(), "%v", diags)
 	spec, decoded := kind.Decode(file.Body, nil)
 	require.False(p.t, decoded.Diagnostics.HasErrors(), "%v", decoded.Diagnostics)
-	return kind.Bind(targets.Deps{Run: strings.ReplaceAll(p.t.Name(), "/", "-"), Kube: p.kube, Log: zaptest.NewLogger(p.t)}, "orders", spec)
+	return kind.Bind(targets.Deps{Run: strings.ReplaceAll(p.t.Name(), "/", "-"), Kube: p.kube, Log: zap.NewNop()}, "orders", spec)
 }
 
 // wait waits until so long after the fault; it is false when the run has ended before.

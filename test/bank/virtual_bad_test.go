@@ -102,6 +102,8 @@ func badRows() []row {
 	}
 }
 
+func outcome(o drill.RecoveryOutcome) func(*truth) { return func(w *truth) { w.outcome = o } }
+
 // nearRows are close to a line of the definition, on either side of it.
 func nearRows() []row {
 	recovery := drill.ObjectiveRecoveryTime
@@ -112,7 +114,7 @@ func nearRows() []row {
 	return []row{
 		v(121, "brown-out: 5 % are refused, for ever", missed(recovery, drill.CauseServe, never), pooled(brownOut(0.05, 2.2, forever))),
 		v(123, "1 % are refused, for ever: blips", failedOver.and(func(w *truth) { w.holds = someBlips }), pooled(brownOut(0.01, 2.2, forever))),
-		v(125, "10 % take 60 ms, for ever: slower, and told", failedOver.and(finding("slower_than_before")), pooled(late(0, 0.1, 0.06))),
+		v(125, "5 % take 60 ms, for ever: slower, and told", failedOver.and(finding("slower_than_before")), pooled(late(0, 0.05, 0.06))),
 		v(127, "brown-out: 30 % are refused until 12 s", truth{verdict: drill.VerdictPassed, outcome: drill.OutcomeFailedOver, back: 12}, pooled(brownOut(0.3, 2.2, 12))),
 		v(129, "brown-out: half are refused until 40 s, limit 30 s", missed(recovery, drill.CauseServe, 40), pooled(brownOut(0.5, 2.2, 40))),
 		v(131, "the new primary takes 60 ms, up_within = 100 ms", failedOver, pooled(slower(0, 0.06)).with(func(s *script) { s.upWithin = 100 * time.Millisecond })),
@@ -143,6 +145,21 @@ func nearRows() []row {
 				return r
 			}
 		})),
+		v(153, "who is connected misses nothing; no new client can connect, for ever", missed(recovery, drill.CauseFresh, 0).and(outcome(drill.OutcomeNoImpact)),
+			script{spared: true, fresh: out([2]at{0, forever})}),
+		v(155, "the same, and no objective asks", truth{verdict: drill.VerdictFailed, code: "fresh_not_recovered", cause: drill.CauseFresh},
+			script{spared: true, fresh: out([2]at{0, forever}), objectives: limit(recovery, -1)}),
+		v(157, "nobody ever takes over, and no objective asks", truth{verdict: drill.VerdictFailed, code: "not_recovered", cause: drill.CausePromote},
+			script{detected: 5, promoted: forever, routed: forever, back: forever, rejoin: forever, objectives: limit(recovery, -1)}),
+		v(159, "out again for good from 40 s on: an abort condition ends it", truth{verdict: drill.VerdictAborted, code: "abort_condition", cause: drill.CauseRelapse},
+			pooled(out([2]at{40, forever})).with(func(s *script) {
+				s.aborts = []drill.Rule{{Name: "outage", Condition: compares{"target", "orders", "outage_seconds", true, 15}}}
+			})),
+		v(161, "a member cannot be read in the end, so nobody knows what is lost", missed(drill.ObjectiveLostWrites, drill.CauseLoss, 2.2), clean(2.2).with(func(s *script) {
+			s.readBack = func(_ *world, back *drill.ReadBack) { *back = drill.ReadBack{Target: "orders"} }
+		})),
+		v(163, "unavailable = 2 s, and 2.2 s it was", missed(drill.ObjectiveUnavailable, drill.CauseDetect, 2.2),
+			clean(2.2).with(func(s *script) { s.objectives = limit(drill.ObjectiveUnavailable, 2) })),
 		v(151, "a black hole of 0.5 s at the fault, then all as before", passed(0.5, drill.OutcomeRestartedInPlace), script{spared: true,
 			pooled: func(_ *world, t at, r reply) reply {
 				if t >= 0 && t < 0.5 {

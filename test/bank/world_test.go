@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -76,10 +75,10 @@ type script struct {
 // world is a script being played.
 type world struct {
 	script
-	random  *rand.Rand
 	started time.Time
 
 	mu    sync.Mutex
+	armed time.Time // the undo of the first fault is being stored
 	from  time.Time // the first injection
 	acks  []*acked  // of the pooled stream, which some member does not show yet
 	shown map[string]map[int64]bool
@@ -138,19 +137,19 @@ func (w *world) through(t at) reply {
 	return fails(drill.SignalRefused)
 }
 
-// quick is an answer's usual time: half a millisecond to two.
-func (w *world) quick() float64 {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return 0.0005 + 0.0015*w.random.Float64()
+// draw is a number from 0 up to 1 that follows from the moment in virtual time alone, so that a row is the same each time.
+func draw(started time.Time, salt uint64) float64 {
+	z := uint64(time.Since(started)) + salt*0x9e3779b97f4a7c15 //nolint:gosec // any bits will do
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return float64((z^z>>31)>>11) / (1 << 53)
 }
 
-// chance is true in a share p of its calls.
-func (w *world) chance(p float64) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.random.Float64() < p
-}
+// quick is an answer's usual time: half a millisecond to two.
+func (w *world) quick() float64 { return 0.0005 + 0.0015*draw(w.started, 1) }
+
+// chance is true in a share p of its moments.
+func (w *world) chance(p float64) bool { return draw(w.started, 2) < p }
 
 // away reports whether the member is gone.
 func (w *world) away(member string, t at) bool {
@@ -284,6 +283,11 @@ func (w *world) call(ctx context.Context, what string) error {
 
 func (w *world) Preparing(context.Context, string, string, json.RawMessage) error { return nil }
 func (w *world) Injecting(ctx context.Context, _, _ string, _ json.RawMessage) error {
+	w.mu.Lock()
+	if w.armed.IsZero() {
+		w.armed = time.Now()
+	}
+	w.mu.Unlock()
 	return w.call(ctx, "journal")
 }
 func (w *world) Reverted(context.Context, string, string, []string) error { return nil }
@@ -454,7 +458,7 @@ func (s script) play(t *testing.T) (rep drill.Report) {
 		if s.rejoin == 0 {
 			s.rejoin = 20
 		}
-		w := &world{script: s, random: rand.New(rand.NewPCG(1, 2)), started: time.Now(), shown: map[string]map[int64]bool{}}
+		w := &world{script: s, started: time.Now(), shown: map[string]map[int64]bool{}}
 		rep = runner.Run(w.interrupted(t.Context()), w.config())
 	})
 	return rep
@@ -501,7 +505,7 @@ func length(seconds float64) time.Duration { return time.Duration(seconds * floa
 func (w *world) config() runner.Config {
 	timeout := w.timeout
 	if timeout == 0 {
-		timeout = 900
+		timeout = 240
 	}
 	c := runner.Config{
 		Drill: &drill.Drill{Name: "bank", Timeout: length(timeout), Blip: length(w.blip),
@@ -522,6 +526,16 @@ func (w *world) config() runner.Config {
 			Interval: 50 * time.Millisecond, Deadline: 500 * time.Millisecond, Sessions: 11}}}
 	}
 	return c
+}
+
+// sinceArmed is for how many seconds the first fault has been about to come; negative before.
+func (w *world) sinceArmed() float64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.armed.IsZero() {
+		return -1
+	}
+	return time.Since(w.armed).Seconds()
 }
 
 // mute reports whether drill itself does not run at t.

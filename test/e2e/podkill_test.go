@@ -180,7 +180,7 @@ func checkoutSlots(rec drill.Recording) (refused, answered []drill.Offset) {
 			case s.Probe != "checkout" || s.Class != drill.ClassFresh:
 			case s.Outcome == drill.OutcomeOK:
 				answered = append(answered, s.Done)
-			case s.Outcome != drill.OutcomeUnsent && injecting > 0:
+			case s.Signal == drill.SignalRefused && injecting > 0: // what timed out may have been led to an old process
 				refused = append(refused, s.Done)
 			}
 		}
