@@ -73,6 +73,13 @@ func (a plainAnswer) differ(h *tale, rep *drill.RecoveryReport) (wrong []string)
 		}
 	}
 	same("the longest outage", most, rep.LongestOutage)
+	lenient := h.plain
+	lenient.lenient = true
+	if answered := lenient.answer(); !answered.mute {
+		same("answered, lower", answered.lower, rep.Answered.Lower)
+		same("answered, estimate", answered.estimate, rep.Answered.Estimate)
+		same("answered, upper", answered.upper, rep.Answered.Upper)
+	}
 	return wrong
 }
 
