@@ -78,7 +78,8 @@ func (r *Relay) Route(address string) Moment {
 	return moment(func() { r.mu.Lock(); defer r.mu.Unlock(); r.target = address })
 }
 
-// Delay holds back every byte from the server for d, however many there are: bytes that come later do not wait for those.
+// Delay holds back every byte from the server for d, however many there are: bytes that come later do not wait for
+// those.
 func (r *Relay) Delay(d time.Duration) { r.mu.Lock(); defer r.mu.Unlock(); r.delay, r.worst = d, 0 }
 
 // Jitter holds back a share of what the server sends besides, each time by something between the two.
@@ -104,8 +105,8 @@ func (r *Relay) Thaw() Moment {
 	return moment(func() { r.mu.Lock(); defer r.mu.Unlock(); close(r.thawed) })
 }
 
-// Refuse answers every request with an error at once, and leaves sessions as they are, until Accept. What is under way then
-// still passes.
+// Refuse answers every request with an error at once, and leaves sessions as they are, until Accept. What is under
+// way then still passes.
 func (r *Relay) Refuse() Moment {
 	return moment(func() { r.mu.Lock(); defer r.mu.Unlock(); r.refuse = true })
 }
@@ -115,8 +116,8 @@ func (r *Relay) Accept() Moment {
 	return moment(func() { r.mu.Lock(); defer r.mu.Unlock(); r.refuse = false })
 }
 
-// refusal is PostgreSQL's answer to a request that it refuses, and its word that it is ready for the next one. sync ends a
-// request.
+// refusal is PostgreSQL's answer to a request that it refuses, and its word that it is ready for the next one. sync
+// ends a request.
 const (
 	refusal     = "E\x00\x00\x00\x29SERROR\x00C53400\x00Mrefused by the relay\x00\x00Z\x00\x00\x00\x05I"
 	syncMessage = "S\x00\x00\x00\x04"

@@ -9,7 +9,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// TestARelayRefusesAndIsSlow: while it refuses, requests fail at once and the session lives; a share of the answers is late.
+// TestARelayRefusesAndIsSlow: while it refuses, requests fail at once and the session lives; a share of the answers
+// is late.
 func TestARelayRefusesAndIsSlow(t *testing.T) {
 	p := Start(t)
 	conn, err := pgconn.Connect(t.Context(), p.DSN())
