@@ -12,8 +12,8 @@ import (
 
 // What the plain definition was found to differ in from the product, each as a scene of its own.
 
-// TestABlipOfTheFaultItself: what the fault brings about at once is too short for an outage, and the upper bound covers it
-// all the same. It read as [0, 0.06]: nobody looked at the last answer before the fault.
+// TestABlipOfTheFaultItself: what the fault brings about at once is too short for an outage, and the upper bound
+// covers it all the same. It read as [0, 0.06]: nobody looked at the last answer before the fault.
 func TestABlipOfTheFaultItself(t *testing.T) {
 	for _, length := range []time.Duration{60 * ms, 100 * ms, 200 * ms} {
 		for _, how := range []string{blackHole, reset, hang, slow, readOnly} {
@@ -33,13 +33,15 @@ func blindAt40() scene {
 	sc.cuts = []cut{{20 * sec, 22 * sec, refused}}
 	sc.edit = func(s *drill.Sample) {
 		if s.Class == drill.ClassPooled && s.Scheduled >= drill.Offset(40*sec) && s.Scheduled < drill.Offset(40500*ms) {
-			*s = drill.Sample{Probe: s.Probe, Class: s.Class, Slot: s.Slot, Scheduled: s.Scheduled, Done: s.Scheduled, Outcome: drill.OutcomeUnsent, Write: true}
+			*s = drill.Sample{Probe: s.Probe, Class: s.Class, Slot: s.Slot, Scheduled: s.Scheduled, Done: s.Scheduled,
+				Outcome: drill.OutcomeUnsent, Write: true}
 		}
 	}
 	return sc
 }
 
-// TestAHiddenRelapseEndsWithATimelyAnswer: when drill can probe again the target may still be down, for less than a blip.
+// TestAHiddenRelapseEndsWithATimelyAnswer: when drill can probe again the target may still be down, for less than a
+// blip.
 func TestAHiddenRelapseEndsWithATimelyAnswer(t *testing.T) {
 	sc := blindAt40()
 	sc.cuts = append(sc.cuts, cut{40100 * ms, 40600 * ms, refused}) // seen from 40.5 s on: five slots, a blip
@@ -71,7 +73,8 @@ func TestWhoseFaultAnOutageIs(t *testing.T) {
 	} {
 		sc := failover()
 		sc.cuts = append(sc.cuts, cut{c.from, 62 * sec, hang})
-		fault := drill.FaultChange{Kind: "freeze", Name: "orders", State: drill.FaultInjected, From: drill.Offset(60 * sec), By: "stopped"}
+		fault := drill.FaultChange{Kind: "freeze", Name: "orders", State: drill.FaultInjected,
+			From: drill.Offset(60 * sec), By: "stopped"}
 		sc.events = []drill.Event{{At: drill.Offset(60 * sec), Type: drill.EventFault, Fault: &fault}}
 		sc.edit = func(s *drill.Sample) {
 			if s.Class == drill.ClassPooled && c.from < 59980*ms && s.Scheduled == drill.Offset(59980*ms) {
