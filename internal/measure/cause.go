@@ -138,10 +138,12 @@ func causeOfRecovery(rep drill.Report, limit float64) drill.Cause {
 	switch {
 	case last == nil && rep.Endpoints != nil && phase(rec, phaseDetected) != nil, last != nil && last.Kind == drill.OutagePieces && ledTo(rep, *last):
 		return drill.CauseRoute
-	case last == nil, last.Kind == drill.OutagePieces, last.Kind == drill.OutageSlow:
+	case last == nil, last.Kind == drill.OutagePieces:
 		return drill.CauseServe
 	case relapsed(rec, missed):
 		return drill.CauseRelapse
+	case last.Kind == drill.OutageSlow:
+		return drill.CauseServe
 	case rec.Answered != nil && !missed(rec.Answered.Upper) && missed(rec.Upper):
 		return drill.CauseServe
 	case last.Kind == drill.OutageReadOnly:

@@ -198,9 +198,9 @@ func comebackRows() []row {
 	failedOver := passed(0, drill.OutcomeFailedOver)
 	async := map[string]float64{drill.ObjectiveLostWrites: 1000}
 	return []row{
-		l(18, "the promoted server answers every write in 0.4 s", missed(recovery, drill.CauseServe, never).and(saying("ever since")), drama{objectives: async,
+		l(18, "the promoted server answers every write in 0.1 s", missed(recovery, drill.CauseServe, never).and(saying("ever since")), drama{objectives: async,
 			inject: killed, after: func(p *pair) {
-				p.Service.Delay(400 * time.Millisecond)
+				p.Service.Delay(100 * time.Millisecond)
 				takeover(p)
 			}}),
 		l(20, "a relapse: the new primary is frozen for 1 s after 9 s, limit 8 s", missed(recovery, drill.CauseRelapse, 0).and(saying("again")),
