@@ -326,6 +326,21 @@ func splitRows() []row {
 			})),
 		v(117, "three handovers in one run, leader_changes = 1", missed(drill.ObjectiveLeaderChanges, drill.CauseRelapse, 0),
 			script{leads: handovers(2, 20, 40), epoch: func(_ string, t at) int64 { return int64(1 + passedBy(t, 2, 20, 40)) }, objectives: limit(drill.ObjectiveRecoveryTime, 60)}),
+		v(173, "two faults, and 0.1 s of writes dies with each primary", missed(lost, drill.CauseLoss, 0).and(lostWrites(14, 0.2)),
+			script{faults: []float64{80}, leads: twice(2.2, 80, 2.2), loses: 0.1,
+				objectives: map[string]float64{drill.ObjectiveLeaderChanges: 2, drill.ObjectiveRecoveryTime: 100},
+				pooled:     out([2]at{0, 2.2}, [2]at{80, 82.2}), fresh: out([2]at{0, 2.2}, [2]at{80, 82.2})}),
+		v(175, "three handovers before the steady state held, one by the fault", passed(2.2, drill.OutcomeFailedOver).and(func(w *truth) { w.holds = oneChange }),
+			script{leads: func(t at) string {
+				switch {
+				case t < 0:
+					return members[passedBy(bubble(), 1, 2, 3)%len(members)]
+				case t < 2.2:
+					return ""
+				}
+				return "orders-1"
+			}, epoch: func(_ string, t at) int64 { return int64(1 + passedBy(bubble(), 1, 2, 3) + passedBy(t, 2.2)) },
+				steady: []drill.Rule{{Name: "old", Condition: compares{"run", "", "elapsed_seconds", true, 6}}}}),
 		v(119, "timeline 1 to 4 at once, leader_changes = 1", missed(drill.ObjectiveLeaderChanges, drill.CauseRelapse, 2.2),
 			clean(2.2).with(func(s *script) {
 				s.epoch = func(by string, t at) int64 {

@@ -42,7 +42,7 @@ type script struct {
 	epoch                            func(member string, t at) int64
 	readBack                         func(w *world, back *drill.ReadBack)
 	spared                           bool    // nothing happens at the fault
-	loses                            float64 // what was acknowledged in so many seconds before the fault dies with the primary
+	loses                            float64 // what was acknowledged in so many seconds before a fault dies with the primary
 	holdDown                         float64 // the primary is kept away for so long
 
 	// The run around it.
@@ -140,6 +140,9 @@ func draw(started time.Time, salt uint64) float64 {
 
 // quick is an answer's usual time: half a millisecond to two.
 func (w *world) quick() float64 { return 0.0005 + 0.0015*draw(w.started, 1) }
+
+// bubble is how long virtual time has been going on; a run begins with it.
+func bubble() float64 { return time.Since(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)).Seconds() }
 
 // chance is true in a share p of its moments.
 func (w *world) chance(p float64) bool { return draw(w.started, 2) < p }
@@ -308,9 +311,9 @@ func (f blow) Inject(ctx context.Context, _ json.RawMessage) error {
 	f.w.mu.Lock()
 	if f.w.from.IsZero() {
 		f.w.from = time.Now()
-		for _, a := range f.w.all {
-			a.lost = a.lost || time.Since(a.at).Seconds() < f.w.loses
-		}
+	}
+	for _, a := range f.w.all {
+		a.lost = a.lost || time.Since(a.at).Seconds() < f.w.loses
 	}
 	f.w.mu.Unlock()
 	return f.w.call(ctx, "inject")
