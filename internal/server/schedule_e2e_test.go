@@ -124,6 +124,7 @@ func TestAScheduleRunsOnceWhoeverLeads(t *testing.T) {
 			Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: "alice@example.com"}}}, metav1.CreateOptions{})
 		require.NoError(t, err)
 	}
+	s.inForce("alice@example.com", "create", "", "configmaps")
 	alice, err := s.client.As("alice@example.com", "oncall", "system:authenticated")
 	require.NoError(t, err)
 	who, err := alice.WhoAmI(ctx)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -71,9 +72,7 @@ func (d drama) play(t *testing.T) drill.Report {
 		d.before(p)
 	}
 	own := map[string]float64{drill.ObjectiveRecoveryTime: 8}
-	for name, limit := range d.objectives {
-		own[name] = limit
-	}
+	maps.Copy(own, d.objectives)
 	if d.timeout == 0 {
 		d.timeout = 28 * time.Second
 	}
