@@ -66,6 +66,13 @@ truth: ## The truth tests that take minutes: what drill publishes, against what 
 	go test -tags truth -count 1 -timeout 10m -v -run '^TestTruth' -skip '^TestTruthNoise$$' ./internal/targets # against a real PostgreSQL pair
 	go test -tags truth -count 1 -timeout 10m -v -run '^TestTruthNoise$$/^($(NOISE))$$' ./internal/targets # one row takes 50 s
 
+bank: ## Set-ups with known truth, and what drill says of each; all of them, or PART=2/3 of those on real servers
+	test/postgres/install.sh
+	go test -tags bank -count 1 -timeout 20m -v -run '^TestLoopback$$' ./test/bank -part '$(PART)' # one at a time: they time real servers
+
+bank-kind: shop ## The same, of those that need kubelets
+	go test -tags e2e -count 1 -timeout 40m -v -run '^TestKind$$' ./test/bank -part '$(PART)'
+
 cnpg: ## The same failover of a real CloudNativePG cluster, five times: the recovery times must agree (15 minutes)
 	$(MAKE) --no-print-directory lab
 	$(DEMO) build # for its PostgreSQL
@@ -125,14 +132,14 @@ lint: .tools/golangci-lint-$(GOLANGCI) ## golangci-lint, with depguard holding t
 	mv .tools/golangci-lint $@
 
 fmt: ## Format the Go code
-	gofmt -w cmd internal deploy test/bench test/cnpg test/e2e test/postgres test/torture test/truth
+	gofmt -w cmd internal deploy test/bank test/bench test/cnpg test/e2e test/picture test/postgres test/torture test/truth
 
 reference: ## Write what docs/ takes from the tables of the language: arguments, kinds, functions
 	go test ./internal/cli -run '^TestReference$$' -update
 
 check: lint test ## What must hold before a push
-	test -z "$$(gofmt -l cmd internal deploy test/bench test/cnpg test/e2e test/postgres test/torture test/truth)"
+	test -z "$$(gofmt -l cmd internal deploy test/bank test/bench test/cnpg test/e2e test/picture test/postgres test/torture test/truth)"
 	bin/drill validate drills
 	bin/drill fmt --check --diff drills
 
-.PHONY: help build image lab lab-down install demo demo-schedule test truth cnpg bench fuzz smoke e2e shop lint fmt reference check
+.PHONY: help build image lab lab-down install demo demo-schedule test truth bank bank-kind cnpg bench fuzz smoke e2e shop lint fmt reference check

@@ -29,7 +29,7 @@ const confirmWithin = 15 * time.Second
 const cordonedBy = "failoverdrill.io/cordoned-by"
 
 func killPrimary() Kind {
-	return defineEach(Kind{
+	return define(Kind{
 		Name: "kill_primary",
 		Doc:  "Kill the member that is primary, and optionally keep it from coming back for a while.",
 		Example: `fault "kill_primary" "orders" {

@@ -165,13 +165,9 @@ func (f *Fault) Held(ctx context.Context, state json.RawMessage) error { return 
 // Revert puts everything back; it may be called any number of times.
 func (f *Fault) Revert(ctx context.Context, state json.RawMessage) error { return f.revert(ctx, state) }
 
-// define erases an Impl's types.
-func define[Spec, State any](k Kind, impl Impl[Spec, State], body schema.Body[Spec]) Kind {
-	return defineEach(k, func() Impl[Spec, State] { return impl }, body)
-}
-
-// defineEach is define for an Impl that remembers something, such as its connections: each fault has one of its own.
-func defineEach[Spec, State any](k Kind, make func() Impl[Spec, State], body schema.Body[Spec]) Kind {
+// define erases the types of an Impl. Each fault has one of its own, for an Impl may remember something, such as its
+// connections.
+func define[Spec, State any](k Kind, make func() Impl[Spec, State], body schema.Body[Spec]) Kind {
 	k.Table = body.Table()
 	k.Decode = func(b hcl.Body, ctx *hcl.EvalContext) (any, *schema.Decoded) { return body.Decode(b, ctx) }
 	k.bind = func(d Deps, name string, spec any) *Fault {

@@ -22,7 +22,7 @@ const (
 const roleAny = "any"
 
 func networkPartition() Kind {
-	return defineEach(Kind{
+	return define(Kind{
 		Name: "network_partition",
 		Doc:  "Cut the network between two groups of pods, or between pods and the API server, for a while.",
 		Example: `fault "network_partition" "cut" {

@@ -19,7 +19,7 @@ import (
 )
 
 func podKill() Kind {
-	return defineEach(Kind{
+	return define(Kind{
 		Name: "pod_kill",
 		Doc:  "Remove one, some or all of the members' pods.",
 		Example: `fault "pod_kill" "checkout" {

@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/failoverdrill/drill/deploy"
+	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/kube"
 )
 
@@ -138,9 +139,24 @@ func requester(t *testing.T, c *kube.Client, ns, user string) *kube.Client {
 		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: user}},
 	}, metav1.CreateOptions{})
 	require.NoError(t, err)
+	inForce(t, c, user, "create", "failoverdrill.io", "drillruns", ns)
 	as, err := c.As(user, "dba", "oncall", "system:authenticated")
 	require.NoError(t, err)
 	return as
+}
+
+// inForce waits until a user has a right: the API server learns of a new binding a moment after it has stored it.
+func inForce(t *testing.T, c *kube.Client, user, verb, group, resource, ns string) {
+	t.Helper()
+	waitFor(t, c, user, kube.Right{Permission: drill.Permission{Verb: verb, Group: group, Resource: resource, Namespace: ns}})
+}
+
+func waitFor(t *testing.T, c *kube.Client, user string, right kube.Right) {
+	t.Helper()
+	eventually(t, 20*time.Second, user+" may "+right.String(), func() bool {
+		missing, err := c.RequesterMay(context.WithoutCancel(t.Context()), kube.Requester{User: user}, []kube.Right{right})
+		return err == nil && len(missing) == 0
+	})
 }
 
 func eventually(t *testing.T, within time.Duration, what string, ok func() bool) {
@@ -160,4 +176,5 @@ func grant(t *testing.T, c *kube.Client, ns, user, faultKind string) {
 		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: user}},
 	}, metav1.CreateOptions{})
 	require.NoError(t, err)
+	waitFor(t, c, user, kube.MayInject(faultKind, ns))
 }

@@ -113,6 +113,7 @@ func TestNobodySchedulesInAnothersName(t *testing.T) {
 			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "drill-scheduler"},
 			Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: user}}}, metav1.CreateOptions{})
 		require.NoError(t, err)
+		inForce(t, c, user, "create", "", "configmaps", ns)
 		client, err := c.As(user, "dba", "of-"+user, "system:authenticated")
 		require.NoError(t, err)
 		who, err := client.WhoAmI(ctx)
@@ -192,6 +193,7 @@ func TestNobodySchedulesInAnothersName(t *testing.T) {
 		RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "drill-requester"},
 		Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: "drill-server", Namespace: "failoverdrill"}}}, metav1.CreateOptions{})
 	require.NoError(t, err)
+	inForce(t, c, "system:serviceaccount:failoverdrill:drill-server", "create", "failoverdrill.io", "drillruns", ns)
 	server, err := c.As("system:serviceaccount:failoverdrill:drill-server", "system:serviceaccounts", "system:authenticated")
 	require.NoError(t, err)
 	records := kube.NewRuns(server.Dynamic, ns)
@@ -237,6 +239,7 @@ func TestARequesterMakesInputsAlone(t *testing.T) {
 	}
 	bind("ClusterRole", "drill-requester")
 	bind("Role", "drill-inputs")
+	inForce(t, c, user, "create", "", "secrets", kube.Namespace)
 	mallory, err := c.As(user, "system:authenticated")
 	require.NoError(t, err)
 	owner := metav1.OwnerReference{APIVersion: kube.Resource.GroupVersion().String(), Kind: kube.Kind, Name: "r", UID: "u"}

@@ -58,6 +58,7 @@ func TestNobodyMakesATrialInAnothersName(t *testing.T) {
 		RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "drill-requester"},
 		Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: "drill-server", Namespace: "failoverdrill"}}}, metav1.CreateOptions{})
 	require.NoError(t, err)
+	inForce(t, c, "system:serviceaccount:failoverdrill:drill-server", "create", "failoverdrill.io", "drillruns", ns)
 	server, err := c.As("system:serviceaccount:failoverdrill:drill-server", "system:serviceaccounts", "system:authenticated")
 	require.NoError(t, err)
 	records := kube.NewRuns(server.Dynamic, ns)

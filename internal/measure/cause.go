@@ -7,9 +7,9 @@ import (
 	"github.com/failoverdrill/drill/internal/drill"
 )
 
-// Cause says what must be mended, by what the report says and nothing else: the gravest cause of its reasons. A run that
-// passed has none, and neither has one that says nothing of its target. That something is not known counts only where
-// nothing else was wrong.
+// Cause says what must be mended, by what the report says and nothing else: the gravest cause of its reasons. A run
+// that passed has none, and neither has one that says nothing of its target. That something is not known counts only
+// where nothing else was wrong.
 func Cause(rep drill.Report) drill.Cause {
 	var known, guessed []drill.Cause
 	for _, reason := range rep.Run.Reasons {
@@ -138,10 +138,12 @@ func causeOfRecovery(rep drill.Report, limit float64) drill.Cause {
 	switch {
 	case last == nil && rep.Endpoints != nil && phase(rec, phaseDetected) != nil, last != nil && last.Kind == drill.OutagePieces && ledTo(rep, *last):
 		return drill.CauseRoute
-	case last == nil, last.Kind == drill.OutagePieces, last.Kind == drill.OutageSlow:
+	case last == nil, last.Kind == drill.OutagePieces:
 		return drill.CauseServe
 	case relapsed(rec, missed):
 		return drill.CauseRelapse
+	case last.Kind == drill.OutageSlow:
+		return drill.CauseServe
 	case rec.Answered != nil && !missed(rec.Answered.Upper) && missed(rec.Upper):
 		return drill.CauseServe
 	case last.Kind == drill.OutageReadOnly:
@@ -154,8 +156,8 @@ func causeOfRecovery(rep drill.Report, limit float64) drill.Cause {
 	return slowest(rec)
 }
 
-// ledTo reports whether an outage in pieces is one of requests that were led to a member that was gone: it ended when the
-// Service dropped that one, or never, because it did not.
+// ledTo reports whether an outage in pieces is one of requests that were led to a member that was gone: it ended when
+// the Service dropped that one, or never, because it did not.
 func ledTo(rep drill.Report, o drill.OutageReport) bool {
 	return rep.Endpoints != nil && (o.Seconds != drill.Never() && rep.Recovery.Upper != drill.Never() || phase(rep.Recovery, phaseDetected) == nil)
 }
@@ -170,8 +172,8 @@ func relapsed(rec *drill.RecoveryReport, missed func(drill.Seconds) bool) bool {
 	return !missed(before.Start+before.Seconds) && missed(rec.Upper)
 }
 
-// served is how long clients must be served between two outages for the second to be a relapse: a few answers between the
-// failures of one outage are none.
+// served is how long clients must be served between two outages for the second to be a relapse: a few answers between
+// the failures of one outage are none.
 const served = drill.Seconds(1)
 
 // relapse is the first outage that came after clients had been served again; 0 when there is none.
@@ -191,7 +193,8 @@ func lastOutage(rec *drill.RecoveryReport) *drill.OutageReport {
 	return &rec.Outages[len(rec.Outages)-1]
 }
 
-// misled is the cause of refusals by a member that takes no writes: clients were led to the wrong one if there is a right one.
+// misled is the cause of refusals by a member that takes no writes: clients were led to the wrong one if there is a
+// right one.
 func misled(rec *drill.RecoveryReport) drill.Cause {
 	if phase(rec, phasePromoted) == nil {
 		return drill.CausePromote

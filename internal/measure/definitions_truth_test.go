@@ -15,8 +15,8 @@ import (
 	"github.com/failoverdrill/drill/internal/drill"
 )
 
-// The rules of the simulation that the definition was chosen by (issue 11, definitions.go): so long a baseline; then the
-// probe is watched for so long at least, until it has been quiet for so long, and never longer than so.
+// The rules of the simulation that the definition was chosen by (issue 11, definitions.go): so long a baseline; then
+// the probe is watched for so long at least, until it has been quiet for so long, and never longer than so.
 const (
 	simBaseline = 10.0
 	simWatch    = 60.0
@@ -35,7 +35,6 @@ type weather struct {
 	stalls    float64 // a second, each delaying all slots in it; log-normal around 60 ms
 	shares    []share
 	noise     bool // beside a failover nothing but noise: it must not move the recovery
-	brown     bool // a brown-out, whose end is to be found
 }
 
 // theScenes are those of definitions.go.
@@ -123,12 +122,15 @@ func (w weather) play(hz float64, r *rand.Rand) turns {
 }
 
 // simTraits are of the slots of the scenes.
-var simTraits = map[fate]*trait{well: {Outcome: drill.OutcomeOK}, tooLate: {Outcome: drill.OutcomeOK}, refuses: {Outcome: drill.OutcomeFail}}
+var simTraits = map[fate]*trait{
+	well: {Outcome: drill.OutcomeOK}, tooLate: {Outcome: drill.OutcomeOK}, refuses: {Outcome: drill.OutcomeFail},
+}
 
 // slot is one of a history, as the product judges it.
 func (h turns) slot(i int) slot {
 	due := drill.Offset((h.at(i) + simBaseline) * float64(sec))
-	s := slot{Slot: int64(i), Scheduled: due, Sent: due, Done: due.Add(ms), trait: simTraits[h.fates[i]], extra: noExtra, state: up}
+	s := slot{Slot: int64(i), Scheduled: due, Sent: due, Done: due.Add(ms), state: up, extra: noExtra,
+		trait: simTraits[h.fates[i]]}
 	if h.fates[i] != well {
 		s.state = down
 	}
@@ -171,9 +173,9 @@ func (h turns) recovered(blip time.Duration) float64 {
 // simRuns is how often each scene is played.
 const simRuns = 400
 
-// TestTheTableOfDefinitions plays the scenes that the definition was chosen by through the product's own finder, at four
-// rates. A recovery is late or early when it is more than half a second from the truth: late is a false failure, early
-// hides something.
+// TestTheTableOfDefinitions plays the scenes that the definition was chosen by through the product's own finder, at
+// four rates. A recovery is late or early when it is more than half a second from the truth: late is a false failure,
+// early hides something.
 func TestTheTableOfDefinitions(t *testing.T) {
 	for _, hz := range []float64{50, 20, 10, 1} {
 		t.Run(fmt.Sprintf("%g Hz", hz), func(t *testing.T) {
@@ -198,7 +200,8 @@ func TestTheTableOfDefinitions(t *testing.T) {
 				}
 				slices.Sort(all)
 				percent := func(n int) float64 { return 100 * float64(n) / simRuns }
-				t.Logf("%2g Hz %-18s truth %5.1f median %6.2f [p5 %6.2f p95 %6.2f] late %5.2f %% early %6.2f %% never %6.2f %%", hz, w.name, w.truth,
+				t.Logf("%2g Hz %-18s truth %5.1f median %6.2f [p5 %6.2f p95 %6.2f] "+
+					"late %5.2f %% early %6.2f %% never %6.2f %%", hz, w.name, w.truth,
 					all[simRuns/2], all[simRuns/20], all[simRuns*19/20], percent(late), percent(early), percent(never))
 				w.claims(t, hz, all[simRuns/2], percent(late), percent(never))
 			}
@@ -209,7 +212,8 @@ func TestTheTableOfDefinitions(t *testing.T) {
 // claims holds what MEASURING.md and research/verdicts.md say of the chosen definition in this simulation.
 func (w weather) claims(t *testing.T, hz, median, late, never float64) {
 	t.Helper()
-	if found, stated := map[string]float64{"brown 30%": 22.16, "brown 10%": 22.10, "brown 5%": 21.96}[w.name]; stated && hz == 50 {
+	browns := map[string]float64{"brown 30%": 22.16, "brown 10%": 22.10, "brown 5%": 21.96}
+	if found, stated := browns[w.name]; stated && hz == 50 {
 		assert.InDelta(t, found, median, .05, "%s: where the end of a brown-out is found", w.name)
 	}
 	if hz < 10 {

@@ -60,7 +60,8 @@ func (p plain) asKnown(now drill.Offset) plain {
 		case s.Done <= now:
 			p.samples = append(p.samples, s)
 		case now.Sub(s.Scheduled) > within+p.delta:
-			p.samples = append(p.samples, drill.Sample{Slot: s.Slot, Scheduled: s.Scheduled, Sent: s.Scheduled, Done: now, Outcome: drill.OutcomeIndeterminate})
+			s.Sent, s.Done, s.Outcome, s.Signal = s.Scheduled, now, drill.OutcomeIndeterminate, ""
+			p.samples = append(p.samples, s)
 		}
 	}
 	return p
@@ -80,7 +81,8 @@ func (p plain) differLive(l *Live, now drill.Offset) (wrong []string) {
 		is = append(is, stretchText(o.from, o.to, o.pieces, o.up >= 0))
 	}
 	for _, o := range a.outages[max(0, len(a.outages)-len(got)):] {
-		want = append(want, stretchText(a.slots[o.first].Scheduled, a.slots[o.last].Scheduled, o.kind == drill.OutagePieces, o.up >= 0))
+		first, last := a.slots[o.first].Scheduled, a.slots[o.last].Scheduled
+		want = append(want, stretchText(first, last, o.kind == drill.OutagePieces, o.up >= 0))
 	}
 	if len(got) < min(len(a.outages), keepFound) || !slices.Equal(is, want) {
 		wrong = append(wrong, fmt.Sprintf("outages: plain %v, Live %v", want, is))

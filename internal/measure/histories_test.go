@@ -117,7 +117,8 @@ func (h *tale) draw() {
 	if r.IntN(6) == 0 {
 		h.row(h.between(h.hold, h.from)) // the baseline has one, too
 	}
-	scenes := []func(){h.rowAnywhere, h.rowAnywhere, h.outage, h.outage, h.brownOut, h.flaps, h.pieces, h.pieces, h.blind, func() {}}
+	scenes := []func(){h.rowAnywhere, h.rowAnywhere, h.outage, h.outage, h.brownOut, h.flaps, h.pieces, h.pieces,
+		h.blind, func() {}}
 	for range 1 + r.IntN(4) {
 		pick(r, scenes...)()
 	}
@@ -231,7 +232,8 @@ func (h *tale) meet(s *drill.Sample, f fate, i int) {
 	ok := func(took time.Duration) {
 		s.Outcome, s.By, s.Role, s.Epoch, s.Done = drill.OutcomeOK, "a", drill.RolePrimary, 1, s.Scheduled.Add(took)
 		if took >= h.deadline { // nobody waits that long
-			s.Outcome, s.Signal, s.By, s.Role, s.Epoch, s.Done = drill.OutcomeIndeterminate, drill.SignalTimeout, "", "", 0, s.Scheduled.Add(h.deadline)
+			s.Outcome, s.Signal, s.Done = drill.OutcomeIndeterminate, drill.SignalTimeout, s.Scheduled.Add(h.deadline)
+			s.By, s.Role, s.Epoch = "", "", 0
 		}
 	}
 	failed := func(o drill.Outcome, signal string, done drill.Offset) {
@@ -270,7 +272,8 @@ func (h *tale) meet(s *drill.Sample, f fate, i int) {
 
 // told are the samples in the order in which their outcomes became known.
 func (h *tale) told() []drill.Sample {
-	return slices.SortedStableFunc(slices.Values(h.samples), func(a, b drill.Sample) int { return cmp.Compare(a.Done, b.Done) })
+	byDone := func(a, b drill.Sample) int { return cmp.Compare(a.Done, b.Done) }
+	return slices.SortedStableFunc(slices.Values(h.samples), byDone)
 }
 
 func (h *tale) settings() drill.Settings {
@@ -281,7 +284,8 @@ func (h *tale) settings() drill.Settings {
 func (h *tale) events() []drill.Event {
 	at := func(t drill.Offset, e drill.Event) drill.Event { e.At = t; return e }
 	members := []drill.Member{{Namespace: "shop", Name: "a", UID: "uid-a", Role: drill.RolePrimary, Epoch: 1}}
-	info := drill.ProbeInfo{Name: "orders", Kind: "postgresql", Target: "orders", Class: drill.ClassPooled, Interval: h.delta, Deadline: h.deadline, UpWithin: h.upWithin}
+	info := drill.ProbeInfo{Name: "orders", Kind: "postgresql", Target: "orders", Class: drill.ClassPooled,
+		Interval: h.delta, Deadline: h.deadline, UpWithin: h.upWithin}
 	var plans []drill.FaultPlan
 	kinds := []string{"kill_primary", "freeze"}[:len(h.faults)]
 	for _, kind := range kinds {
@@ -299,7 +303,8 @@ func (h *tale) events() []drill.Event {
 			if state == drill.FaultInjecting {
 				t = f.from
 			}
-			all = append(all, at(t, drill.Event{Type: drill.EventFault, Fault: &drill.FaultChange{Kind: kinds[i], Name: "orders", State: state, From: f.from, By: "gone"}}))
+			all = append(all, at(t, drill.Event{Type: drill.EventFault,
+				Fault: &drill.FaultChange{Kind: kinds[i], Name: "orders", State: state, From: f.from, By: "gone"}}))
 		}
 	}
 	return all

@@ -19,6 +19,7 @@ type plain struct {
 	from, at              drill.Offset  // the injection's call and its return
 	faults                []fault       // all of them, in order
 	samples               []drill.Sample
+	lenient               bool // every acknowledgement counts as up, however late: "answered"
 }
 
 // fault is when one was injected.
@@ -62,7 +63,8 @@ func (p plain) answer() plainAnswer {
 	var baseline []plainSlot
 	for _, s := range p.samples {
 		switch j := p.judge(s, a.within); {
-		case s.Done > p.from && s.Scheduled >= p.from.Add(-a.within): // still under way when the fault began, if not sent after that
+		// Still under way when the fault began, if not sent after that.
+		case s.Done > p.from && s.Scheduled >= p.from.Add(-a.within):
 			a.slots = append(a.slots, j)
 		case s.Done <= p.from:
 			if s.Scheduled >= p.hold {
@@ -99,13 +101,13 @@ func (p plain) within() time.Duration {
 	return max(2*p.delta, p99+min(4*p99, 250*time.Millisecond))
 }
 
-// judge is "up means answered within L, measured from the slot's scheduled time"; a slot that was not sent says nothing,
-// and neither does one that drill itself sent later than Δ and that is not up all the same.
+// judge is "up means answered within L, measured from the slot's scheduled time"; a slot that was not sent says
+// nothing, and neither does one that drill itself sent later than Δ and that is not up all the same.
 func (p plain) judge(s drill.Sample, within time.Duration) plainSlot {
 	j := plainSlot{Sample: s}
 	switch {
 	case s.Outcome == drill.OutcomeUnsent:
-	case s.Outcome == drill.OutcomeOK && s.Done.Sub(s.Scheduled) <= within:
+	case s.Outcome == drill.OutcomeOK && (p.lenient || s.Done.Sub(s.Scheduled) <= within):
 		j.up = true
 	case s.Sent.Sub(s.Scheduled) <= p.delta:
 		j.down = true
@@ -242,8 +244,8 @@ func (p plain) outages(slots []plainSlot, spans []stretchOf) []plainOutage {
 	return all
 }
 
-// underWay reports whether an outage may be a fault's doing: when that began, no down slot of it had ended, and none was
-// overdue.
+// underWay reports whether an outage may be a fault's doing: when that began, no down slot of it had ended, and none
+// was overdue.
 func (p plain) underWay(slots []plainSlot, began drill.Offset) bool {
 	within := p.within()
 	for _, s := range slots {

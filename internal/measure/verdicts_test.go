@@ -2,7 +2,6 @@ package measure
 
 import (
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -340,7 +339,7 @@ func TestReasonsTellTheCourse(t *testing.T) {
 	require.Equal(t, drill.OutageReport{Start: 40.2, Seconds: 0.99, Kind: drill.OutageFailed, DownSlots: 50, Fault: "kill_primary orders"}, rep.Recovery.Outages[1])
 	require.InDelta(t, 2.19, float64(rep.Recovery.LongestOutage), 0.001)
 	require.Equal(t, 1, rep.Recovery.Flaps)
-	require.False(t, strings.Contains(rep.Run.Reasons[0].Text, "never"))
+	require.NotContains(t, rep.Run.Reasons[0].Text, "never")
 }
 
 // TestADyingVictimIsNoSuccess: what the victim still acknowledges over open sessions is not the first success.

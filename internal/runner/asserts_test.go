@@ -58,7 +58,7 @@ func TestAssertsAreJudgedOnceOverTheFinalValues(t *testing.T) {
 		rep := Run(t.Context(), c)
 		require.Equal(t, 1, judged)
 		require.Equal(t, drill.VerdictFailed, rep.Run.Verdict)
-		require.Equal(t, []drill.Reason{{Code: "objective_missed", Objective: "assert_2", Text: "It was too much."}}, rep.Run.Reasons)
+		require.Equal(t, []drill.Reason{{Code: "objective_missed", Objective: "assert_2", Cause: drill.CauseDetect, Text: "It was too much."}}, rep.Run.Reasons)
 		require.Equal(t, drill.ObjectiveReport{Name: "assert_1", Condition: "the condition", JudgedBy: "condition", Met: true}, rep.Objectives[2])
 		w.checkClean(t)
 	})

@@ -28,7 +28,8 @@ func TestNothingAbortsARunWhoseEndIsDecided(t *testing.T) {
 				time.Sleep(time.Second)
 				late()
 				now := s.Clock.Now()
-				s.Sample(drill.Sample{Probe: "orders", Class: drill.ClassPooled, Slot: 1e6, Scheduled: now, Sent: now, Done: now, Outcome: drill.OutcomeBlocked})
+				due := now.Add(-time.Second) // its turn was among those of the others
+				s.Sample(drill.Sample{Probe: "orders", Class: drill.ClassPooled, Slot: 1e6, Scheduled: due, Sent: due, Done: now, Outcome: drill.OutcomeBlocked})
 			}
 		}},
 		"after an error": {drill.VerdictError, func(w *world, _ *Config, late func(), _ context.CancelCauseFunc) {

@@ -124,6 +124,7 @@ func TestAScheduleRunsOnceWhoeverLeads(t *testing.T) {
 			Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: "alice@example.com"}}}, metav1.CreateOptions{})
 		require.NoError(t, err)
 	}
+	s.inForce("alice@example.com", "create", "", "configmaps")
 	alice, err := s.client.As("alice@example.com", "oncall", "system:authenticated")
 	require.NoError(t, err)
 	who, err := alice.WhoAmI(ctx)
@@ -225,7 +226,9 @@ func TestWhatCannotBeScheduledIsSaidAndHarmsNothing(t *testing.T) {
 		require.NoError(t, err)
 		return cm.Annotations[kube.AnnotationProblem]
 	}
-	require.Eventually(t, func() bool { return problem("unscheduled") != "" }, 20*time.Second, 100*time.Millisecond)
+	require.Eventually(t, func() bool { // they are written one after the other, in any order
+		return problem("unscheduled") != "" && problem("invalid") != "" && problem("panic") != ""
+	}, 20*time.Second, 100*time.Millisecond)
 	require.Equal(t, "a.hcl: line 1: no such block", problem("invalid"))
 	require.Equal(t, "a.hcl: it cannot be read: oh", problem("panic"))
 	require.Contains(t, problem("unscheduled"), "schedule {")

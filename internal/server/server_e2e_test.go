@@ -121,6 +121,16 @@ func (l *lab) serveWith(identity string, edit func(*server.Options)) (stop func(
 	return stop
 }
 
+// inForce waits until a user has a right: the API server learns of a new binding a moment after it has stored it.
+func (l *lab) inForce(user, verb, group, resource string) {
+	l.Helper()
+	right := kube.Right{Permission: drill.Permission{Verb: verb, Group: group, Resource: resource, Namespace: l.runs.Namespace()}}
+	require.Eventually(l, func() bool {
+		missing, err := l.client.RequesterMay(context.WithoutCancel(l.Context()), kube.Requester{User: user}, []kube.Right{right})
+		return err == nil && len(missing) == 0
+	}, 20*time.Second, 100*time.Millisecond, right.String())
+}
+
 func (l *lab) create(source string) *kube.DrillRun {
 	l.Helper()
 	run, err := l.runs.Create(l.Context(), kube.Spec{Drill: "d", File: "a.hcl", Source: source, Requester: l.me})
@@ -207,6 +217,7 @@ func TestTheRequestersRightsBoundTheRun(t *testing.T) {
 	ctx := t.Context()
 	_, err := l.client.RbacV1().RoleBindings(l.runs.Namespace()).Create(ctx, requesterBinding("alice@example.com"), metav1.CreateOptions{})
 	require.NoError(t, err)
+	l.inForce("alice@example.com", "create", "failoverdrill.io", "drillruns")
 	alice, err := l.client.As("alice@example.com", "system:authenticated")
 	require.NoError(t, err)
 	who, err := alice.WhoAmI(ctx)

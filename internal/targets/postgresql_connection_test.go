@@ -51,6 +51,7 @@ func TestSilentSession(t *testing.T) {
 	target := l.target()
 	victim := l.open(target)[0]
 	record(t, target)
+	t.Cleanup(l.pair.First.Thaw) // also when the test fails: the sampler waits for the statement that is under way
 	state := func() drill.ConnectionState { return target.Connection(victim).State }
 	require.Eventually(t, func() bool { return target.pinned[0].role(time.Now()) == drill.RolePrimary }, 2*time.Second, 10*time.Millisecond)
 	frozen := time.Now()

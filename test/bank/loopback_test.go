@@ -4,9 +4,10 @@ package bank
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
+	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,6 +36,13 @@ func takeover(p *pair) {
 	if p.wait(1500 * time.Millisecond) {
 		p.failOver()
 		p.Rejoin()
+	}
+}
+
+// restart starts the old primary again in its place.
+func restart(p *pair) {
+	if p.wait(time.Second) {
+		p.First.Start()
 	}
 }
 
@@ -76,7 +84,32 @@ func stopSelf(t testing.TB, long time.Duration) {
 }
 
 func l(number int, setup string, w truth, d drama) row {
-	return row{number: number, lab: loopback, setup: setup, truth: w, play: d.play}
+	return row{number: number, lab: loopback, setup: setup, truth: w, play: func(t *testing.T) drill.Report {
+		t.Helper()
+		for again := 0; ; again++ {
+			rep := d.play(t)
+			if again == mostStarved || w.verdict == drill.VerdictInvalid || !starved(rep) {
+				return rep
+			}
+			t.Logf("row %d is played again, for drill itself says that it was starved: %+v", number, rep.Run.Reasons)
+		}
+	}}
+}
+
+// mostStarved is how often a row is played again of which drill itself says that the machine was too busy to tell.
+const mostStarved = 2
+
+// starved reports whether the run is void for want of processor time, and for nothing else.
+func starved(rep drill.Report) bool {
+	if rep.Run.Verdict != drill.VerdictInvalid {
+		return false
+	}
+	for _, r := range rep.Run.Reasons {
+		if !slices.Contains([]string{"late_prober", "unsent_slots", "unjudged_slots", "undecided"}, r.Code) {
+			return false
+		}
+	}
+	return true
 }
 
 // between claims when clients were served again, where only bounds are known.
@@ -92,10 +125,11 @@ func between(least, most float64) func(*truth) {
 }
 
 // loopbackRows are set-ups on a real pair: a primary and its standby.
-func loopbackRows() []row {
-	recovery := drill.ObjectiveRecoveryTime
+func loopbackRows() []row { return slices.Concat(lossRows(), comebackRows()) }
+
+// lossRows are those of before the fault, of what is lost, and of who writes.
+func lossRows() []row {
 	failedOver := passed(0, drill.OutcomeFailedOver)
-	// Nothing in this pair changes the leader but the test.
 	async := map[string]float64{drill.ObjectiveLostWrites: 1000}
 	return []row{
 		l(501, "the primary is killed; the standby takes over after 1.5 s", failedOver.and(between(1.5, 3)), drama{inject: killed, after: takeover, objectives: async}),
@@ -134,10 +168,13 @@ func loopbackRows() []row {
 			objectives: map[string]float64{drill.ObjectiveLostWrites: -1, drill.ObjectiveRedundancyTime: -1, drill.ObjectiveLeaderChanges: -1},
 			inject:     func(p *pair) { p.Stream.Sever() },
 			after:      func(p *pair) { p.failOver() }}),
-		l(16, "a pooler acknowledges 1 % of the writes and drops them", missed(drill.ObjectiveLostWrites, drill.CauseLoss, 0), drama{
+		l(16, "a pooler acknowledges every hundredth write and drops it", missed(drill.ObjectiveLostWrites, drill.CauseLoss, 0), drama{
 			objectives: limit(drill.ObjectiveRedundancyTime, -1),
-			before:     func(p *pair) { _, p.dsn = p.Liar(rand.New(rand.NewPCG(5, 6)), 0.01) },
-			inject:     func(p *pair) { p.Stream.Cut() }}),
+			before: func(p *pair) {
+				var n atomic.Int64
+				_, p.dsn = p.Liar(func() bool { return p.lying.Load() && n.Add(1)%100 == 50 })
+			},
+			inject: func(p *pair) { p.lying.Store(true) }}),
 		l(507, "asynchronous, 0.4 s behind when the primary is killed", missed(drill.ObjectiveLostWrites, drill.CauseLoss, 0), drama{
 			before: func(p *pair) { p.Stream.Delay(400 * time.Millisecond) },
 			inject: killed,
@@ -152,9 +189,18 @@ func loopbackRows() []row {
 				p.First.Exec("SELECT pg_reload_conf()")
 			},
 			inject: killed, after: takeover}),
-		l(18, "the promoted server answers every write in 60 ms", missed(recovery, drill.CauseServe, never).and(saying("ever since")), drama{objectives: async,
+	}
+}
+
+// comebackRows are those of how clients are served again.
+func comebackRows() []row {
+	recovery := drill.ObjectiveRecoveryTime
+	failedOver := passed(0, drill.OutcomeFailedOver)
+	async := map[string]float64{drill.ObjectiveLostWrites: 1000}
+	return []row{
+		l(18, "the promoted server answers every write in 0.1 s", missed(recovery, drill.CauseServe, never).and(saying("ever since")), drama{objectives: async,
 			inject: killed, after: func(p *pair) {
-				p.Service.Delay(60 * time.Millisecond)
+				p.Service.Delay(100 * time.Millisecond)
 				takeover(p)
 			}}),
 		l(20, "a relapse: the new primary is frozen for 1 s after 9 s, limit 8 s", missed(recovery, drill.CauseRelapse, 0).and(saying("again")),
@@ -175,11 +221,10 @@ func loopbackRows() []row {
 				}
 			}}),
 		l(517, "nobody notices", missed(recovery, drill.CauseDetect, never), drama{inject: killed}),
-		l(519, "the killed primary is started again in its place", passed(0, drill.OutcomeRestartedInPlace), drama{
-			inject: func(p *pair) { p.First.Kill() }, after: func(p *pair) { p.First.Start() }}),
+		l(519, "the primary is stopped, and started again in its place after 1 s", passed(0, drill.OutcomeRestartedInPlace), drama{
+			inject: func(p *pair) { p.First.Stop() }, after: restart}),
 		l(521, "the same, failed_over = true", missed(drill.ObjectiveFailedOver, drill.CausePromote, 0), drama{
-			objectives: limit(drill.ObjectiveFailedOver, 1),
-			inject:     func(p *pair) { p.First.Kill() }, after: func(p *pair) { p.First.Start() }}),
+			objectives: limit(drill.ObjectiveFailedOver, 1), inject: func(p *pair) { p.First.Stop() }, after: restart}),
 		l(523, "the standby dies and stays away", missed(drill.ObjectiveRedundancyTime, drill.CauseMembership, 0), drama{
 			inject: func(p *pair) { p.Second.Kill() }}),
 		l(525, "writes had failed for 1 s when the fault came", void("already_down"), drama{objectives: async,

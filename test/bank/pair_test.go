@@ -6,14 +6,16 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/hcl/v2/hclparse"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/zap/zaptest"
+	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -36,6 +38,7 @@ type pair struct {
 	plot  sync.WaitGroup
 	ended chan struct{} // closed at the end of the run
 	from  postgres.Moment
+	lying atomic.Bool // the pooler, if there is one that does
 }
 
 // drama is what happens to a pair, and what drill is asked of it.
@@ -46,7 +49,8 @@ type drama struct {
 	after      func(p *pair)      // what comes of it, from the injection's return on
 	victim     *postgres.Server   // by default the first
 	objectives map[string]float64 // see limits; the recovery's is 8 s here
-	timeout    time.Duration      // 25 s by default
+	timeout    time.Duration      // 28 s by default
+	patience   time.Duration      // with the steady state; 15 s by default
 }
 
 // Rules by which these runs are measured: shorter than a real run's, so that CI has time for them.
@@ -68,17 +72,18 @@ func (d drama) play(t *testing.T) drill.Report {
 		d.before(p)
 	}
 	own := map[string]float64{drill.ObjectiveRecoveryTime: 8}
-	for name, limit := range d.objectives {
-		own[name] = limit
-	}
+	maps.Copy(own, d.objectives)
 	if d.timeout == 0 {
-		d.timeout = 25 * time.Second
+		d.timeout = 28 * time.Second
+	}
+	if d.patience == 0 {
+		d.patience = 15 * time.Second
 	}
 	rep := runner.Run(t.Context(), runner.Config{
-		Drill:      &drill.Drill{Name: "bank", Timeout: d.timeout, SteadyState: drill.SteadyState{Hold: pairHold, Timeout: 12 * time.Second}, Objectives: limits(own)},
+		Drill:      &drill.Drill{Name: "bank", Timeout: d.timeout, SteadyState: drill.SteadyState{Hold: pairHold, Timeout: d.patience}, Objectives: limits(own)},
 		Settings:   drill.Settings{Window: pairWindow, ImpactTimeout: pairImpact, RedundancyLag: 1},
 		Preflight:  func(context.Context) error { return nil },
-		Namespaces: []string{"shop"}, Target: p.target(), Sampler: probes.Sample, Journal: strike{p, d}, Lock: &world{}, Log: zaptest.NewLogger(t),
+		Namespaces: []string{"shop"}, Target: p.target(), Sampler: probes.Sample, Journal: strike{p, d}, Lock: &world{}, Log: zap.NewNop(),
 		Faults: []runner.BoundFault{{Kind: "kill_primary", Name: "orders", Fault: strike{p, d}}},
 	})
 	close(p.ended)
@@ -134,7 +139,7 @@ func (p *pair) target() targets.Target {
 	require.False(p.t, diags.HasErrors(), "%v", diags)
 	spec, decoded := kind.Decode(file.Body, nil)
 	require.False(p.t, decoded.Diagnostics.HasErrors(), "%v", decoded.Diagnostics)
-	return kind.Bind(targets.Deps{Run: strings.ReplaceAll(p.t.Name(), "/", "-"), Kube: p.kube, Log: zaptest.NewLogger(p.t)}, "orders", spec)
+	return kind.Bind(targets.Deps{Run: strings.ReplaceAll(p.t.Name(), "/", "-"), Kube: p.kube, Log: zap.NewNop()}, "orders", spec)
 }
 
 // wait waits until so long after the fault; it is false when the run has ended before.

@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,11 +33,14 @@ type service struct {
 // shop is a service being played.
 type shop struct {
 	service
-	random *rand.Rand
-	from   time.Time
+	started time.Time
+	mu      sync.Mutex
+	from    time.Time
 }
 
 func (w *shop) now() at {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.from.IsZero() {
 		return -forever
 	}
@@ -102,9 +105,9 @@ func (w *shop) Info() drill.ProbeInfo {
 // Sample is one request.
 func (w *shop) Sample(ctx context.Context, s *drill.Sample) {
 	t := w.now()
-	r := reply{after: 0.001 + 0.002*w.random.Float64()}
+	r := reply{after: 0.001 + 0.002*draw(w.started, 1)}
 	all, alive := w.endpoints(t)
-	if len(all) == 0 || !alive[w.random.IntN(len(all))] {
+	if len(all) == 0 || !alive[int(draw(w.started, 3)*float64(len(all)))] {
 		r = fails(drill.SignalRefused)
 	}
 	if w.request != nil {
@@ -135,6 +138,8 @@ func (f podKill) Prepare(context.Context, json.RawMessage) error { return nil }
 func (f podKill) Recheck(context.Context, json.RawMessage) error { return nil }
 func (f podKill) Inject(context.Context, json.RawMessage) error {
 	if f.w.inject == nil {
+		f.w.mu.Lock()
+		defer f.w.mu.Unlock()
 		f.w.from = time.Now()
 	}
 	return f.w.inject
@@ -150,7 +155,7 @@ func (s service) play(t *testing.T) (rep drill.Report) {
 		if s.every == 0 {
 			s.every = 50 * time.Millisecond
 		}
-		w := &shop{service: s, random: rand.New(rand.NewPCG(3, 4))}
+		w := &shop{service: s, started: time.Now()}
 		var wanted []drill.Objective
 		for _, o := range []drill.Objective{{Name: drill.ObjectiveRecoveryTime, Limit: 30}, {Name: drill.ObjectiveRedundancyTime, Limit: 120}, {Name: drill.ObjectiveUnavailable, Limit: -1}} {
 			if own, ok := s.objectives[o.Name]; ok {
@@ -162,7 +167,7 @@ func (s service) play(t *testing.T) (rep drill.Report) {
 		}
 		journal := &world{}
 		rep = runner.Run(t.Context(), runner.Config{
-			Drill: &drill.Drill{Name: "bank", Timeout: 15 * time.Minute, SteadyState: drill.SteadyState{Hold: 10 * time.Second, Timeout: time.Minute},
+			Drill: &drill.Drill{Name: "bank", Timeout: 4 * time.Minute, SteadyState: drill.SteadyState{Hold: 10 * time.Second, Timeout: time.Minute},
 				Objectives: wanted},
 			Settings:   drill.Settings{Window: 10 * time.Second, ImpactTimeout: 60 * time.Second, NoLedger: true},
 			Preflight:  func(context.Context) error { return nil },
@@ -187,7 +192,7 @@ func d(number int, setup string, w truth, s service) row {
 func serviceRows() []row {
 	recovery := drill.ObjectiveRecoveryTime
 	alwaysSlow := func(w *shop, _ at, r reply) reply {
-		if w.random.Float64() < 0.01 {
+		if draw(w.started, 2) < 0.01 {
 			r.after = 0.3
 		}
 		return r

@@ -16,7 +16,7 @@ func TestVirtual(t *testing.T) {
 
 // virtualRows are all that need no server.
 func virtualRows() []row {
-	return slices.Concat(goodRows(), badRows(), nearRows(), splitRows(), invalidRows(), refusedRows(), serviceRows())
+	return slices.Concat(goodRows(), badRows(), lateRows(), nearRows(), silentRows(), splitRows(), invalidRows(), refusedRows(), serviceRows())
 }
 
 // passed is the truth of a good set-up in which clients were back after so long.
@@ -74,11 +74,6 @@ func slower(from at, seconds float64) func(*world, at, reply) reply {
 }
 
 func limit(name string, value float64) map[string]float64 { return map[string]float64{name: value} }
-
-// both lets two things happen to a request, one after the other.
-func both(one, two func(*world, at, reply) reply) func(*world, at, reply) reply {
-	return func(w *world, t at, r reply) reply { return two(w, t, one(w, t, r)) }
-}
 
 // clean is a failover that is over for clients after so many seconds.
 func clean(back at) script { return script{back: back} }

@@ -18,6 +18,19 @@ func fail(step string, err error) func(context.Context, *world, string) error {
 	}
 }
 
+// dawdle makes storing the undo take so long.
+func dawdle(long time.Duration) func(context.Context, *world, string) error {
+	return func(ctx context.Context, _ *world, what string) error {
+		if what == "journal" {
+			select {
+			case <-time.After(long):
+			case <-ctx.Done():
+			}
+		}
+		return nil
+	}
+}
+
 // invalidRows are set-ups of which no run can tell, and drill must say so.
 func invalidRows() []row {
 	return []row{
@@ -40,34 +53,18 @@ func invalidRows() []row {
 			clean(2.2).with(func(s *script) { s.timeout = 33 })),
 		v(213, "the fault cannot be shown to bite", void("fault_unconfirmed"), script{spared: true, hook: fail("confirm", drill.ErrNotConfirmed)}),
 		v(215, "writes had failed for 3 s when the fault came", void("already_down"), clean(5).with(func(s *script) {
-			began := time.Time{}
-			s.hook = func(_ context.Context, w *world, what string) error {
-				if what == "journal" && began.IsZero() {
-					began = time.Now()
-					time.Sleep(3 * time.Second)
-				}
-				return nil
-			}
+			s.hook = dawdle(3 * time.Second)
 			s.pooled = func(w *world, _ at, r reply) reply {
-				if !began.IsZero() && time.Since(began) < 8*time.Second {
+				if since := w.sinceArmed(); since >= 0 && since < 8 {
 					return fails(drill.SignalRefused)
 				}
 				return r
 			}
 		})),
 		v(217, "one reset 0.1 s before the fault, long over; nobody misses the primary", passed(0, drill.OutcomeNoImpact), clean(0).with(func(s *script) {
-			s.spared = true
-			armed := false
-			s.hook = func(_ context.Context, _ *world, what string) error {
-				if what == "journal" {
-					armed = true
-					time.Sleep(100 * time.Millisecond)
-				}
-				return nil
-			}
-			s.pooled = func(_ *world, _ at, r reply) reply {
-				if armed {
-					armed = false
+			s.spared, s.hook = true, dawdle(100*time.Millisecond)
+			s.pooled = func(w *world, _ at, r reply) reply {
+				if since := w.sinceArmed(); since >= 0 && since < 0.02 {
 					return fails(drill.SignalReset)
 				}
 				return r

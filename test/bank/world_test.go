@@ -4,23 +4,14 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
 	"maps"
-	"math/rand/v2"
-	"slices"
 	"sync"
-	"testing"
-	"testing/synctest"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/failoverdrill/drill/internal/drill"
-	"github.com/failoverdrill/drill/internal/probes"
-	"github.com/failoverdrill/drill/internal/runner"
 )
 
-// Seconds after the fault, in a script; negative before it.
+// at is a moment in seconds after the fault, in a script; negative before it.
 type at = float64
 
 // forever is later than any run's end.
@@ -51,7 +42,7 @@ type script struct {
 	epoch                            func(member string, t at) int64
 	readBack                         func(w *world, back *drill.ReadBack)
 	spared                           bool    // nothing happens at the fault
-	loses                            float64 // what was acknowledged in so many seconds before the fault dies with the primary
+	loses                            float64 // what was acknowledged in so many seconds before a fault dies with the primary
 	holdDown                         float64 // the primary is kept away for so long
 
 	// The run around it.
@@ -76,10 +67,10 @@ type script struct {
 // world is a script being played.
 type world struct {
 	script
-	random  *rand.Rand
 	started time.Time
 
 	mu    sync.Mutex
+	armed time.Time // the undo of the first fault is being stored
 	from  time.Time // the first injection
 	acks  []*acked  // of the pooled stream, which some member does not show yet
 	shown map[string]map[int64]bool
@@ -138,19 +129,23 @@ func (w *world) through(t at) reply {
 	return fails(drill.SignalRefused)
 }
 
-// quick is an answer's usual time: half a millisecond to two.
-func (w *world) quick() float64 {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return 0.0005 + 0.0015*w.random.Float64()
+// draw is a number from 0 up to 1 that follows from the moment in virtual time alone, so that a row is the same each
+// time.
+func draw(started time.Time, salt uint64) float64 {
+	z := uint64(time.Since(started)) + salt*0x9e3779b97f4a7c15 //nolint:gosec // any bits will do
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return float64((z^z>>31)>>11) / (1 << 53)
 }
 
-// chance is true in a share p of its calls.
-func (w *world) chance(p float64) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.random.Float64() < p
-}
+// quick is an answer's usual time: half a millisecond to two.
+func (w *world) quick() float64 { return 0.0005 + 0.0015*draw(w.started, 1) }
+
+// bubble is how long virtual time has been going on; a run begins with it.
+func bubble() float64 { return time.Since(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)).Seconds() }
+
+// chance is true in a share p of its moments.
+func (w *world) chance(p float64) bool { return draw(w.started, 2) < p }
 
 // away reports whether the member is gone.
 func (w *world) away(member string, t at) bool {
@@ -284,6 +279,11 @@ func (w *world) call(ctx context.Context, what string) error {
 
 func (w *world) Preparing(context.Context, string, string, json.RawMessage) error { return nil }
 func (w *world) Injecting(ctx context.Context, _, _ string, _ json.RawMessage) error {
+	w.mu.Lock()
+	if w.armed.IsZero() {
+		w.armed = time.Now()
+	}
+	w.mu.Unlock()
 	return w.call(ctx, "journal")
 }
 func (w *world) Reverted(context.Context, string, string, []string) error { return nil }
@@ -311,9 +311,9 @@ func (f blow) Inject(ctx context.Context, _ json.RawMessage) error {
 	f.w.mu.Lock()
 	if f.w.from.IsZero() {
 		f.w.from = time.Now()
-		for _, a := range f.w.all {
-			a.lost = a.lost || time.Since(a.at).Seconds() < f.w.loses
-		}
+	}
+	for _, a := range f.w.all {
+		a.lost = a.lost || time.Since(a.at).Seconds() < f.w.loses
 	}
 	f.w.mu.Unlock()
 	return f.w.call(ctx, "inject")
@@ -323,260 +323,3 @@ func (f blow) Confirm(ctx context.Context, _ json.RawMessage) (string, error) {
 }
 func (f blow) Held(context.Context, json.RawMessage) error   { return nil }
 func (f blow) Revert(context.Context, json.RawMessage) error { return nil }
-
-// scripted is a probe whose answers are the script's.
-type scripted struct {
-	w    *world
-	info drill.ProbeInfo
-}
-
-func (p scripted) Info() drill.ProbeInfo { return p.info }
-
-func (p scripted) Sample(ctx context.Context, s *drill.Sample) {
-	w, came := p.w, time.Now()
-	t := w.now()
-	if w.mute(t) {
-		return // it is told as unsent
-	}
-	r := w.through(t)
-	switch {
-	case p.info.Target == "":
-		r = reply{after: w.quick()}
-		if w.bystander != nil {
-			r = w.bystander(w, t, r)
-		}
-	case p.info.Class == drill.ClassPooled && w.pooled != nil:
-		r = w.pooled(w, t, r)
-	case p.info.Class == drill.ClassFresh:
-		r.after += 0.004 // a login
-		if w.fresh != nil {
-			r = w.fresh(w, t, r)
-		}
-	case p.info.Class == drill.ClassPinned:
-		r = reply{by: p.info.Member, after: w.quick()}
-		if w.away(p.info.Member, t) {
-			r = fails(drill.SignalRefused)
-		}
-		if w.pinned != nil {
-			r = w.pinned(w, p.info.Member, t, r)
-		}
-	}
-	if r.after > 0 {
-		select {
-		case <-time.After(time.Duration(r.after * float64(time.Second))):
-		case <-ctx.Done():
-			r = reply{signal: drill.SignalTimeout}
-			if p.info.Target != "" && p.info.Class != drill.ClassPinned {
-				s.Write, s.Outcome, s.Signal = true, drill.OutcomeFail, r.signal
-				return
-			}
-		}
-	}
-	p.answer(s, r, came, t)
-}
-
-// answer fills in the slot.
-func (p scripted) answer(s *drill.Sample, r reply, came time.Time, t at) {
-	w := p.w
-	s.Write = p.info.Target != "" && p.info.Class != drill.ClassPinned
-	if s.Outcome, s.Signal = drill.OutcomeOK, ""; r.signal != "" {
-		s.Outcome, s.Signal, s.By = drill.OutcomeFail, r.signal, r.by
-		if r.signal == drill.SignalReadOnly {
-			s.Role = drill.RoleReplica
-		}
-		return
-	}
-	if p.info.Target == "" {
-		return
-	}
-	s.By, s.Role, s.Epoch = r.by, drill.RolePrimary, 1
-	if r.by != "orders-0" {
-		s.Epoch = 2
-	}
-	if w.epoch != nil {
-		s.Epoch = w.epoch(r.by, t)
-	}
-	if p.info.Class == drill.ClassPinned {
-		p.member(s, t)
-	}
-	if !s.Write {
-		return
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	a := &acked{s.Probe, s.Slot, came, r.by, r.lost}
-	w.all = append(w.all, a)
-	if p.info.Class == drill.ClassPooled {
-		w.acks = append(w.acks, a)
-	}
-}
-
-// member is what a member says of itself: a primary writes, a replica tells what it shows.
-func (p scripted) member(s *drill.Sample, t at) {
-	w, name := p.w, p.info.Member
-	s.Write = w.primary(name, t)
-	s.Reading = &drill.Reading{UID: "uid-" + name, Streaming: true}
-	if !s.Write {
-		s.Role, s.Epoch = drill.RoleReplica, 0
-	}
-	behind := time.Duration(w.behind(name, t) * float64(time.Second))
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.shown[name] == nil {
-		w.shown[name] = map[int64]bool{}
-	}
-	for _, a := range w.acks {
-		visible := a.by == name || !a.lost && time.Since(a.at) >= behind
-		if visible && !w.shown[name][a.seq] {
-			w.shown[name][a.seq] = true
-			s.Reading.Seen = append(s.Reading.Seen, a.seq)
-		}
-	}
-	w.forget()
-}
-
-// forget lets go of acknowledgements that every member has shown, so that a long run stays quick.
-func (w *world) forget() {
-	n := 0
-	for n < len(w.acks) && (w.acks[n].lost || !slices.ContainsFunc(members, func(m string) bool { return !w.shown[m][w.acks[n].seq] })) {
-		n++
-	}
-	w.acks = w.acks[n:]
-}
-
-// play is the whole run of a script, in virtual time.
-func (s script) play(t *testing.T) (rep drill.Report) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		if s.back > 0 && s.promoted == 0 {
-			s.detected, s.promoted, s.routed = 0.5*s.back, 0.7*s.back, 0.9*s.back
-		}
-		if s.rejoin == 0 {
-			s.rejoin = 20
-		}
-		w := &world{script: s, random: rand.New(rand.NewPCG(1, 2)), started: time.Now(), shown: map[string]map[int64]bool{}}
-		rep = runner.Run(w.interrupted(t.Context()), w.config())
-	})
-	return rep
-}
-
-// interrupted is a context that ends when the script says so.
-func (w *world) interrupted(ctx context.Context) context.Context {
-	if w.interrupt == 0 {
-		return ctx
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	go func() {
-		time.Sleep(time.Duration(w.interrupt * float64(time.Second)))
-		cancel(fmt.Errorf("Ctrl-C"))
-	}()
-	return ctx
-}
-
-// shipped are the objectives of drills/kill-primary.hcl, with a stricter limit on the recovery.
-var shipped = map[string]float64{
-	drill.ObjectiveRecoveryTime: 30, drill.ObjectiveRedundancyTime: 300, drill.ObjectiveLostWrites: 0,
-	drill.ObjectiveReplicationLag: 1, drill.ObjectiveLeaderChanges: 1,
-}
-
-// limits are the shipped objectives with a row's own in place of theirs.
-func limits(own map[string]float64) []drill.Objective {
-	var all []drill.Objective
-	for _, name := range []string{drill.ObjectiveRecoveryTime, drill.ObjectiveRedundancyTime, drill.ObjectiveLostWrites, drill.ObjectiveReplicationLag,
-		drill.ObjectiveLeaderChanges, drill.ObjectiveDualPrimary, drill.ObjectiveUnavailable, drill.ObjectiveFailedOver} {
-		limit, ok := own[name]
-		if !ok {
-			limit, ok = shipped[name]
-		}
-		if ok && limit >= 0 {
-			all = append(all, drill.Objective{Name: name, Limit: limit})
-		}
-	}
-	return all
-}
-
-func length(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }
-
-// config is the run around a script.
-func (w *world) config() runner.Config {
-	timeout := w.timeout
-	if timeout == 0 {
-		timeout = 900
-	}
-	c := runner.Config{
-		Drill: &drill.Drill{Name: "bank", Timeout: length(timeout), Blip: length(w.blip),
-			SteadyState: drill.SteadyState{Hold: 10 * time.Second, Timeout: 60 * time.Second},
-			Aborts:      w.aborts, Objectives: limits(w.objectives), Asserts: w.asserts},
-		Settings:   drill.Settings{Window: 10 * time.Second, ImpactTimeout: 60 * time.Second, RedundancyLag: 1, Blip: length(w.blip)},
-		Preflight:  func(context.Context) error { return nil },
-		Namespaces: []string{"shop"}, Target: w, Sampler: w.sample, Journal: w, Lock: w, Log: zap.NewNop(),
-		Faults: []runner.BoundFault{{Kind: "kill_primary", Name: "orders", Fault: blow{w, "orders"}}},
-	}
-	for i, after := range w.faults {
-		name := fmt.Sprintf("orders-%d", i+2)
-		c.Faults = append(c.Faults, runner.BoundFault{Kind: "kill_primary", Name: name, After: length(after), Fault: blow{w, name}})
-	}
-	c.Drill.SteadyState.Asserts = w.steady
-	if w.bystander != nil {
-		c.Probes = []drill.Probe{scripted{w, drill.ProbeInfo{Name: "side", Kind: "http", Class: drill.ClassFresh,
-			Interval: 50 * time.Millisecond, Deadline: 500 * time.Millisecond, Sessions: 11}}}
-	}
-	return c
-}
-
-// mute reports whether drill itself does not run at t.
-func (w *world) mute(t at) bool { return t >= w.stopped[0] && t < w.stopped[1] }
-
-// sample is the real sampler, whose slots a script may spoil as a process would that is stopped or starved.
-func (w *world) sample(ctx context.Context, s drill.Sampling) {
-	through, stalled := s.Sample, s.Stall
-	s.Stall = nil // the heartbeat is the kernel's, and knows no virtual time
-	told := false
-	s.Sample = func(x drill.Sample) {
-		t := w.time(w.started.Add(time.Duration(x.Scheduled)))
-		switch {
-		case w.silenced > 0 && t >= w.silenced && x.Class == drill.ClassPooled:
-			return
-		case w.mute(t):
-			x = drill.Sample{Probe: x.Probe, Class: x.Class, Member: x.Member, Slot: x.Slot, Scheduled: x.Scheduled, Done: x.Scheduled, Outcome: drill.OutcomeUnsent}
-			if !told {
-				stalled(drill.Stall{From: x.Scheduled, To: x.Scheduled.Add(length(w.stopped[1] - w.stopped[0]))})
-			}
-			told = true
-		case w.starved != nil:
-			late := length(w.starved(w, t))
-			x.Sent, x.Done = x.Sent.Add(late), x.Done.Add(late)
-		case w.slept > 0 && t >= w.slept && !told:
-			stalled(drill.Stall{From: x.Scheduled, To: x.Scheduled, Slept: true})
-			told = true
-		}
-		through(x)
-	}
-	probes.Sample(ctx, s)
-}
-
-// compares is a condition on one live value, as a drill file would have it.
-type compares struct {
-	scope, name, value string
-	above              bool // it is true above the limit; else up to it
-	limit              float64
-}
-
-func (c compares) String() string {
-	op := "<="
-	if c.above {
-		op = ">"
-	}
-	return fmt.Sprintf("%s.%s.%s %s %v", c.scope, c.name, c.value, op, c.limit)
-}
-
-func (c compares) Evaluate(live drill.Live) (drill.Truth, string) {
-	v, ok := live[c.scope][c.name][c.value]
-	switch {
-	case !ok:
-		return drill.Unknown, c.String()
-	case (v > c.limit) == c.above:
-		return drill.True, fmt.Sprintf("%s is %.2f", c.value, v)
-	}
-	return drill.False, fmt.Sprintf("%s is %.2f, and not %s", c.value, v, c)
-}

@@ -77,15 +77,12 @@ func (p *Pair) Proxy(random *rand.Rand, share float64) (proxy *Proxy, dsn string
 	return proxy, strings.Replace(p.DSN(), p.Service.Addr(), proxy.listener.Addr().String(), 1)
 }
 
-// Liar makes a proxy to the first member that acknowledges a share of the writes without passing them on, as a pooler
-// that loses its queue would, with a DSN that goes through it.
-func (p *Pair) Liar(random *rand.Rand, share float64) (proxy *Proxy, dsn string) {
+// Liar makes a proxy to the first member that acknowledges a write without passing it on whenever lies says so, as a
+// pooler that loses its queue would, with a DSN that goes through it.
+func (p *Pair) Liar(lies func() bool) (proxy *Proxy, dsn string) {
 	p.t.Helper()
-	var mu sync.Mutex
 	fate := func() Fate {
-		mu.Lock()
-		defer mu.Unlock()
-		if random.Float64() < share {
+		if lies() {
 			return Forge
 		}
 		return Pass

@@ -3,6 +3,7 @@ package postgres
 import (
 	"math/rand/v2"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,7 +19,8 @@ type Relay struct {
 	target string
 	delay  time.Duration
 	jitter func() time.Duration // held back beside that
-	thawed chan struct{}        // closed while bytes may pass
+	refuse bool
+	thawed chan struct{} // closed while bytes may pass
 	links  map[*link]struct{}
 	closed bool
 	worst  time.Duration // how late bytes went on that were held back
@@ -76,7 +78,8 @@ func (r *Relay) Route(address string) Moment {
 	return moment(func() { r.mu.Lock(); defer r.mu.Unlock(); r.target = address })
 }
 
-// Delay holds back every byte from the server for d, however many there are: bytes that come later do not wait for those.
+// Delay holds back every byte from the server for d, however many there are: bytes that come later do not wait for
+// those.
 func (r *Relay) Delay(d time.Duration) { r.mu.Lock(); defer r.mu.Unlock(); r.delay, r.worst = d, 0 }
 
 // Jitter holds back a share of what the server sends besides, each time by something between the two.
@@ -100,6 +103,36 @@ func (r *Relay) Freeze() Moment {
 // Thaw undoes Freeze.
 func (r *Relay) Thaw() Moment {
 	return moment(func() { r.mu.Lock(); defer r.mu.Unlock(); close(r.thawed) })
+}
+
+// Refuse answers every request with an error at once, and leaves sessions as they are, until Accept. What is under
+// way then still passes.
+func (r *Relay) Refuse() Moment {
+	return moment(func() { r.mu.Lock(); defer r.mu.Unlock(); r.refuse = true })
+}
+
+// Accept undoes Refuse.
+func (r *Relay) Accept() Moment {
+	return moment(func() { r.mu.Lock(); defer r.mu.Unlock(); r.refuse = false })
+}
+
+// refusal is PostgreSQL's answer to a request that it refuses, and its word that it is ready for the next one. sync
+// ends a request.
+const (
+	refusal     = "E\x00\x00\x00\x29SERROR\x00C53400\x00Mrefused by the relay\x00\x00Z\x00\x00\x00\x05I"
+	syncMessage = "S\x00\x00\x00\x04"
+)
+
+// refused answers a request in the server's place.
+func (r *Relay) refused(l *link, request []byte) bool {
+	r.mu.Lock()
+	refuse := r.refuse
+	r.mu.Unlock()
+	if !refuse || !strings.HasSuffix(string(request), syncMessage) {
+		return false
+	}
+	_, err := l.client.Write([]byte(refusal))
+	return err == nil
 }
 
 // Late is how much later than by the delay bytes went on at worst, since the delay was set.
@@ -182,7 +215,7 @@ func (r *Relay) read(l *link, from net.Conn, chunks chan<- chunk, delayed bool) 
 	for {
 		buf := make([]byte, 32<<10)
 		n, err := from.Read(buf)
-		if n > 0 {
+		if n > 0 && (delayed || !r.refused(l, buf[:n])) {
 			now := time.Now()
 			c := chunk{come: now, due: now, bytes: buf[:n]}
 			if delayed {

@@ -141,7 +141,7 @@ func (s *Server) copyFrom(primary *Server, conninfo string) {
 func (s *Server) BackUp() error {
 	s.t.Helper()
 	into := filepath.Join(filepath.Dir(s.data), "backup")
-	defer os.RemoveAll(into)
+	defer func() { _ = os.RemoveAll(into) }() // it lies in the test's own folder, which is removed with the test
 	out, err := s.command("pg_basebackup", "-h", s.IP, "-p", strconv.Itoa(s.Port), "-U", "postgres",
 		"-D", into, "-X", "stream", "-c", "fast", "--no-sync").CombinedOutput()
 	if err != nil {

@@ -1,7 +1,8 @@
-package report
+package picture
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"html"
 	"math"
@@ -15,6 +16,8 @@ import (
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/measure"
 )
+
+var update = flag.Bool("update", false, "draw the picture anew")
 
 // The picture of docs/measuring.md shows scripted histories as drill measures them: what is drawn is what the report
 // says, so it cannot say anything else.
@@ -191,7 +194,7 @@ func (d *drawing) strip(h history, samples []drill.Sample, rec *drill.RecoveryRe
 	if l := float64(rec.UpWithin); h.tick < time.Second { // of the others it would be too small to see
 		from := h.to.Seconds() - 0.7
 		d.line("span", x(from), top+10, x(from+l), top+10)
-		d.text(x(from+l)+4, top+14, "soft", "start", "L = "+limitText(rec.UpWithin))
+		d.text(x(from+l)+4, top+14, "soft", "start", fmt.Sprintf("L = %.3g ms", 1000*l))
 	}
 	blips := d.slots(h, samples, rec, x, top)
 	for _, b := range blips {
@@ -301,3 +304,8 @@ func (d *drawing) svg() []byte {
 	fmt.Fprintf(&out, "<rect class=\"ground\" width=\"%g\" height=\"%g\"/>\n%s<g transform=\"translate(0 48)\">\n%s</g>\n</svg>\n", pictureWidth, height, legend, strips)
 	return out.Bytes()
 }
+
+// number writes seconds to the hundredth, which is more than the picture can show.
+func number(s drill.Seconds) string { return fmt.Sprintf("%.2f", float64(s)) }
+
+func seconds(s drill.Seconds) string { return number(s) + " s" }
