@@ -160,6 +160,7 @@ func (w watched) judge() verdict {
 	if rec.Outcome == drill.OutcomeNoImpact {
 		v.allowed = blip + 2*w.info.Interval + within + w.lateness(w.steady, w.until(), within)
 	}
+	v.allowed = max(v.allowed, w.blindUntil(w.broke.before.Add(lower), blip)+2*w.info.Interval+within)
 	if upper-lower > v.allowed+grain {
 		miss("[%v, %v] is %v wide, and may be %v", lower, upper, upper-lower, v.allowed)
 	}
@@ -196,6 +197,17 @@ func (w watched) lateness(from, to drill.Offset, within time.Duration) time.Dura
 		missed += max(0, min(s.To, to).Sub(max(s.From, from)))
 	}
 	return max(worst, missed)
+}
+
+// blindUntil is how long after a moment the last of drill's own stalls ended in which a relapse may have hidden: the
+// interval reaches to its end.
+func (w watched) blindUntil(from drill.Offset, blip time.Duration) (end time.Duration) {
+	for _, s := range w.stalls {
+		if s.To > from && s.To.Sub(s.From) >= blip {
+			end = max(end, s.To.Sub(from))
+		}
+	}
+	return end
 }
 
 // fine reports whether the run is valid and its numbers hold.
