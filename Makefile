@@ -73,7 +73,7 @@ bank: ## Set-ups with known truth, and what drill says of each; all of them, or 
 bank-kind: shop ## The same, of those that need kubelets
 	go test -tags e2e -count 1 -timeout 40m -v -run '^TestKind$$' ./test/bank -part '$(PART)'
 
-cnpg: ## The same failover of a real CloudNativePG cluster, five times: the recovery times must agree (15 minutes)
+cnpg: ## The same failover of a real CloudNativePG cluster, five times: the recovery times must agree (9 minutes; 15 the first time)
 	$(MAKE) --no-print-directory lab
 	$(DEMO) build # for its PostgreSQL
 	trap '$(CNPG) down' EXIT; \
