@@ -11,6 +11,10 @@ import (
 func (r *run) objectives(rep drill.Report) []drill.ObjectiveReport {
 	out := []drill.ObjectiveReport{}
 	for _, o := range r.limits {
+		if o.Name == drill.ObjectiveFailedOver {
+			out = append(out, r.judgeFailover(rep))
+			continue
+		}
 		out = append(out, judge(o, rep))
 	}
 	for _, e := range r.rules {
@@ -45,8 +49,6 @@ func judge(o drill.Objective, rep drill.Report) drill.ObjectiveReport {
 	var number *int
 	by, counts := "", false
 	switch o.Name {
-	case drill.ObjectiveFailedOver:
-		return judgeFailover(rep)
 	case drill.ObjectiveRecoveryTime:
 		by = "upper_seconds"
 		if rep.Recovery != nil {
@@ -104,12 +106,15 @@ func judge(o drill.Objective, rep drill.Report) drill.ObjectiveReport {
 	return j
 }
 
-// judgeFailover judges whether another member took over.
-func judgeFailover(rep drill.Report) drill.ObjectiveReport {
+// judgeFailover judges whether another member took over. One that did so within a blip did, too.
+func (r *run) judgeFailover(rep drill.Report) drill.ObjectiveReport {
 	j := drill.ObjectiveReport{Name: drill.ObjectiveFailedOver, Want: string(drill.OutcomeFailedOver), JudgedBy: judgedByNothing}
 	if rep.Recovery != nil && rep.Recovery.Outcome != "" {
 		j.JudgedBy, j.Got = "outcome", string(rep.Recovery.Outcome)
 		j.Met = rep.Recovery.Outcome == drill.OutcomeFailedOver
+		if rep.Recovery.Outcome == drill.OutcomeNoImpact && r.handedOver() {
+			j.Got, j.Met = string(drill.OutcomeFailedOver), true
+		}
 	}
 	return j
 }

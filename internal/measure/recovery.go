@@ -217,6 +217,19 @@ func (r *run) outcome(c *recovery) drill.RecoveryOutcome {
 	return drill.OutcomeFailedOver
 }
 
+// handedOver reports whether clients are served by another member in the end than before the fault.
+func (r *run) handedOver() bool {
+	if r.headline == nil {
+		return false
+	}
+	for _, s := range slices.Backward(r.observed(r.headline)) {
+		if s.state == up && s.By != "" {
+			return s.By != r.former()
+		}
+	}
+	return false
+}
+
 // deposed reports whether another member led after the injection, also if it does no more.
 func (r *run) deposed(former string) bool {
 	return slices.ContainsFunc(r.observed(r.headline), func(s slot) bool { return s.state == up && s.By != "" && s.By != former })

@@ -165,7 +165,7 @@ func (r *run) recoveryFindings(c *recovery, rec *drill.RecoveryReport) []drill.F
 func (r *run) wantsFailover(outcome drill.RecoveryOutcome) bool {
 	for _, p := range r.plans {
 		primary := slices.ContainsFunc(p.Victims, func(m drill.Member) bool { return m.Role == drill.RolePrimary })
-		if primary && (outcome == drill.OutcomeNoImpact || p.Hold > 0 && outcome == drill.OutcomeRestartedInPlace) {
+		if primary && (outcome == drill.OutcomeNoImpact && !r.handedOver() || p.Hold > 0 && outcome == drill.OutcomeRestartedInPlace) {
 			return true
 		}
 	}

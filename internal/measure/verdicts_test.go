@@ -326,6 +326,19 @@ func TestW25NotFailedOver(t *testing.T) {
 	require.NotContains(t, findingCodes(rep), "not_failed_over")
 }
 
+// TestAFailoverWithinABlip: clients saw no outage, and another member took over all the same.
+func TestAFailoverWithinABlip(t *testing.T) {
+	sc := failover()
+	sc.cuts, sc.heirAt = []cut{{20 * sec, 20200 * ms, refused}}, 20150*ms
+	sc.objectives = objective(drill.ObjectiveFailedOver, 1)
+	rep := sc.report()
+	require.Equal(t, drill.OutcomeNoImpact, rep.Recovery.Outcome)
+	require.Equal(t, 1, rep.Primaries.LeaderChanges)
+	require.Equal(t, drill.VerdictPassed, rep.Run.Verdict, "%+v", rep.Run.Reasons)
+	require.Equal(t, "failed_over", rep.Objectives[0].Got)
+	require.NotContains(t, findingCodes(rep), "not_failed_over")
+}
+
 // TestReasonsTellTheCourse: a late end has its story beside it.
 func TestReasonsTellTheCourse(t *testing.T) {
 	sc := failover()
