@@ -3,6 +3,7 @@ package measure
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/failoverdrill/drill/internal/drill"
 )
@@ -77,24 +78,25 @@ func (r *run) observationDoubts(rep drill.Report, doubt func(code, format string
 // brevity doubts an observation that ended before a late impact could have come, unless clients were out when it ended:
 // that is a failure, however short it was.
 func (r *run) brevity(doubt func(code, format string, args ...any)) {
-	var short []string
+	var short *recovery
 	for _, c := range []*recovery{r.recovery(), r.fresh()} {
-		if c == nil || len(c.slots) == 0 {
-			continue
-		}
-		if c.out() {
+		switch {
+		case c == nil || len(c.slots) == 0:
+		case c.out():
 			return
-		}
-		p := c.probe
-		watched := c.slots[len(c.slots)-1].Scheduled.Sub(r.lastInjection())
-		if slack := 2*p.Interval + p.gauge.within; watched < r.settings.ImpactTimeout-slack && len(short) == 0 {
-			short = append(short, p.Name, say(seconds(watched)))
+		case short == nil && r.watched(c) < r.settings.ImpactTimeout-2*c.probe.Interval-c.probe.gauge.within:
+			short = c
 		}
 	}
-	if len(short) > 0 {
+	if short != nil {
 		doubt("observation_too_short", "The probe %s watched the target for %s after the fault, and an impact may come as late as %s.",
-			short[0], short[1], say(seconds(r.settings.ImpactTimeout)))
+			short.probe.Name, say(seconds(r.watched(short))), say(seconds(r.settings.ImpactTimeout)))
 	}
+}
+
+// watched is how long a probe went on after the last injection.
+func (r *run) watched(c *recovery) time.Duration {
+	return c.slots[len(c.slots)-1].Scheduled.Sub(r.lastInjection())
 }
 
 // limitOf is the limit of an objective, if there is one.
