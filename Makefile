@@ -132,13 +132,13 @@ lint: .tools/golangci-lint-$(GOLANGCI) ## golangci-lint, with depguard holding t
 	mv .tools/golangci-lint $@
 
 fmt: ## Format the Go code
-	gofmt -w cmd internal deploy test/bank test/bench test/cnpg test/e2e test/picture test/postgres test/torture test/truth
+	gofmt -w cmd internal deploy test/bank test/bench test/bubble test/cnpg test/e2e test/picture test/postgres test/torture test/truth
 
 reference: ## Write what docs/ takes from the tables of the language: arguments, kinds, functions
 	go test ./internal/cli -run '^TestReference$$' -update
 
 check: lint test ## What must hold before a push
-	test -z "$$(gofmt -l cmd internal deploy test/bank test/bench test/cnpg test/e2e test/picture test/postgres test/torture test/truth)"
+	test -z "$$(gofmt -l cmd internal deploy test/bank test/bench test/bubble test/cnpg test/e2e test/picture test/postgres test/torture test/truth)"
 	bin/drill validate drills
 	bin/drill fmt --check --diff drills
 

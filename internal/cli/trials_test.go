@@ -20,6 +20,7 @@ import (
 
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/kube"
+	"github.com/failoverdrill/drill/test/bubble"
 )
 
 // rehearsal is a drill run command whose trials are scripted, over records that exist in memory only.
@@ -92,7 +93,7 @@ func (r *rehearsal) read(name string) (rep drill.Report) {
 
 func TestThreeTrials(t *testing.T) {
 	for _, local := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			r := rehearse(t, 3)
 			r.trial = func(number int, _ context.Context, run *kube.DrillRun) drill.Verdict {
 				if !local && number < 3 {
@@ -140,7 +141,7 @@ func TestATrialThatMeasuredNothingIsTheLast(t *testing.T) {
 		drill.VerdictError:       {1, "drill itself failed"},
 		drill.VerdictInterrupted: {13, "interrupted"},
 	} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			r := rehearse(t, 9)
 			r.trial = func(number int, _ context.Context, run *kube.DrillRun) drill.Verdict {
 				if number == 2 {
@@ -184,7 +185,7 @@ func TestTheWorstTrialCounts(t *testing.T) {
 
 func TestCtrlCEndsTheSeries(t *testing.T) {
 	t.Run("in a trial", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			r := rehearse(t, 3)
 			r.trial = func(number int, interrupted context.Context, run *kube.DrillRun) drill.Verdict {
 				if number == 2 {
@@ -200,7 +201,7 @@ func TestCtrlCEndsTheSeries(t *testing.T) {
 		})
 	})
 	t.Run("between two", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			r := rehearse(t, 3)
 			r.trial = func(_ int, _ context.Context, run *kube.DrillRun) drill.Verdict {
 				go func() {
@@ -220,7 +221,7 @@ func TestCtrlCEndsTheSeries(t *testing.T) {
 		})
 	})
 	t.Run("when the next one is made already", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			r := rehearse(t, 3)
 			r.trial = func(number int, interrupted context.Context, run *kube.DrillRun) drill.Verdict {
 				if number == 1 {
@@ -236,7 +237,7 @@ func TestCtrlCEndsTheSeries(t *testing.T) {
 		})
 	})
 	t.Run("between two of this process", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			r := rehearse(t, 3)
 			r.trial = func(int, context.Context, *kube.DrillRun) drill.Verdict { r.ctrlC(); return drill.VerdictPassed }
 			require.Equal(t, exitInterrupted, r.start(true))
@@ -246,7 +247,7 @@ func TestCtrlCEndsTheSeries(t *testing.T) {
 }
 
 func TestAServerThatMakesNoTrial(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := rehearse(t, 2)
 		r.trial = func(int, context.Context, *kube.DrillRun) drill.Verdict { return drill.VerdictPassed }
 		began := time.Now()
@@ -261,7 +262,7 @@ func TestAServerThatMakesNoTrial(t *testing.T) {
 }
 
 func TestOneRunIsShownWhole(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		r := rehearse(t, 1)
 		r.trial = func(int, context.Context, *kube.DrillRun) drill.Verdict { return drill.VerdictFailed }
 		r.one = func(ctx, _ context.Context, run *kube.DrillRun) (drill.Report, []byte, error) {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/hcl/v2/hclparse"
@@ -16,6 +15,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/test/bubble"
 )
 
 // victimOf is a target with one primary that answers for as long as it is told to.
@@ -184,7 +184,7 @@ func TestConfirmNeedsEverySign(t *testing.T) {
 		"nothing was deleted":  {kept: true, state: ended, at: time.Second, seen: "the pod object is still there"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				l := newLab(false)
 				f, state, _ := l.plan(t, "")
 				require.NoError(t, f.Recheck(t.Context(), state))

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/hcl/v2/hclparse"
@@ -24,6 +23,7 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/test/bubble"
 )
 
 // crew is a target of n pods. Nothing here stands in for the API server's own rules: those are tested against the lab.
@@ -318,7 +318,7 @@ func TestPodKillWaitsForOpenConnections(t *testing.T) {
 		"one stays open": {"force_delete", []string{"a", "b", "c"}, "", confirmWithin},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				c := newCrew(3)
 				f, state, _, err := c.plan(t, "all = true\nmethod = \""+tc.method+"\"")
 				require.NoError(t, err)
@@ -377,7 +377,7 @@ func TestPodKillConfirms(t *testing.T) {
 		"nothing was evicted":         {"evict", func(*testing.T, *crew) {}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				c := newCrew(3)
 				f, state, _, err := c.plan(t, `method = "`+tc.method+`"`)
 				require.NoError(t, err)

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -21,6 +20,7 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 
 	"github.com/failoverdrill/drill/internal/kube"
+	"github.com/failoverdrill/drill/test/bubble"
 )
 
 func noise(n int) []byte {
@@ -77,7 +77,7 @@ func TestADetailGoesIntoPiecesAndComesBackWhole(t *testing.T) {
 }
 
 func TestADetailThatCannotBeStoredIsAProblemAndNoMore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		api := fake.NewClientset()
 		d := kube.NewDetails(&kube.Client{Interface: api}, "")
 		var tried int

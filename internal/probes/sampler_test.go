@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/test/bubble"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -87,7 +88,7 @@ func outcomes(samples []drill.Sample) map[drill.Outcome]int {
 }
 
 func TestRateIsKeptWhileEverySlotHangs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		got := record(t, 10*time.Second-time.Millisecond, pooled(hang))["orders"]
 		require.Len(t, got, 500)
 		for i, s := range got {
@@ -100,7 +101,7 @@ func TestRateIsKeptWhileEverySlotHangs(t *testing.T) {
 }
 
 func TestFullPoolIsUnsent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		p := pooled(hang)
 		p.info.Sessions = 10
 		got := record(t, 900*time.Millisecond-time.Millisecond, p)["orders"]
@@ -114,7 +115,7 @@ func TestFullPoolIsUnsent(t *testing.T) {
 }
 
 func TestPinnedSlotBlocksLaterOnesAndIsNeverCancelled(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var n atomic.Int32
 		got := record(t, 10*time.Second-time.Millisecond, pinned(func(ctx context.Context, s *drill.Sample) {
 			if _, has := ctx.Deadline(); has {
@@ -138,7 +139,7 @@ func TestPinnedSlotBlocksLaterOnesAndIsNeverCancelled(t *testing.T) {
 }
 
 func TestSlotsUnderWayAreSeenHomeWhenTheScheduleEnds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		got := record(t, time.Second+time.Millisecond, pooled(answer(300*time.Millisecond)), pinned(hang))
 		assert.Equal(t, map[drill.Outcome]int{drill.OutcomeOK: 51}, outcomes(got["orders"]), "none is cut off")
 		last := got["orders/orders-0"][0]
@@ -148,7 +149,7 @@ func TestSlotsUnderWayAreSeenHomeWhenTheScheduleEnds(t *testing.T) {
 }
 
 func TestProbeThatIgnoresItsContextIsGivenUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		deaf := pooled(func(_ context.Context, s *drill.Sample) {
 			s.Write = true
@@ -168,7 +169,7 @@ func TestProbeThatIgnoresItsContextIsGivenUp(t *testing.T) {
 }
 
 func TestLateSchedulerRecordsEverySlot(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		clock := drill.StartClock()
 		time.Sleep(time.Second)
 		var mu sync.Mutex
@@ -190,7 +191,7 @@ func TestLateSchedulerRecordsEverySlot(t *testing.T) {
 }
 
 func TestSlotsDoNotDependOnTheOrderOfReplies(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var n atomic.Int64
 		got := record(t, time.Second-time.Millisecond, pooled(func(ctx context.Context, s *drill.Sample) {
 			n.Add(1)
@@ -205,7 +206,7 @@ func TestSlotsDoNotDependOnTheOrderOfReplies(t *testing.T) {
 }
 
 func TestProbesStartAtDifferentPhases(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		var probes []drill.Probe
 		for i := range 4 {
 			p := pinned(answer(0))
@@ -221,7 +222,7 @@ func TestProbesStartAtDifferentPhases(t *testing.T) {
 
 // TestIdleUntilMeasuring: before the measuring rate begins few slots are due, all of them on the schedule.
 func TestIdleUntilMeasuring(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second-time.Millisecond)
 		defer cancel()
 		measure := make(chan struct{})
@@ -252,7 +253,7 @@ func TestIdleUntilMeasuring(t *testing.T) {
 }
 
 func TestSlowReaderHoldsUpNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second-time.Millisecond)
 		defer cancel()
 		n := 0

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"math"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/test/bubble"
 )
 
 // gauge is a numeric probe; it reads what the test says.
@@ -35,7 +35,7 @@ func (s says) Evaluate(live drill.Live) (drill.Truth, string) { return s.about(l
 func (says) String() string                                   { return "the condition" }
 
 func TestAssertsAreJudgedOnceOverTheFinalValues(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld()
 		c := w.config()
 		c.Probes = []drill.Probe{gauge{func() (float64, bool) {
@@ -66,7 +66,7 @@ func TestAssertsAreJudgedOnceOverTheFinalValues(t *testing.T) {
 
 // TestAssertsOfARunThatWasCutShort: it did not get to the end, so nothing is known of it.
 func TestAssertsOfARunThatWasCutShort(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld()
 		w.outage = time.Hour
 		c := w.config()
@@ -82,7 +82,7 @@ func TestAssertsOfARunThatWasCutShort(t *testing.T) {
 
 // TestAProbeThatDoesNotWorkRefuses: what cannot be watched before the fault cannot be judged after it.
 func TestAProbeThatDoesNotWorkRefuses(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld()
 		c := w.config()
 		c.Probes = []drill.Probe{gauge{func() (float64, bool) { return 0, false }}}
@@ -96,7 +96,7 @@ func TestAProbeThatDoesNotWorkRefuses(t *testing.T) {
 
 // TestAbortWhileRedundancyIsAwaited: an abort condition may fire as long as something is watched.
 func TestAbortWhileRedundancyIsAwaited(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld()
 		c := w.config()
 		begun := time.Now()
@@ -119,7 +119,7 @@ func TestAbortWhileRedundancyIsAwaited(t *testing.T) {
 
 // TestInterruptWhileRedundancyIsAwaited: whoever does not wait for the end has no verdict on it.
 func TestInterruptWhileRedundancyIsAwaited(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld()
 		w.stayAway = true
 		ctx, cancel := context.WithCancelCause(t.Context())

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/measure"
+	"github.com/failoverdrill/drill/test/bubble"
 )
 
 // TestNothingAbortsARunWhoseEndIsDecided: slots that are still under way come home after that, and faults are put back. A
@@ -51,7 +51,7 @@ func TestNothingAbortsARunWhoseEndIsDecided(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				w := newWorld()
 				ctx, cancel := context.WithCancelCause(t.Context())
 				defer cancel(nil)
@@ -73,7 +73,7 @@ func TestNothingAbortsARunWhoseEndIsDecided(t *testing.T) {
 func TestAnEndIsNoBreak(t *testing.T) {
 	for name, slow := range map[string]bool{"while watching": false, "while the next one is injected": true} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				s := newStage()
 				ctx, cancel := context.WithCancelCause(t.Context())
 				defer cancel(nil)
@@ -98,7 +98,7 @@ func TestAnEndIsNoBreak(t *testing.T) {
 
 // TestAPanicLeavesNothingUnderWay: what is being injected has ended before the clean-up begins, also when drill itself fails.
 func TestAPanicLeavesNothingUnderWay(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s := newStage()
 		c := s.config()
 		c.Faults[1].After = 40 * time.Second
@@ -122,7 +122,7 @@ func TestAPanicLeavesNothingUnderWay(t *testing.T) {
 func TestAPanicInARevertIsResidue(t *testing.T) {
 	for name, interrupted := range map[string]bool{"when its time is up": false, "at the end": true} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				s := newStage()
 				ctx, cancel := context.WithCancelCause(t.Context())
 				defer cancel(nil)
@@ -144,7 +144,7 @@ func TestAPanicInARevertIsResidue(t *testing.T) {
 
 // TestAPanicWhenTheTargetIsClosed: the locks are given back, and the report comes.
 func TestAPanicWhenTheTargetIsClosed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld()
 		w.hooks["close"] = func(context.Context) error { panic("boom") }
 		rep := Run(t.Context(), w.config())

@@ -13,7 +13,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,6 +22,7 @@ import (
 	"github.com/failoverdrill/drill/internal/drill"
 	observer "github.com/failoverdrill/drill/internal/metrics"
 	"github.com/failoverdrill/drill/internal/probes"
+	"github.com/failoverdrill/drill/test/bubble"
 )
 
 // fleet is ten targets at 70 Hz each, of which the first loses its primary; times have the noise of a real cluster.
@@ -197,7 +197,7 @@ func TestALongRunStaysSmall(t *testing.T) {
 	allocated, live, done := highWater(stop)
 	var raw []byte
 	var slots int
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		f := &fleet{world: newWorld(), rng: rand.New(rand.NewPCG(1, 2)), targets: map[string]*shown{}}
 		recorder := detail.NewWriter(drill.Recording{})
 		c := f.config()

@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"testing"
-	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/failoverdrill/drill/internal/detail"
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/measure"
+	"github.com/failoverdrill/drill/test/bubble"
 )
 
 // both keeps the events as they are beside the detail.
@@ -27,7 +27,7 @@ func (b *both) Append(e drill.Event) {
 
 // TestTheDetailGivesTheSameReport: the run's own, the one of its events in memory, and the one that anybody computes later.
 func TestTheDetailGivesTheSameReport(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld()
 		recorder := &both{Writer: detail.NewWriter(drill.Recording{})}
 		c := w.config()
@@ -69,7 +69,7 @@ func (*broken) Recording(drill.Recording) (drill.Recording, error) {
 
 // TestARecorderThatFailsHidesNoResidue: without what was measured there is no verdict, but whom somebody must help is told.
 func TestARecorderThatFailsHidesNoResidue(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld()
 		w.hooks["revert"] = func(context.Context) error { return errors.New("no way back") }
 		c := w.config()

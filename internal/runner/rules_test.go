@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/test/bubble"
 )
 
 // rulings are the events of rules, in order.
@@ -58,7 +58,7 @@ func TestAbortGrace(t *testing.T) {
 		"no grace":                       {between(2*time.Second, never), 0, 3 * time.Second, 5 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				w, told := newWorld(), new(rulings)
 				c := w.config()
 				c.Observers = []Observer{told}
@@ -118,7 +118,7 @@ func TestAnUnknownMayBeABreach(t *testing.T) {
 		"breach within the grace":     {drill.Rule{OnUnknown: drill.UnknownBreach, Grace: 20 * time.Second, For: time.Second, Condition: mute(0, 15*time.Second)}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				w := newWorld()
 				c := w.config()
 				tc.rule.Name = "dead"
@@ -182,7 +182,7 @@ func TestPreconditions(t *testing.T) {
 		"breaks before the fault":       {until(3 * time.Second), drill.VerdictRefused, "does not hold", 5 * time.Second, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				w, told := newWorld(), new(rulings)
 				c := w.config()
 				c.Observers = []Observer{told}
@@ -212,7 +212,7 @@ func TestPreconditions(t *testing.T) {
 
 // TestAPreconditionComesBeforeTheSteadyState: one that does not hold is not waited for, whatever else is amiss.
 func TestAPreconditionComesBeforeTheSteadyState(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w, o := newWorld(), new(witness)
 		c := w.config()
 		c.Observers = []Observer{o}
@@ -241,7 +241,7 @@ func TestTheGuardIsAskedWhenItMatters(t *testing.T) {
 		"an alert fires by then": {nil, []error{nil, no}, 2, "recheck"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				w := newWorld()
 				c := w.config()
 				asked := 0
@@ -265,7 +265,7 @@ func TestTheGuardIsAskedWhenItMatters(t *testing.T) {
 
 // TestTheSteadyStateHoldsAfterTheGuardWasAsked: to ask may take its time, and a fault never meets a target that is not whole.
 func TestTheSteadyStateHoldsAfterTheGuardWasAsked(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld()
 		c := w.config()
 		asked, whole := 0, true
@@ -287,7 +287,7 @@ func TestTheSteadyStateHoldsAfterTheGuardWasAsked(t *testing.T) {
 
 // TestTheRunsOwnValues are there from the start, and of the fault from the first injection.
 func TestTheRunsOwnValues(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s := newStage()
 		c := s.config()
 		var before, final drill.Live

@@ -8,13 +8,13 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/test/bubble"
 )
 
 // world is a target, its fault and everything around it, in virtual time. Killing the primary makes writes fail for
@@ -322,7 +322,7 @@ func (w *world) checkClean(t *testing.T) {
 }
 
 func TestRunPasses(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld()
 		rep := Run(t.Context(), w.config())
 		require.Equal(t, drill.VerdictPassed, rep.Run.Verdict, "%+v", rep.Run.Reasons)
@@ -336,7 +336,7 @@ func TestRunPasses(t *testing.T) {
 
 // TestMeasuringBeginsWithTheSteadyState: the target is spared while it is not steady, and all of Hold is measured.
 func TestMeasuringBeginsWithTheSteadyState(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld()
 		start := time.Now()
 		var began, injected, ill time.Duration
@@ -386,7 +386,7 @@ func TestEveryPhase(t *testing.T) {
 		injected := slices.Contains(after, phase)
 		run := func(name string, want drill.Verdict, hook func(cancel context.CancelCauseFunc) func(context.Context) error) {
 			t.Run(phase+"/"+name, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				bubble.Test(t, func(t *testing.T) {
 					w := newWorld()
 					ctx, cancel := context.WithCancelCause(t.Context())
 					defer cancel(nil)
@@ -416,7 +416,7 @@ func TestEveryPhase(t *testing.T) {
 }
 
 func TestVictimChangedIsRefusedAndUntouched(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld()
 		w.hooks["recheck"] = func(context.Context) error { return drill.ErrVictimChanged }
 		rep := Run(t.Context(), w.config())
@@ -428,7 +428,7 @@ func TestVictimChangedIsRefusedAndUntouched(t *testing.T) {
 }
 
 func TestUnconfirmedIsInvalid(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld()
 		w.hooks["confirm"] = func(context.Context) error { return drill.ErrNotConfirmed }
 		rep := Run(t.Context(), w.config())
@@ -438,7 +438,7 @@ func TestUnconfirmedIsInvalid(t *testing.T) {
 }
 
 func TestAFaultThatBrokeOffIsInvalid(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld()
 		w.hooks["held"] = func(context.Context) error { return drill.ErrNotConfirmed }
 		rep := Run(t.Context(), w.config())
@@ -450,7 +450,7 @@ func TestAFaultThatBrokeOffIsInvalid(t *testing.T) {
 }
 
 func TestAFaultThatPreparesNothingIsJournaledOnlyAtItsInjection(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld()
 		c := w.config()
 		c.Faults[0].Fault = unprepared{worldFault{w}}
@@ -472,7 +472,7 @@ func (f unprepared) Plan(ctx context.Context) (json.RawMessage, drill.FaultPlan,
 }
 
 func TestAbortConditionEndsAndReverts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld()
 		w.outage = time.Hour
 		start := time.Now()
@@ -489,7 +489,7 @@ func TestAbortConditionEndsAndReverts(t *testing.T) {
 }
 
 func TestInterruptedWhileObserving(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld()
 		ctx, cancel := context.WithCancelCause(t.Context())
 		go func() { time.Sleep(10 * time.Second); cancel(errors.New("interrupt")) }() // 5 s of steady state, 5 s into the outage
@@ -501,7 +501,7 @@ func TestInterruptedWhileObserving(t *testing.T) {
 }
 
 func TestNeverRecoveredFails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld()
 		w.outage = time.Hour
 		c := w.config()
@@ -515,7 +515,7 @@ func TestNeverRecoveredFails(t *testing.T) {
 }
 
 func TestNotSteadyIsRefused(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld()
 		c := w.config()
 		c.Drill.SteadyState.Asserts = []drill.Rule{{Name: "never", Condition: above{"outage_seconds", 1e9}}}
@@ -527,7 +527,7 @@ func TestNotSteadyIsRefused(t *testing.T) {
 }
 
 func TestResidueIsReportedAndRetried(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld()
 		tries := 0
 		w.hooks["revert"] = func(context.Context) error { tries++; return errors.New("node n1: forbidden") }
@@ -539,7 +539,7 @@ func TestResidueIsReportedAndRetried(t *testing.T) {
 }
 
 func TestRevertSucceedsAfterFailures(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld()
 		tries := 0
 		w.hooks["revert"] = func(context.Context) error {
@@ -556,7 +556,7 @@ func TestRevertSucceedsAfterFailures(t *testing.T) {
 }
 
 func TestLostLockInterrupts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld()
 		w.lost = make(chan struct{})
 		go func() { time.Sleep(15 * time.Second); close(w.lost) }()

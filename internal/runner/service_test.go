@@ -3,12 +3,12 @@ package runner
 import (
 	"context"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/test/bubble"
 )
 
 // service is a world without roles and without a ledger: its fault takes the only pod away for the outage.
@@ -70,7 +70,7 @@ func (w *world) serviceConfig() Config {
 }
 
 func TestServiceRun(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld()
 		rep := Run(t.Context(), w.serviceConfig())
 		require.Equal(t, drill.VerdictPassed, rep.Run.Verdict, "%+v", rep.Run.Reasons)
@@ -85,7 +85,7 @@ func TestServiceRun(t *testing.T) {
 }
 
 func TestServiceRunAborts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld()
 		w.outage = time.Hour
 		rep := Run(t.Context(), w.serviceConfig())
@@ -96,7 +96,7 @@ func TestServiceRunAborts(t *testing.T) {
 
 // TestServiceWithoutClients: a run in which nothing stands for clients never gets to its fault.
 func TestServiceWithoutClients(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld()
 		c := w.serviceConfig()
 		c.Probes = nil
@@ -110,7 +110,7 @@ func TestServiceWithoutClients(t *testing.T) {
 
 // TestInjectRefused: a fault that says that it touched nothing is believed, and its undo runs all the same.
 func TestInjectRefused(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld()
 		w.hooks["inject"] = func(context.Context) error {
 			return &drill.Refusal{Code: "evictions_refused", Text: "The budget allows none."}
@@ -126,7 +126,7 @@ func TestInjectRefused(t *testing.T) {
 
 // TestInjectCurtailed: less was hurt than planned; the run goes on and says so.
 func TestInjectCurtailed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld()
 		spared := []drill.Member{{Name: "orders-2", UID: "uid-orders-2"}}
 		w.hooks["inject"] = func(context.Context) error {
@@ -150,7 +150,7 @@ func TestASlowProbeGetsItsBaseline(t *testing.T) {
 		"not in time": {15 * time.Second, drill.VerdictRefused},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				w := newWorld()
 				c := w.serviceConfig()
 				c.Probes = []drill.Probe{client{w, time.Second}}

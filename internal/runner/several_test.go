@@ -9,12 +9,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/test/bubble"
 )
 
 // stage is a world with two faults: its own, which kills the primary, and a cut that comes later. It is the journal of
@@ -172,7 +172,7 @@ func (s *stage) after(t *testing.T, want time.Duration, what string) {
 }
 
 func TestFaultsInOrder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s := newStage()
 		rep := Run(t.Context(), s.config())
 		require.Equal(t, drill.VerdictPassed, rep.Run.Verdict, "%+v", rep.Run.Reasons)
@@ -197,7 +197,7 @@ func TestFaultsInOrder(t *testing.T) {
 func TestAHoldThatEndsBeforeTheNextFault(t *testing.T) {
 	for name, slow := range map[string]string{"while it waits": "", "while it is injected": "cut: inject", "while it is confirmed": "cut: confirm", "while it is journaled": "journal of injecting cut"} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				s := newStage()
 				c := s.config()
 				c.Faults[1].After = 50 * time.Second
@@ -217,7 +217,7 @@ func TestAHoldThatEndsBeforeTheNextFault(t *testing.T) {
 
 func TestRevertsInReverseOrder(t *testing.T) {
 	for _, prepares := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			s := newStage()
 			s.cut.prepares = prepares
 			ctx, cancel := context.WithCancelCause(t.Context())
@@ -241,7 +241,7 @@ func TestRevertsInReverseOrder(t *testing.T) {
 
 // TestAPreparationIsNoInjection: what was prepared first and injected last is reverted first, and not while it waits.
 func TestAPreparationIsNoInjection(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s := newStage()
 		s.cut.prepares, s.cut.hold = true, 3*time.Second // long over when its turn comes, if it counted from the start
 		c := s.config()
@@ -251,7 +251,7 @@ func TestAPreparationIsNoInjection(t *testing.T) {
 		require.Equal(t, []string{`preparing cut ["orders-2"]`, "injecting orders {}", `injecting cut ["orders-2"]`, "reverted cut", "reverted orders"}, s.notes)
 		s.checkClean(t)
 	})
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s := newStage()
 		s.cut.prepares = true
 		c := s.config()
@@ -266,7 +266,7 @@ func TestAPreparationIsNoInjection(t *testing.T) {
 
 // TestTheFirstFaultWaitsToo: its turn is counted from the steady state, which must last through it.
 func TestTheFirstFaultWaitsToo(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld()
 		c := w.config()
 		c.Faults[0].After = 25 * time.Second
@@ -276,7 +276,7 @@ func TestTheFirstFaultWaitsToo(t *testing.T) {
 		require.InDelta(t, 30.1, w.killedAt.Sub(begun).Seconds(), 0.2, "5 s of steady state, and 25 s")
 		w.checkClean(t)
 	})
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld()
 		c := w.config()
 		c.Faults[0].After = 25 * time.Second
@@ -317,7 +317,7 @@ func TestEveryPhaseOfTheSecondFault(t *testing.T) {
 				continue
 			}
 			t.Run(phase+"/"+name, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
+				bubble.Test(t, func(t *testing.T) {
 					s := newStage()
 					s.cut.prepares = true
 					if name == "abort" {
@@ -381,7 +381,7 @@ func TestEndsWhileTheSecondFaultWaits(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				s := newStage()
 				ctx, cancel := context.WithCancelCause(t.Context())
 				defer cancel(nil)
@@ -402,7 +402,7 @@ func TestEndsWhileTheSecondFaultWaits(t *testing.T) {
 // TestTheFirstBreaksOffWhileTheSecondIsInjected: what is under way is told to end, and has ended before anything is
 // reverted.
 func TestTheFirstBreaksOffWhileTheSecondIsInjected(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s := newStage()
 		c := s.config()
 		c.Faults[1].After = 40 * time.Second
@@ -435,7 +435,7 @@ func (s *stage) follow() {
 
 func TestALaterFaultFindsItsVictimAnew(t *testing.T) {
 	for _, prepares := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			s := newStage()
 			s.follow()
 			s.cut.prepares = prepares
@@ -460,7 +460,7 @@ func TestALaterFaultFindsItsVictimAnew(t *testing.T) {
 
 // TestTheFirstFaultIsNeverPlannedAnew: nothing has happened that would excuse it.
 func TestTheFirstFaultIsNeverPlannedAnew(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s := newStage()
 		c := s.config()
 		plans := 0
@@ -519,7 +519,7 @@ func TestAPlanMadeAnewIsBound(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				s := newStage()
 				s.follow()
 				c := s.config()
@@ -546,7 +546,7 @@ func TestAPlanMadeAnewIsBound(t *testing.T) {
 
 // TestNodesOfANewPlanAreLockedToo, and those that the run holds already are not asked for twice.
 func TestNodesOfANewPlanAreLockedToo(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s := newStage()
 		s.follow()
 		taken := 0
@@ -562,7 +562,7 @@ func TestNodesOfANewPlanAreLockedToo(t *testing.T) {
 
 // TestTheLockOfANewPlanInterrupts: it is watched for as long as the run lasts, and not only while the fault is injected.
 func TestTheLockOfANewPlanInterrupts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s := newStage()
 		s.follow()
 		s.hooks["lock"] = func(context.Context) error {
@@ -596,7 +596,7 @@ func TestWhatANewPlanNeedsIsTakenAway(t *testing.T) {
 		"panic":         func(context.Context) error { panic("boom") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				s := newStage()
 				s.follow()
 				c := s.config()

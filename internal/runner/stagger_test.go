@@ -5,12 +5,12 @@ import (
 	"errors"
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/test/bubble"
 )
 
 // witness keeps when each step began, and the delay that was drawn.
@@ -53,7 +53,7 @@ func (f when) Evaluate(drill.Live) (drill.Truth, string) {
 }
 
 func TestStaggerDelaysTheFaultAndTheReportSaysBy(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld()
 		c, o := staggered(w)
 		rep := Run(t.Context(), c)
@@ -67,7 +67,7 @@ func TestStaggerDelaysTheFaultAndTheReportSaysBy(t *testing.T) {
 		require.GreaterOrEqual(t, o.began[drill.StepStagger].Sub(o.began[drill.StepSteady]), 5*time.Second, "the steady state comes first")
 		w.checkClean(t)
 	})
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld()
 		c, o := staggered(w)
 		c.Drill.Stagger = 0
@@ -81,7 +81,7 @@ func TestStaggerDelaysTheFaultAndTheReportSaysBy(t *testing.T) {
 func TestStaggerIsUniform(t *testing.T) {
 	var drawn []float64
 	for range 200 {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			w := newWorld()
 			c, o := staggered(w)
 			w.hooks["recheck"] = func(context.Context) error { return drill.ErrVictimChanged } // it has waited by then
@@ -110,7 +110,7 @@ func TestInterruptedWhileItWaits(t *testing.T) {
 		"lock lost": func(w *world, _ context.CancelCauseFunc) { close(w.lost) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				w := newWorld()
 				w.lost = make(chan struct{})
 				c, o := staggered(w)
@@ -137,7 +137,7 @@ func TestInterruptedWhileItWaits(t *testing.T) {
 
 // TestASteadyStateThatBreaksInTheWait is waited for again: a fault never meets a target that is not whole.
 func TestASteadyStateThatBreaksInTheWait(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld()
 		c, o := staggered(w)
 		broken := func() bool {
@@ -159,7 +159,7 @@ func TestASteadyStateThatBreaksInTheWait(t *testing.T) {
 }
 
 func TestASteadyStateThatDoesNotComeBackRefuses(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld()
 		c, o := staggered(w)
 		c.Drill.SteadyState.Asserts = []drill.Rule{{Name: "whole", Condition: when(func() bool { return o.began[drill.StepStagger].IsZero() })}}
@@ -173,7 +173,7 @@ func TestASteadyStateThatDoesNotComeBackRefuses(t *testing.T) {
 }
 
 func TestTheTimeoutPassesInTheWait(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld()
 		c, o := staggered(w)
 		c.Drill.Stagger = time.Hour

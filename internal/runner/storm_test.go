@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/test/bubble"
 )
 
 // storm lets things go wrong at random, several in one run.
@@ -90,7 +90,7 @@ func TestEverythingIsPutBack(t *testing.T) {
 	seen := map[drill.Verdict]bool{}
 	for seed := range uint64(80) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithCancelCause(t.Context())
 				defer cancel(nil)
 				s := &storm{stage: newStage(), rng: rand.New(rand.NewPCG(seed, 1)), cancel: cancel}

@@ -4,13 +4,13 @@ import (
 	"encoding/json"
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/schedule"
+	"github.com/failoverdrill/drill/test/bubble"
 )
 
 // cluster is what outlives a server: the book as it was saved, and the runs.
@@ -122,7 +122,7 @@ func (c *cluster) passUntil(now time.Time, last int) {
 func (c *cluster) pass(now time.Time) { c.passUntil(now, all) }
 
 func TestARestartLosesNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) { // 2000-01-01T00:00:00Z
+	bubble.Test(t, func(t *testing.T) { // 2000-01-01T00:00:00Z
 		c := newCluster(t, "0 * * * *", drill.MissedSkip)
 		serve := func(d time.Duration) {
 			for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(10 * time.Second) {

@@ -13,11 +13,12 @@ import (
 	metadatafake "k8s.io/client-go/metadata/fake"
 
 	"github.com/failoverdrill/drill/internal/kube"
+	"github.com/failoverdrill/drill/test/bubble"
 )
 
 // TestTheLeaderKeepsDetailsWithinTheirBudget: at once, and again while it leads.
 func TestTheLeaderKeepsDetailsWithinTheirBudget(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		scheme := metadatafake.NewTestScheme()
 		require.NoError(t, metav1.AddMetaToScheme(scheme))
 		meta := metadatafake.NewSimpleMetadataClient(scheme)

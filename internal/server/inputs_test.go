@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/kube"
+	"github.com/failoverdrill/drill/test/bubble"
 )
 
 // handed is a run that has a secret, with what its Secret holds.
@@ -40,7 +40,7 @@ func (w *world) hasInputs(run string) bool {
 }
 
 func TestARunWaitsForItsSecret(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		var got drill.Inputs
 		w.o.Check = func(_ kube.Spec, in drill.Inputs) (Request, error) {
@@ -72,7 +72,7 @@ func TestARunWaitsForItsSecret(t *testing.T) {
 }
 
 func TestARunWhoseSecretDoesNotComeIsRefused(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		with, _ := handed(t)
 		w.create(kube.Status{}, with)
@@ -86,7 +86,7 @@ func TestARunWhoseSecretDoesNotComeIsRefused(t *testing.T) {
 
 // TestTheWaitForTheSecretIsNotTheRunners: its pod has as long as any other to begin.
 func TestTheWaitForTheSecretIsNotTheRunners(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		with, payload := handed(t)
 		w.create(kube.Status{}, with)

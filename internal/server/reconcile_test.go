@@ -6,7 +6,6 @@ import (
 	"errors"
 	"maps"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -24,6 +23,7 @@ import (
 
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/kube"
+	"github.com/failoverdrill/drill/test/bubble"
 )
 
 const ns = "failoverdrill"
@@ -152,7 +152,7 @@ func withoutOperators(s *metav1.LabelSelector) map[string]string {
 }
 
 func TestAPodThatNoNodeTakesEndsTheRunWithin30s(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.create(kube.Status{Phase: kube.PhaseAdmitted, Runner: kube.Runner{Pod: "run-r1"}})
 		w.setPod(func(p *corev1.Pod) {
@@ -171,7 +171,7 @@ func TestAPodThatNoNodeTakesEndsTheRunWithin30s(t *testing.T) {
 }
 
 func TestAPodThatHangsBeforeItBeginsEndsTheRun(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.create(kube.Status{Phase: kube.PhaseAdmitted, Runner: kube.Runner{Pod: "run-r1"}})
 		w.setPod(func(*corev1.Pod) {})
@@ -182,7 +182,7 @@ func TestAPodThatHangsBeforeItBeginsEndsTheRun(t *testing.T) {
 }
 
 func TestARunnerOnASilentNodeIsDeadOnceItsLocksAreStale(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.create(running())
 		w.setPod(func(*corev1.Pod) {})
@@ -222,7 +222,7 @@ func TestARunnerOnASilentNodeIsDeadOnceItsLocksAreStale(t *testing.T) {
 }
 
 func TestWhatStaysAfterEveryAttemptIsResidue(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.failing = errors.New("node n7 is gone")
 		w.create(running())
@@ -250,7 +250,7 @@ func TestAPodThatIsAnotherThanTheOneThatClaimedIsNoRunner(t *testing.T) {
 }
 
 func TestALocalRunIsLeftAloneUntilItsLocksAreStale(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		local := func(r *kube.DrillRun) { r.Spec.Local = true }
 		status := running()
@@ -270,7 +270,7 @@ func TestALocalRunIsLeftAloneUntilItsLocksAreStale(t *testing.T) {
 }
 
 func TestALocalRunThatNeverBeginsEnds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.create(kube.Status{}, func(r *kube.DrillRun) { r.Spec.Local = true })
 		run, _ := w.step(time.Hour)

@@ -28,6 +28,7 @@ import (
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/kube"
 	"github.com/failoverdrill/drill/internal/schedule"
+	"github.com/failoverdrill/drill/test/bubble"
 )
 
 // apiServer is what outlives the servers: the book, whose versions it enforces, and the records.
@@ -176,7 +177,7 @@ func TestADueTimeRunsAtMostOnceWhereverItsLeaderDies(t *testing.T) {
 		for _, carriedOut := range []bool{false, true} {
 			for _, deleted := range []bool{false, true} {
 				t.Run(fmt.Sprintf("request %d, carried out %t, deleted %t", n, carriedOut, deleted), func(t *testing.T) {
-					synctest.Test(t, func(t *testing.T) {
+					bubble.Test(t, func(t *testing.T) {
 						s := newAPIServer()
 						s.until(t)
 						dying := s.lead(func(i int, a clienttesting.Action, do doer) (runtime.Object, error) {
@@ -238,7 +239,7 @@ func TestALostAnswerMakesNoSecondRun(t *testing.T) {
 		for _, carriedOut := range []bool{false, true} {
 			for _, deleted := range []bool{false, true} {
 				t.Run(fmt.Sprintf("request %d, carried out %t, deleted %t", n, carriedOut, deleted), func(t *testing.T) {
-					synctest.Test(t, func(t *testing.T) {
+					bubble.Test(t, func(t *testing.T) {
 						s := newAPIServer()
 						s.until(t)
 						l := s.lead(func(i int, a clienttesting.Action, do doer) (runtime.Object, error) {
@@ -282,7 +283,7 @@ func TestALostAnswerMakesNoSecondRun(t *testing.T) {
 func TestALeaderThatWakesUpLateMakesNoSecondRun(t *testing.T) {
 	for n := 1; n <= len(duePass); n++ {
 		t.Run(fmt.Sprintf("request %d, %s", n, duePass[n-1]), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
 				s := newAPIServer()
 				s.until(t)
 				asleep, wake, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
@@ -321,7 +322,7 @@ func TestALeaderThatWakesUpLateMakesNoSecondRun(t *testing.T) {
 }
 
 func TestARunThatIsRefusedStaysDueUntilItIsMissed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s := newAPIServer()
 		s.until(t)
 		refuse := true
@@ -345,7 +346,7 @@ func TestARunThatIsRefusedStaysDueUntilItIsMissed(t *testing.T) {
 
 // TestAStopDoesNotLeaveARunHalfMade: a server that is being stopped finishes the run that it has announced.
 func TestAStopDoesNotLeaveARunHalfMade(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s := newAPIServer()
 		s.until(t)
 		ctx, stop := context.WithCancel(t.Context())
@@ -366,7 +367,7 @@ func TestAStopDoesNotLeaveARunHalfMade(t *testing.T) {
 
 // TestASlowLeaderIsWaitedFor: another leader finds its intent, and counts nothing as missed while the run may yet come.
 func TestASlowLeaderIsWaitedFor(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		s := newAPIServer()
 		s.until(t)
 		ended := make(chan struct{})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/netip"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -18,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/test/bubble"
 )
 
 func podAt(name, ip, role string) *corev1.Pod {
@@ -98,7 +98,7 @@ func pods(lists chan []*corev1.Pod, watches chan watch.Interface, applied chan m
 }
 
 func TestFollowListsAgainWhenTheWatchCloses(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		lists, watches := make(chan []*corev1.Pod, 2), make(chan watch.Interface, 2)
 		applied := make(chan map[string]*corev1.Pod, 10)
@@ -132,7 +132,7 @@ func TestFollowListsAgainWhenTheWatchCloses(t *testing.T) {
 }
 
 func TestWordOfAMemberRunsOut(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		p := newPinned(&postgreSQL{spec: postgresqlSpec{WriteRate: 50}}, "orders-0")
 		p.said = drill.RolePrimary
 		time.Sleep(time.Hour)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"go.uber.org/zap"
@@ -12,12 +11,13 @@ import (
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/probes"
 	"github.com/failoverdrill/drill/internal/runner"
+	"github.com/failoverdrill/drill/test/bubble"
 )
 
 // play is the whole run of a script, in virtual time.
 func (s script) play(t *testing.T) (rep drill.Report) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		if s.back > 0 && s.promoted == 0 {
 			s.detected, s.promoted, s.routed = 0.5*s.back, 0.7*s.back, 0.9*s.back
 		}

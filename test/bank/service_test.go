@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"go.uber.org/zap"
@@ -14,6 +13,7 @@ import (
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/probes"
 	"github.com/failoverdrill/drill/internal/runner"
+	"github.com/failoverdrill/drill/test/bubble"
 )
 
 // service is how a Deployment behaves whose pod kill 0 hurts: each request is led to one of the endpoints by chance.
@@ -151,7 +151,7 @@ func (f podKill) Revert(context.Context, json.RawMessage) error            { ret
 // play is the whole run, in virtual time.
 func (s service) play(t *testing.T) (rep drill.Report) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		if s.every == 0 {
 			s.every = 50 * time.Millisecond
 		}

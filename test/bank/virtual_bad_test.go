@@ -334,12 +334,12 @@ func splitRows() []row {
 			script{leads: func(t at) string {
 				switch {
 				case t < 0:
-					return members[passedBy(bubble(), 1, 2, 3)%len(members)]
+					return members[passedBy(age(), 1, 2, 3)%len(members)]
 				case t < 2.2:
 					return ""
 				}
 				return "orders-1"
-			}, epoch: func(_ string, t at) int64 { return int64(1 + passedBy(bubble(), 1, 2, 3) + passedBy(t, 2.2)) },
+			}, epoch: func(_ string, t at) int64 { return int64(1 + passedBy(age(), 1, 2, 3) + passedBy(t, 2.2)) },
 				steady: []drill.Rule{{Name: "old", Condition: compares{"run", "", "elapsed_seconds", true, 6}}}}),
 		v(119, "timeline 1 to 4 at once, leader_changes = 1", missed(drill.ObjectiveLeaderChanges, drill.CauseRelapse, 2.2),
 			clean(2.2).with(func(s *script) {

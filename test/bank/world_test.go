@@ -141,8 +141,8 @@ func draw(started time.Time, salt uint64) float64 {
 // quick is an answer's usual time: half a millisecond to two.
 func (w *world) quick() float64 { return 0.0005 + 0.0015*draw(w.started, 1) }
 
-// bubble is how long virtual time has been going on; a run begins with it.
-func bubble() float64 { return time.Since(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)).Seconds() }
+// age is how long virtual time has been going on; a run begins with it.
+func age() float64 { return time.Since(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)).Seconds() }
 
 // chance is true in a share p of its moments.
 func (w *world) chance(p float64) bool { return draw(w.started, 2) < p }

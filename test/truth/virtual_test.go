@@ -4,13 +4,13 @@ import (
 	"context"
 	"math/rand/v2"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/probes"
+	"github.com/failoverdrill/drill/test/bubble"
 )
 
 // network is a simulated one with one server, in virtual time. It is broken from one moment to another.
@@ -84,7 +84,7 @@ func TestOutagesInVirtualTime(t *testing.T) {
 	tallies := map[drill.Class]*tally{drill.ClassPooled: {}, drill.ClassFresh: {}}
 	for _, p := range script(r, 800, 30*time.Second) {
 		var seen []watched
-		synctest.Test(t, func(t *testing.T) { seen = playOut(t, r, p) })
+		bubble.Test(t, func(t *testing.T) { seen = playOut(t, r, p) })
 		for _, w := range seen { // not in there: a test in virtual time ends at its first error
 			v := w.judge()
 			tallies[w.info.Class].add(v.err, v.fine())
