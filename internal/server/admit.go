@@ -23,38 +23,90 @@ const startWithin = 2 * time.Minute
 // inputsWithin is how long the requester may take to make the run's Secret, which comes right after the run.
 const inputsWithin = 20 * time.Second
 
-// admit checks that the requester may do what the drill does, and makes the runner pod.
+// admission is a pending run on its way through the gates, with what is known of it so far.
+type admission struct {
+	run     *kube.DrillRun
+	inputs  drill.Inputs
+	request Request // once its file has been read
+}
+
+// gate asks one thing of a pending run. Only a run that passes every gate gets a pod. A gate that says no ends the run
+// itself; one that cannot tell yet says when to ask again.
+type gate func(ctx context.Context, a *admission) (passed bool, again time.Duration, err error)
+
+// gates are all, in order. What costs little and trusts nothing comes before anything of the requester's is read.
+func (r *reconciler) gates() []gate {
+	return []gate{r.notCancelled, r.notLocal, r.hasInputs, r.readable, r.mayDoIt}
+}
+
+// admit leads a run through the gates, and makes its runner pod.
 func (r *reconciler) admit(ctx context.Context, run *kube.DrillRun) (time.Duration, error) {
-	if run.CancelRequested() {
-		return 0, r.end(ctx, run, drill.VerdictInterrupted, "The run was cancelled before it began.")
+	a := &admission{run: run}
+	for _, passes := range r.gates() {
+		if passed, again, err := passes(ctx, a); err != nil || !passed {
+			return again, err
+		}
 	}
-	if run.Spec.Local {
-		return r.awaitLocal(ctx, run)
+	return r.handOver(ctx, run, a.request)
+}
+
+func (r *reconciler) notCancelled(ctx context.Context, a *admission) (bool, time.Duration, error) {
+	if a.run.CancelRequested() {
+		return false, 0, r.end(ctx, a.run, drill.VerdictInterrupted, "The run was cancelled before it began.")
 	}
+	return true, 0, nil
+}
+
+func (r *reconciler) notLocal(ctx context.Context, a *admission) (bool, time.Duration, error) {
+	if !a.run.Spec.Local {
+		return true, 0, nil
+	}
+	again, err := r.awaitLocal(ctx, a.run)
+	return false, again, err
+}
+
+// hasInputs waits for the Secret that the requester makes right after the run, and reads it.
+func (r *reconciler) hasInputs(ctx context.Context, a *admission) (bool, time.Duration, error) {
+	run := a.run
 	in, _, err := kube.LoadInputs(ctx, r.o.Client, run)
 	refusal, refused := errors.AsType[*drill.Refusal](err)
 	switch {
 	case errors.Is(err, kube.ErrNoInputs) && r.remember(run.Name).lasted("no inputs", inputsWithin):
-		return 0, r.end(ctx, run, drill.VerdictRefused, fmt.Sprintf("%s has secret values for its drill file in Secret %s, and that was not made within %v. "+
+		return false, 0, r.end(ctx, run, drill.VerdictRefused, fmt.Sprintf("%s has secret values for its drill file in Secret %s, and that was not made within %v. "+
 			"Whoever asks for a run must make it right after: ask for it with drill run. Nothing was touched.", run.Name, kube.InputsSecret(run.Name), inputsWithin))
 	case errors.Is(err, kube.ErrNoInputs):
-		return whileHanded, nil
+		return false, whileHanded, nil
 	case refused:
-		return 0, r.end(ctx, run, drill.VerdictRefused, refusal.Error()+". Nothing was touched.")
+		return false, 0, r.end(ctx, run, drill.VerdictRefused, refusal.Error()+". Nothing was touched.")
 	case err != nil:
-		return 0, err
+		return false, 0, err
 	}
-	request, err := r.check(run.Spec, in)
-	if err != nil {
-		return 0, r.end(ctx, run, drill.VerdictRefused, err.Error())
+	a.inputs = in
+	return true, 0, nil
+}
+
+// readable reads the drill file and learns what the run needs.
+func (r *reconciler) readable(ctx context.Context, a *admission) (passed bool, again time.Duration, err error) {
+	if a.request, err = r.check(a.run.Spec, a.inputs); err != nil {
+		return false, 0, r.end(ctx, a.run, drill.VerdictRefused, err.Error())
 	}
-	missing, err := r.o.Client.RequesterMay(ctx, run.Spec.Requester, request.rights())
+	return true, 0, nil
+}
+
+// mayDoIt asks the cluster whether the requester may do what the drill does.
+func (r *reconciler) mayDoIt(ctx context.Context, a *admission) (bool, time.Duration, error) {
+	missing, err := r.o.Client.RequesterMay(ctx, a.run.Spec.Requester, a.request.rights())
 	if err != nil {
-		return 0, err
+		return false, 0, err
 	}
 	if len(missing) > 0 {
-		return 0, r.end(ctx, run, drill.VerdictRefused, lacks(run.Spec.Requester.User, missing))
+		return false, 0, r.end(ctx, a.run, drill.VerdictRefused, lacks(a.run.Spec.Requester.User, missing))
 	}
+	return true, 0, nil
+}
+
+// handOver makes the runner pod of a run that passed every gate.
+func (r *reconciler) handOver(ctx context.Context, run *kube.DrillRun, request Request) (time.Duration, error) {
 	// Before anything can be injected: from now on deleting the record does not lose the way back.
 	if err := r.runs.SetFinalizer(ctx, run, true); err != nil {
 		return 0, err
