@@ -11,7 +11,7 @@ import (
 	"github.com/failoverdrill/drill/internal/drill"
 )
 
-// emit puts an event into the stream and shows it to every observer, in order.
+// emit puts an event into the stream, and into every observer's outbox, in order.
 func (r *run) emit(e drill.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -28,7 +28,7 @@ func (r *run) appendLocked(e drill.Event) {
 	r.seq++
 	r.record(e)
 	r.live.Event(e)
-	for _, o := range r.Observers {
+	for _, o := range r.outboxes {
 		o.Observe(e)
 	}
 }
