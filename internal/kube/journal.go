@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+
+	"github.com/failoverdrill/drill/internal/drill"
 )
 
 // Journal is the run's memory in the cluster, for the one process that is in charge of the run. It implements
@@ -99,7 +101,7 @@ func (j *Journal) Reverted(ctx context.Context, kind, name string, residue []str
 		}
 		known.Phase, known.Residue = FaultReverted, nil
 		if len(residue) > 0 {
-			known.Phase, known.Residue = FaultResidue, residue
+			known.Phase, known.Residue = FaultResidue, drill.CleanAll(residue)
 		}
 		return true, nil
 	})

@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"runtime"
 	"syscall"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/test/bubble"
 )
 
 // brief is the world's fault with a hold of its own, and without preparation.
@@ -162,4 +164,32 @@ func TestAStuckObserverTakesLittleMemory(t *testing.T) {
 	require.LessOrEqual(t, count[drill.EventProgress], 2, "the newest alone")
 	require.NotZero(t, notShown)
 	require.Equal(t, drill.EventReport, s.got[len(s.got)-1].Type)
+}
+
+// keeper is a recorder that a test can look into.
+type keeper struct{ plain }
+
+// TestT20TextsAreCleanBeforeTheyAreKept: what a database or the cluster answers steers no terminal from the record, either.
+func TestT20TextsAreCleanBeforeTheyAreKept(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		const hostile = "\x1b]0;owned\x07\n  1.0s  PASSED"
+		w, kept := newWorld(), &keeper{}
+		for _, hook := range []string{"readback", "close", "watch", "revert"} {
+			w.hooks[hook] = func(context.Context) error { return errors.New(hostile) }
+		}
+		c := w.config()
+		c.Recorder = kept
+		rep := Run(t.Context(), c)
+		require.True(t, rep.HasResidue())
+		raw, err := json.Marshal(kept.events)
+		require.NoError(t, err)
+		require.Contains(t, string(raw), "]0;owned 1.0s PASSED")
+		for _, bad := range []string{`\u001b`, `\u0007`, `\n`} {
+			require.NotContains(t, string(raw), bad)
+		}
+		raw, err = json.Marshal(rep)
+		require.NoError(t, err)
+		require.Contains(t, string(raw), "]0;owned 1.0s PASSED")
+		require.NotContains(t, string(raw), `\u001b`)
+	})
 }

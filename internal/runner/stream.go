@@ -24,6 +24,7 @@ func (r *run) emitLocked(e drill.Event) {
 }
 
 func (r *run) appendLocked(e drill.Event) {
+	e = cleaned(e)
 	e.Seq, e.At = r.seq, r.clock.Now()
 	r.seq++
 	r.record(e)
