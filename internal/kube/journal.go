@@ -122,6 +122,15 @@ func (j *Journal) Reverted(ctx context.Context, kind, name string, residue []str
 	return err
 }
 
+// Answers reads the record, and fails when the API server does not answer.
+func (j *Journal) Answers(ctx context.Context) error {
+	_, err := j.runs.Get(ctx, j.name)
+	if err != nil && Retriable(err) {
+		return err
+	}
+	return nil
+}
+
 // clear notes that what had been residue is gone. The verdict and the report stay what they were when the run ended.
 func (j *Journal) clear(run *DrillRun, fault *FaultRecord) {
 	now := metav1.Now()
