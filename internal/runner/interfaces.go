@@ -97,7 +97,7 @@ type Recorder interface {
 	Recording(head drill.Recording) (drill.Recording, error)
 }
 
-// Observer hears every event of the run, in order.
+// Observer is shown the events of the run, in order. It may take as long as it likes: an Outbox stands before it.
 type Observer interface{ Observe(drill.Event) }
 
 // Sampler takes slots of probes on the run's clock until ctx ends, and hands over each as soon as its outcome is known.
