@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"github.com/failoverdrill/drill/internal/drill"
 )
@@ -65,6 +66,12 @@ type Journal interface {
 	Reverted(ctx context.Context, kind, name string, residue []string) error
 }
 
+// Answering is a journal that can say whether anybody can be asked at all. While nobody answers, a fault that cannot be
+// reverted is not residue yet.
+type Answering interface {
+	Answers(ctx context.Context) error
+}
+
 // Guard bounds what a run may touch, and when. What it says no to is a *drill.Refusal.
 type Guard interface {
 	// Allows judges the plans of all faults together.
@@ -78,6 +85,9 @@ type Lock interface {
 	// Acquire takes every scope or none. Lost is closed when the lock cannot be held any more.
 	Acquire(ctx context.Context, scopes []string) (release func(context.Context) error, lost <-chan struct{}, err error)
 }
+
+// Expiring is a lock that knows until when, on this process's clock, it holds without another renewal.
+type Expiring interface{ Until() time.Time }
 
 // Recorder keeps the run's events, for its report.
 type Recorder interface {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -42,13 +43,19 @@ type Config struct {
 	Observers  []Observer
 	Recorder   Recorder // nil keeps every event in memory as it is
 	Source     string   // SHA-256 of the drill file's text, for the recording
-	Log        *zap.Logger
+	// Leaving is closed when the process is about to be killed, so that reverting must be short; nil when nobody says so.
+	Leaving <-chan struct{}
+	Log     *zap.Logger
 }
 
 // Limits of the clean-up, which nothing can cancel.
 const (
-	revertTimeout   = 2 * time.Minute
-	revertPause     = time.Second
+	revertTimeout = 2 * time.Minute
+	revertPause   = time.Second
+	// revertLast is how long the last attempt may take, and revertHurried all of them when the process is about to be killed.
+	revertLast      = 20 * time.Second
+	revertHurried   = 30 * time.Second
+	answerTimeout   = 10 * time.Second
 	readBackTimeout = 3 * time.Minute // ten million rows take about one
 	closeTimeout    = 15 * time.Second
 	// redundancyTimeout is how long a recovered target may take to get every member back.
@@ -84,6 +91,8 @@ type run struct {
 	touched       bool         // an injection has begun: the run can no longer be called refused
 	firstInjected drill.Offset // when the first injection began
 	lastInjected  drill.Offset // when the newest injection began
+	harmless      atomic.Bool  // every fault was injected and reverted: only measuring is left
+	unanswered    bool         // the last time that reverting failed, the journal did not answer either
 }
 
 // plannedFault is a fault with its newest plan, and how far it has come.
@@ -289,6 +298,10 @@ func (r *run) lock(ctx context.Context, prefix string, names []string) error {
 	go func() {
 		select {
 		case <-lost:
+			if r.harmless.Load() { // no other run begins before this one has ended, so its numbers stand
+				r.warn("lock_lost", fmt.Sprintf("The lock on %v could not be renewed for a while. Nothing was injected any more; the measurement went on.", scopes))
+				return
+			}
 			r.abort(ended{drill.End{Cause: drill.EndInterrupted, Code: "lock_lost",
 				Text: fmt.Sprintf("The lock on %v could not be kept; another run might start.", scopes)}})
 		case <-ctx.Done():
