@@ -144,6 +144,7 @@ func (e *elector) lead(ctx context.Context) {
 		defer e.scheduler.Store(nil)
 		wg.Go(func() { s.run(ctx) })
 	}
+	wg.Go(func() { keepHeld(ctx, e.options) })
 	newReconciler(e.options).run(ctx)
 	wg.Wait()
 }
