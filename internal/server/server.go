@@ -67,7 +67,7 @@ type Source struct {
 }
 
 // Secret names a Secret.
-type Secret struct{ Namespace, Name string }
+type Secret = kube.SecretName
 
 // Pods names pods by a label selector.
 type Pods struct{ Namespace, Selector string }
