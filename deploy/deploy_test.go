@@ -59,10 +59,10 @@ func TestOnlyAllowedNamespacesAreBound(t *testing.T) {
 		case o.GetKind() == "RoleBinding" && o.GetNamespace() == "shop":
 			require.Equal(t, "drill-runner-target", field[string](t, o, "roleRef", "name"))
 		case o.GetKind() == "ClusterRoleBinding":
-			require.Contains(t, []string{"drill-server", "drill-runner"}, field[string](t, o, "roleRef", "name"), name)
+			require.Contains(t, []string{"drill-server", "drill-server-pages", "drill-runner"}, field[string](t, o, "roleRef", "name"), name)
 		}
 	}
-	for _, name := range []string{"drill-server", "drill-runner"} { // what is held in every namespace
+	for _, name := range []string{"drill-server", "drill-server-pages", "drill-runner"} { // what is held in every namespace
 		for _, rule := range field[[]any](t, manifests(t)["ClusterRole /"+name], "rules") {
 			verbs := rule.(map[string]any)["verbs"].([]any)
 			for _, resource := range rule.(map[string]any)["resources"].([]any) {
@@ -70,7 +70,7 @@ func TestOnlyAllowedNamespacesAreBound(t *testing.T) {
 				case "namespaces":
 					require.Equal(t, []any{"get"}, verbs)
 				default:
-					require.Contains(t, []string{"nodes", "subjectaccessreviews"}, resource)
+					require.Contains(t, []string{"nodes", "subjectaccessreviews", "tokenreviews"}, resource)
 				}
 			}
 		}
