@@ -91,6 +91,12 @@ func (x execution) execute(ctx context.Context) (drill.Report, []byte) {
 	bindings, unbound := x.probes()
 	need := needsOf(x.drill)
 	recorder := detail.NewWriter(drill.Recording{})
+	// The runner looks for a hold itself, so that it works without the server.
+	holds := kube.NewHolds(x.client, x.runs.Namespace())
+	ctx, unwatch := holds.Watch(ctx, func(err error) {
+		x.log.Warn("whether drill is on hold cannot be read; the run goes on", zap.Error(err))
+	})
+	defer unwatch()
 	rep := runner.Run(ctx, runner.Config{
 		Info: drill.RunReport{ID: x.id, Drill: x.drill.Name, Description: x.drill.Description, File: x.drill.File,
 			Variables: x.variables, Trial: x.trial.number, Trials: max(x.trial.number, x.drill.Repeat), DrillVersion: version, Cluster: x.cluster(ctx)},
@@ -101,6 +107,9 @@ func (x execution) execute(ctx context.Context) (drill.Report, []byte) {
 			}
 			if unbound != nil {
 				return unbound
+			}
+			if err := notHeld(ctx, holds); err != nil {
+				return err
 			}
 			return x.preflight(ctx, need)
 		},
@@ -119,6 +128,18 @@ func (x execution) conclude(ctx context.Context, run *kube.DrillRun, journal *ku
 	}
 	if err := journal.Finish(ctx, kube.Outcome{Verdict: rep.Run.Verdict, Report: &rep, Detail: &stored}); err != nil {
 		return fmt.Errorf("record the end of run %s: %w", run.Name, err)
+	}
+	return nil
+}
+
+// notHeld refuses a run while drill is on hold, or while that cannot be read: nothing has been touched yet.
+func notHeld(ctx context.Context, holds *kube.Holds) error {
+	hold, err := holds.Get(ctx)
+	if err != nil {
+		return err
+	}
+	if hold != nil {
+		return hold.Refusal()
 	}
 	return nil
 }

@@ -72,7 +72,7 @@ type Source struct {
 }
 
 // Secret names a Secret.
-type Secret struct{ Namespace, Name string }
+type Secret = kube.SecretName
 
 // Pods names pods by a label selector.
 type Pods struct{ Namespace, Selector string }
@@ -151,6 +151,7 @@ func (e *elector) lead(ctx context.Context) {
 		defer e.scheduler.Store(nil)
 		wg.Go(func() { s.run(ctx) })
 	}
+	wg.Go(func() { keepHeld(ctx, e.options) })
 	r := newReconciler(e.options)
 	r.alive = e.vital.tick
 	wg.Go(func() { r.beats(ctx) })
