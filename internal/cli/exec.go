@@ -105,12 +105,12 @@ func handedDrill(env *Env, run *kube.DrillRun) (*loaded, error) {
 func serveMetrics(registry *prometheus.Registry, listen string, log *zap.Logger) (stop func()) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	serving := server.BoundedServer(mux)
 	l, err := net.Listen("tcp", listen)
 	if err != nil {
 		log.Warn("metrics are not served", zap.String("address", listen), zap.Error(err))
 		return func() {}
 	}
-	go func() { _ = server.Serve(l) }()
-	return func() { _ = server.Close() }
+	go func() { _ = serving.Serve(server.BoundedListener(l)) }()
+	return func() { _ = serving.Close() }
 }
