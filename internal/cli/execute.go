@@ -50,6 +50,7 @@ type execution struct {
 	log       *zap.Logger
 	agents    faults.Agents
 	trial     trial
+	stage     *stage
 }
 
 // trial is a run's place in its series.
@@ -74,14 +75,14 @@ func place(ctx context.Context, runs *kube.Runs, run *kube.DrillRun, log *zap.Lo
 func (x execution) execute(ctx context.Context) (drill.Report, []byte) {
 	spec := x.drill.Targets[0]
 	kind, _ := targets.Find(spec.Kind)
-	target := kind.Bind(targets.Deps{Run: x.id, Kube: x.client, Secret: x.secret, Checks: x.drill.Checks(), Log: x.log.Named("target")}, spec.Name, spec.Spec)
+	target := x.stage.bindTarget(kind, targets.Deps{Run: x.id, Kube: x.client, Secret: x.secret, Checks: x.drill.Checks(), Log: x.log.Named("target")}, spec)
 	deps := faults.Deps{Run: x.id, Kube: x.client, Target: func(name string) (faults.Target, bool) { return target, name == spec.Name }, Targets: []string{spec.Name},
 		Namespace: kind.Namespaces(spec.Spec)[0], Agents: x.agents}
 	deps.Agents.Timeout = x.drill.Timeout
 	var bound []runner.BoundFault
 	for _, f := range x.drill.Faults {
 		kind, _ := faults.Find(f.Kind)
-		bound = append(bound, runner.BoundFault{Kind: f.Kind, Name: f.Name, After: f.After, Fault: kind.Bind(deps, f.Name, f.Spec)})
+		bound = append(bound, runner.BoundFault{Kind: f.Kind, Name: f.Name, After: f.After, Fault: x.stage.bindFault(f.Kind, kind.Bind(deps, f.Name, f.Spec))})
 	}
 	bindings, unbound := x.probes()
 	need := needsOf(x.drill)
@@ -97,7 +98,7 @@ func (x execution) execute(ctx context.Context) (drill.Report, []byte) {
 			return x.preflight(ctx, need)
 		},
 		Namespaces: need.namespaces, Target: target, Probes: bindings, Faults: bound, Guard: guard{x.drill},
-		Sampler: probes.Sample, Journal: x.journal, Lock: kube.NewLock(x.client, x.runs, x.id),
+		Sampler: x.stage.sample(), Journal: x.journal, Lock: kube.NewLock(x.client, x.runs, x.id),
 		Observers: x.observers, Recorder: recorder, Source: sha256Of([]byte(x.source)), Log: x.log,
 	})
 	return rep, recorder.Bytes()
