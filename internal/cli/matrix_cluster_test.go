@@ -55,6 +55,7 @@ func newCluster() *cluster {
 	c := &cluster{api: fakeapi.New(), stop: make(chan struct{}), processes: map[types.UID]*process{}}
 	c.api.Watch = c.observe
 	c.api.Logs = c.log
+	c.api.Deny = deny
 	for _, ns := range []string{"shop", kube.Namespace, kube.Namespace + "-agents", "default"} {
 		c.api.Put("namespaces", object("v1", "Namespace", "", ns, nil))
 	}
@@ -62,6 +63,7 @@ func newCluster() *cluster {
 		c.api.Put("nodes", object("v1", "Node", "", n, map[string]any{"spec": map[string]any{},
 			"status": map[string]any{"conditions": []any{map[string]any{"type": "Ready", "status": "True"}}}}))
 	}
+	c.api.Put("configmaps", object("v1", "ConfigMap", kube.Namespace, kube.HeldMembers, map[string]any{"data": map[string]any{}}))
 	c.wg.Go(func() { c.api.Follow(c.stop, c.kubelet) })
 	for i := range shopNodes {
 		c.shopPod(i)
@@ -161,6 +163,8 @@ func (c *cluster) kubelet(change fakeapi.Change) {
 	switch runner := o.GetLabels()[kube.LabelComponent] == "runner"; {
 	case change.Before == nil && runner:
 		after(300*time.Millisecond, func() { c.startRunner(o) })
+	case change.Before == nil && o.GetNamespace() == "shop":
+		after(300*time.Millisecond, func() { c.schedule(o) })
 	case change.Before == nil:
 		after(300*time.Millisecond, func() { c.running(o) })
 	case deleting && runner:
@@ -170,16 +174,17 @@ func (c *cluster) kubelet(change fakeapi.Change) {
 	case change.After == nil && runner:
 		c.kill(o.GetUID())
 	case change.After == nil && o.GetNamespace() == "shop":
-		after(2*time.Second, func() { c.comeBack(o) })
+		after(2*time.Second, func() { c.shopPod(int(o.GetName()[len("orders-")] - '0')) })
 	}
 }
 
 // running says that a pod runs, unless it is gone by now.
 func (c *cluster) running(pod *fakeapi.Object) {
-	node, _ := pod.Object["spec"].(map[string]any)["nodeName"].(string)
 	ip := fmt.Sprintf("10.0.%d.1", int(pod.GetUID()[35]))
-	c.api.Edit("pods", pod.GetNamespace(), pod.GetName(), pod.GetUID(), map[string]any{"phase": "Running", "podIP": ip, "hostIP": node,
-		"podIPs": []any{map[string]any{"ip": ip}}, "conditions": []any{map[string]any{"type": "Ready", "status": "True"}}})
+	c.api.Edit("pods", pod, func(o *fakeapi.Object) {
+		o.Object["status"] = map[string]any{"phase": "Running", "podIP": ip, "podIPs": []any{map[string]any{"ip": ip}},
+			"conditions": []any{map[string]any{"type": "Ready", "status": "True"}}}
+	})
 }
 
 // ended says how a runner's pod ended.
@@ -188,9 +193,11 @@ func (c *cluster) ended(pod *fakeapi.Object, code int64, reason string) {
 	if code != 0 {
 		phase = "Failed"
 	}
-	c.api.Edit("pods", pod.GetNamespace(), pod.GetName(), pod.GetUID(), map[string]any{"phase": phase, "containerStatuses": []any{map[string]any{
-		"name": "runner", "image": "drill:test", "imageID": "", "ready": false, "restartCount": int64(0),
-		"state": map[string]any{"terminated": map[string]any{"exitCode": code, "reason": reason}}}}})
+	c.api.Edit("pods", pod, func(o *fakeapi.Object) {
+		o.Object["status"] = map[string]any{"phase": phase, "containerStatuses": []any{map[string]any{
+			"name": "runner", "image": "drill:test", "imageID": "", "ready": false, "restartCount": int64(0),
+			"state": map[string]any{"terminated": map[string]any{"exitCode": code, "reason": reason}}}}}
+	})
 }
 
 // startRunner is a runner pod's container: the real thing, with a database of ours.
@@ -292,40 +299,40 @@ func (c *cluster) log(pod string) string {
 	return ""
 }
 
-// shopPod makes the database's i-th pod, on its own node.
+// shopPod makes the database's i-th pod.
 func (c *cluster) shopPod(i int) {
-	pod := object("v1", "Pod", "shop", fmt.Sprintf("orders-%d", i), map[string]any{"spec": map[string]any{"nodeName": shopNodes[i],
-		"containers": []any{map[string]any{"name": "db"}}}})
+	pod := object("v1", "Pod", "shop", fmt.Sprintf("orders-%d", i), map[string]any{"spec": map[string]any{"containers": []any{map[string]any{"name": "db"}}}})
 	pod.SetLabels(map[string]string{"app": "orders"})
+	pod.SetOwnerReferences([]metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "StatefulSet", Name: "orders", UID: "statefulset", Controller: new(true)}})
 	c.api.Put("pods", pod)
 }
 
-// comeBack makes a database's pod anew once its node takes it.
-func (c *cluster) comeBack(was *fakeapi.Object) {
-	i := int(was.GetName()[len("orders-")] - '0')
-	for c.held(i) {
+// schedule binds a pod of the database to its own node, as soon as nothing is against it, and starts it.
+func (c *cluster) schedule(pod *fakeapi.Object) {
+	i := int(pod.GetName()[len("orders-")] - '0')
+	for {
+		node := c.api.Get("nodes", "", shopNodes[i])
+		if node.Object["spec"].(map[string]any)["unschedulable"] != true && deny("shop", pod.GetName(), c.api.Get) == "" {
+			break
+		}
 		select {
 		case <-time.After(time.Second):
 		case <-c.stop:
 			return
 		}
 	}
-	c.shopPod(i)
+	c.api.Edit("pods", pod, func(o *fakeapi.Object) { o.Object["spec"].(map[string]any)["nodeName"] = shopNodes[i] })
+	c.running(pod)
 }
 
-// held reports whether the i-th pod of the database is kept from coming back.
-func (c *cluster) held(i int) bool {
-	if node := c.api.Get("nodes", "", shopNodes[i]); node != nil {
-		if cordoned, _ := node.Object["spec"].(map[string]any)["unschedulable"].(bool); cordoned {
-			return true
-		}
+// deny is the admission policy that keeps members that are held down from being bound.
+func deny(namespace, pod string, get func(resource, namespace, name string) *fakeapi.Object) string {
+	held := get("configmaps", kube.Namespace, kube.HeldMembers)
+	if data, _ := held.Object["data"].(map[string]any); data[namespace+"."+pod] != nil {
+		return "ValidatingAdmissionPolicy " + kube.HeldPolicy + " denied request"
 	}
-	held := c.api.Get("configmaps", kube.Namespace, heldMembers)
-	return held != nil && len(held.Object["data"].(map[string]any)) > 0
+	return ""
 }
-
-// heldMembers is the ConfigMap with the members that hold_down keeps away.
-const heldMembers = "drill-held-members"
 
 // record is the run's record; nil when it is gone.
 func (c *cluster) record() *kube.DrillRun {
@@ -355,5 +362,3 @@ func (c *cluster) await(atMost time.Duration, is func() bool) bool {
 	}
 	return false
 }
-
-func now() *metav1.Time { t := metav1.Now(); return &t }

@@ -60,7 +60,7 @@ func (c *cluster) observe(change fakeapi.Change) {
 			w.cordons++
 			w.hurt(change.By, what+" was cordoned")
 		}
-	case change.Resource == "configmaps" && o.GetName() == heldMembers:
+	case change.Resource == "configmaps" && o.GetName() == kube.HeldMembers:
 		data, _ := o.Object["data"].(map[string]any)
 		_, was := w.marks[what]
 		held := there && len(data) > 0
@@ -184,11 +184,12 @@ func (c *cluster) judge(x matrixCell) []string {
 	if passed && w.victims+w.cuts == 0 {
 		say("the verdict is passed, and nothing was injected")
 	}
-	if passed && (x.kind == "hold_down" && w.cordons == 0 || x.actor == actorRunner && x.trouble.Mode.Deadly()) {
+	report, err := r.Report()
+	whole := report != nil && !slices.ContainsFunc(report.Faults, func(f drill.FaultReport) bool { return !f.Confirmed || !f.Reverted })
+	if passed && (!whole || x.kind == "hold_down" && w.cordons == 0) {
 		say("the verdict is passed, and its fault was lost")
 	}
 	alive := x.actor == actorHealthy || x.actor == actorRunner && !x.trouble.Mode.Deadly()
-	report, err := r.Report()
 	if alive && (report == nil || err != nil) {
 		say("its numbers are lost: %s: %s", r.Status.Verdict, r.Status.Message)
 	}

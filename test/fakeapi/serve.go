@@ -86,14 +86,17 @@ func (s *Server) carryOut(q request) (any, error) {
 		if q.name == "" {
 			return s.listed(q)
 		}
-		o := s.objects[q.resource][key(q.namespace, q.name)]
+		o := s.get(q.resource, q.namespace, q.name)
 		if o == nil {
 			return nil, notFound(q.resource, q.name)
 		}
 		return q.shown(o), nil
 	case http.MethodPost:
-		if q.sub == "eviction" {
+		switch q.sub {
+		case "eviction":
 			return s.remove(q.by, q.resource, q.namespace, q.name, metav1.DeleteOptions{})
+		case "binding":
+			return s.bind(q)
 		}
 		o, err := decode(q.body)
 		if err != nil {
@@ -107,7 +110,7 @@ func (s *Server) carryOut(q request) (any, error) {
 	case http.MethodPut:
 		return s.update(q.by, q.resource, q.sub, q.namespace, q.name, func(*Object) (*Object, error) { return decode(q.body) })
 	case http.MethodPatch:
-		if strings.HasPrefix(q.contentType, "application/apply-patch") && s.objects[q.resource][key(q.namespace, q.name)] == nil {
+		if strings.HasPrefix(q.contentType, "application/apply-patch") && s.get(q.resource, q.namespace, q.name) == nil {
 			o, err := decode(q.body)
 			if err != nil {
 				return nil, err
@@ -133,6 +136,16 @@ func (s *Server) carryOut(q request) (any, error) {
 		return s.remove(q.by, q.resource, q.namespace, q.name, o)
 	}
 	return nil, fail(http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed, "%s is not served", q.method)
+}
+
+// bind is a scheduler's word. Nobody here needs more of it than whether it is denied.
+func (s *Server) bind(q request) (any, error) {
+	if s.Deny != nil {
+		if why := s.Deny(q.namespace, q.name, s.get); why != "" {
+			return nil, fail(http.StatusForbidden, metav1.StatusReasonForbidden, "%s", why)
+		}
+	}
+	return nil, notFound(q.resource, q.name)
 }
 
 // review allows everything, and says that everybody is the admin.

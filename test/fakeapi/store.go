@@ -51,6 +51,8 @@ type Server struct {
 	Watch func(Change)
 	// Logs is a pod's log; nil has none.
 	Logs func(pod string) string
+	// Deny says why a pod may not be bound to a node, "" when it may. It may ask get, and must not call the server.
+	Deny func(namespace, pod string, get func(resource, namespace, name string) *Object) string
 
 	mu      sync.Mutex
 	version int64
@@ -143,7 +145,7 @@ func (s *Server) create(by, resource string, o *Object) (*Object, error) {
 
 // update replaces the object by what edit makes of a copy; on the status subresource only its status, and else all but that.
 func (s *Server) update(by, resource, sub, namespace, name string, edit func(*Object) (*Object, error)) (*Object, error) {
-	before := s.objects[resource][key(namespace, name)]
+	before := s.get(resource, namespace, name)
 	if before == nil {
 		return nil, notFound(resource, name)
 	}
@@ -182,7 +184,7 @@ func (s *Server) update(by, resource, sub, namespace, name string, edit func(*Ob
 
 // remove deletes, or marks what has finalizers, and pods with a grace period, as being deleted.
 func (s *Server) remove(by, resource, namespace, name string, o metav1.DeleteOptions) (*Object, error) {
-	before := s.objects[resource][key(namespace, name)]
+	before := s.get(resource, namespace, name)
 	if before == nil {
 		return nil, notFound(resource, name)
 	}
@@ -219,24 +221,24 @@ func (s *Server) Put(resource string, o *Object) *Object {
 	return made
 }
 
-// Edit changes an object's status, if it is still there and the same.
-func (s *Server) Edit(resource, namespace, name string, uid types.UID, status map[string]any) {
+// Edit changes an object, if it is still there and the same.
+func (s *Server) Edit(resource string, was *Object, change func(*Object)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, _ = s.update("", resource, "status", namespace, name, func(o *Object) (*Object, error) {
-		if o.GetUID() != uid {
-			return nil, notFound(resource, name)
-		}
-		o.Object["status"] = status
-		return o, nil
-	})
+	before := s.get(resource, was.GetNamespace(), was.GetName())
+	if before == nil || before.GetUID() != was.GetUID() {
+		return
+	}
+	after := before.DeepCopy()
+	change(after)
+	s.commit("", resource, before, after)
 }
 
 // Gone removes this very object, finalizers or not.
 func (s *Server) Gone(resource, namespace, name string, uid types.UID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if o := s.objects[resource][key(namespace, name)]; o != nil && o.GetUID() == uid {
+	if o := s.get(resource, namespace, name); o != nil && o.GetUID() == uid {
 		s.commit("", resource, o, nil)
 	}
 }
@@ -245,6 +247,10 @@ func (s *Server) Gone(resource, namespace, name string, uid types.UID) {
 func (s *Server) Get(resource, namespace, name string) *Object {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.get(resource, namespace, name)
+}
+
+func (s *Server) get(resource, namespace, name string) *Object {
 	return s.objects[resource][key(namespace, name)]
 }
 
