@@ -145,6 +145,7 @@ func (e *elector) lead(ctx context.Context) {
 		wg.Go(func() { s.run(ctx) })
 	}
 	wg.Go(func() { keepHeld(ctx, e.options) })
+	wg.Go(func() { keepLocks(ctx, e.options) })
 	newReconciler(e.options).run(ctx)
 	wg.Wait()
 }
