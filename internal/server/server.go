@@ -152,6 +152,7 @@ func (e *elector) lead(ctx context.Context) {
 		wg.Go(func() { s.run(ctx) })
 	}
 	wg.Go(func() { keepHeld(ctx, e.options) })
+	wg.Go(func() { keepLocks(ctx, e.options) })
 	r := newReconciler(e.options)
 	r.alive = e.vital.tick
 	wg.Go(func() { r.beats(ctx) })
