@@ -42,6 +42,14 @@ func (n *network) fault(t *testing.T, body string) *Fault {
 	return kind.Bind(n.deps, "cut", spec)
 }
 
+func (n *network) planned(t *testing.T, body string) (*Fault, json.RawMessage, drill.FaultPlan) {
+	t.Helper()
+	f := n.fault(t, body)
+	state, plan, err := f.Plan(t.Context())
+	require.NoError(t, err)
+	return f, state, plan
+}
+
 func (n *network) prepared(t *testing.T, body string) (*Fault, json.RawMessage) {
 	t.Helper()
 	f := n.fault(t, body)
