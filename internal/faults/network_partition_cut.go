@@ -211,6 +211,18 @@ func (p *partitioner) Held(ctx context.Context, _ Deps, _ networkPartitionState)
 	return err
 }
 
+// Broken shows, while the cut lasts, that it does not: by what the heartbeats have brought.
+func (p *partitioner) Broken() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for node, c := range p.clients {
+		if err := c.Broken(); err != nil {
+			return fmt.Errorf("%w: the cut on node %s did not last: %w", drill.ErrNotConfirmed, node, err)
+		}
+	}
+	return nil
+}
+
 // standing asks every agent how its cuts stand, and sums up what they dropped.
 func (p *partitioner) standing(ctx context.Context) (agent.Counters, error) {
 	var mu sync.Mutex
