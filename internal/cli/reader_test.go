@@ -104,7 +104,7 @@ func TestT2FaultsTimesNamespaces(t *testing.T) {
 			require.ErrorContains(t, err, "up to 32 blocks of type fault")
 			require.ErrorContains(t, err, "up to 16 namespaces")
 			t.Log(time.Since(began))
-			require.Less(t, time.Since(began), 2*time.Second)
+			require.Less(t, time.Since(began), child.Wall, "40 to 300 ms on a machine with nothing else to do")
 		})
 	}
 	_, err := r.check(kube.Spec{Drill: "d", File: "d.hcl", Source: partitions(7, 7)}, drill.Inputs{})
