@@ -15,7 +15,7 @@ import (
 
 // The bounds of one piece of work. The child sets those of its process itself, with Confine, before it looks at its input.
 const (
-	Memory    = 96 << 20 // bytes beyond what it has when it begins
+	Memory    = 64 << 20 // bytes beyond what it has when it begins
 	CPU       = 3        // seconds
 	Wall      = 8 * time.Second
 	MaxInput  = 4 << 20
@@ -40,7 +40,7 @@ type Worker struct {
 // New makes a worker whose children are a program with its arguments. They get nothing of the parent's environment.
 func New(path string, args ...string) *Worker {
 	w := &Worker{path: path, args: args, turn: make(chan struct{}, 1),
-		env: []string{"GOMAXPROCS=1", "GOTRACEBACK=none", fmt.Sprintf("GOMEMLIMIT=%d", Memory)}}
+		env: []string{"GOMAXPROCS=1", "GOTRACEBACK=none", fmt.Sprintf("GOMEMLIMIT=%d", Memory*3/4)}}
 	return w
 }
 

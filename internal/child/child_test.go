@@ -60,7 +60,7 @@ func misbehave(how string) int {
 		_, dial := net.DialTimeout("tcp", "127.0.0.1:1", time.Second)
 		fmt.Printf("%v; %v", file, dial)
 	case "use much":
-		b := make([]byte, 64<<20)
+		b := make([]byte, 32<<20)
 		for i := range b {
 			b[i] = 1
 		}
@@ -81,7 +81,7 @@ func does(t *testing.T, how, input string) (string, error) {
 
 // TestT1AChildHasBounds: whatever hostile bytes do to the process that reads them, its parent lives, and learns of it.
 func TestT1AChildHasBounds(t *testing.T) {
-	for how, says := range map[string]string{"eat": "within 96 MiB", "spin": "could not be read within ", "sleep": "within 8s", "talk": "more than 1024 KiB"} {
+	for how, says := range map[string]string{"eat": "within 64 MiB", "spin": "could not be read within ", "sleep": "within 8s", "talk": "more than 1024 KiB"} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
 			_, err := does(t, how, "x")
