@@ -106,10 +106,12 @@ func (r *reconciler) readable(ctx context.Context, a *admission) (passed bool, a
 	default:
 		return false, whileReading, nil
 	}
-	times, err := r.runs.NoteRead(ctx, a.run.Name)
+	noted, err := r.runs.NoteRead(ctx, a.run.Name)
 	if err != nil {
 		return false, 0, err
 	}
+	*a.run = *noted // what is written next is compared with this version
+	times := noted.Status.Reads
 	a.request, err = r.check(a.run.Spec, a.inputs)
 	if later, ok := errors.AsType[*LaterError](err); ok {
 		return false, 0, later
