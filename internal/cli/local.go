@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/faults"
@@ -27,13 +26,14 @@ func runLocal(ctx context.Context, env *Env, client *kube.Client, runs *kube.Run
 	}
 	journal := runs.Journal(run.Name, claimed.Status.Generation)
 	log := logger(env)
-	x := execution{client: client, runs: runs, id: run.Name, drill: d.Drill, source: d.source, variables: d.variables(), journal: journal, log: log, trial: place(ctx, runs, run, log),
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go obey(ctx, runs, run.Name, log, cancel)
+	x := execution{client: client, runs: runs, id: run.Name, drill: d.Drill, source: d.source, variables: d.variables(), journal: journal, log: log, revert: revert(client), permit: permit(client, run, d.Drill), trial: place(ctx, runs, run, log),
 		agents:    faults.Agents{Image: env.Getenv(server.EnvImage), Owner: kube.OwnerOf(run), Generation: journal.Generation},
 		observers: []runner.Observer{v}}
 	rep, recorded := x.execute(ctx)
-	clean, done := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-	defer done()
-	return rep, recorded, x.conclude(clean, run, journal, rep, recorded)
+	return rep, recorded, x.conclude(ctx, run, journal, rep, recorded)
 }
 
 // decodeEvent reads one line of a runner's output.
