@@ -12,6 +12,8 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/failoverdrill/drill/internal/drill"
 )
 
 // Journal is the run's memory in the cluster, for the one process that is in charge of the run. It implements
@@ -110,7 +112,7 @@ func (j *Journal) Reverted(ctx context.Context, kind, name string, residue []str
 			return false, fmt.Errorf("record fault %q %q of run %s as reverted: there is no record of it", kind, name, j.name)
 		}
 		if len(residue) > 0 {
-			known.Phase, known.Residue, known.Cleared, known.By = FaultResidue, residue, nil, ""
+			known.Phase, known.Residue, known.Cleared, known.By = FaultResidue, drill.CleanAll(residue), nil, ""
 			return true, nil
 		}
 		if known.Phase == FaultResidue {

@@ -122,6 +122,7 @@ func (s *Runs) finish(ctx context.Context, name string, o Outcome, inCharge func
 	if o.Message == "" && o.Report != nil && len(o.Report.Run.Reasons) > 0 {
 		o.Message = o.Report.Run.Reasons[0].Text
 	}
+	o.Message = drill.Clean(o.Message)
 	_, err = s.change(ctx, name, cmp.Or(o.Patience, patient), func(run *DrillRun, unsure bool) (bool, error) {
 		switch {
 		case run.Finished() && unsure && run.Status.Verdict == o.Verdict && run.Status.Message == o.Message:

@@ -92,6 +92,9 @@ type pace struct {
 
 func defaultPace() pace { return pace{rate: defaultRate, timeout: defaultTimeout} }
 
+// PerSecond is how often a probe of this pace asks in a second.
+func (p pace) PerSecond() int { return p.rate }
+
 func (p *pace) paceArguments() []schema.Argument {
 	return []schema.Argument{
 		schema.Number("rate", &p.rate, "Slots a second.", schema.Between(1, maxRate)),

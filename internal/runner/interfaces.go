@@ -53,6 +53,9 @@ type Fault interface {
 	// Held returns drill.ErrNotConfirmed when a fault that was to last cannot be shown to have done so without a break.
 	// It is called when its time is up, right before it is reverted.
 	Held(ctx context.Context, state json.RawMessage) error
+	// Broken returns drill.ErrNotConfirmed as soon as such a fault is seen to have ended before its time. It is asked all
+	// the time while the fault lasts, and waits for nothing.
+	Broken() error
 	Revert(ctx context.Context, state json.RawMessage) error
 }
 
@@ -97,7 +100,7 @@ type Recorder interface {
 	Recording(head drill.Recording) (drill.Recording, error)
 }
 
-// Observer hears every event of the run, in order.
+// Observer is shown the events of the run, in order. It may take as long as it likes: an Outbox stands before it.
 type Observer interface{ Observe(drill.Event) }
 
 // Sampler takes slots of probes on the run's clock until ctx ends, and hands over each as soon as its outcome is known.

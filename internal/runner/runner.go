@@ -76,13 +76,15 @@ type run struct {
 	abort context.CancelCauseFunc // ends the run early; the first cause wins
 	over  <-chan struct{}         // closed when something has ended it early
 
-	mu     sync.Mutex // guards all below; every event passes through it, which makes the order
-	seq    int64
-	spare  plain // what was touched
-	live   *measure.Live
-	rules  []*ruleState
-	batch  []drill.Sample
-	stalls []drill.Stall
+	mu    sync.Mutex // guards all below; every event passes through it, which makes the order
+	seq   int64
+	spare plain // what was touched
+	// outboxes are of the observers: nothing that shows a run is called under the lock.
+	outboxes []*Outbox
+	live     *measure.Live
+	rules    []*ruleState
+	batch    []drill.Sample
+	stalls   []drill.Stall
 
 	faults        []*plannedFault // in the order of injection
 	active        []*plannedFault // those of which something is in the journal, the one that was injected last at the end
@@ -114,7 +116,8 @@ type ended struct{ drill.End }
 
 func (e ended) Error() string { return e.Text }
 
-// Run executes one run and returns its report. Cancelling ctx interrupts the run: it reverts, and then returns.
+// Run executes one run and returns its report. Cancelling ctx interrupts the run: it reverts, and then returns. An observer
+// that is no Outbox gets one for the run, which is flushed within bounds before Run returns; who passes an Outbox flushes it.
 func Run(ctx context.Context, c Config) drill.Report {
 	r := &run{Config: c, clock: drill.StartClock(), live: measure.NewLive(c.Settings), held: map[string]bool{}}
 	if r.Recorder == nil {
@@ -124,12 +127,26 @@ func Run(ctx context.Context, c Config) drill.Report {
 	for _, rule := range c.Drill.Aborts {
 		r.rules = append(r.rules, &ruleState{rule: rule})
 	}
+	var mine []*Outbox
+	for _, o := range c.Observers {
+		box, given := o.(*Outbox)
+		if !given {
+			box = NewOutbox(o)
+			mine = append(mine, box)
+		}
+		r.outboxes = append(r.outboxes, box)
+	}
 	end := r.life(ctx)
 	r.emit(drill.Event{Type: drill.EventEnd, Text: end.Text, End: &end})
 	// The report is computed from what was recorded, and from nothing else.
 	r.Info.Finished = time.Now().UTC()
 	report := measure.Report(r.Recording())
 	r.emit(drill.Event{Type: drill.EventReport, Report: &report})
+	for _, box := range mine {
+		if left := box.Flush(flushTimeout); left > 0 {
+			r.Log.Warn("an observer did not take everything", zap.Int("events", left))
+		}
+	}
 	return report
 }
 

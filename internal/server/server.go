@@ -70,7 +70,7 @@ type Source struct {
 }
 
 // Secret names a Secret.
-type Secret struct{ Namespace, Name string }
+type Secret = kube.SecretName
 
 // Pods names pods by a label selector.
 type Pods struct{ Namespace, Selector string }
@@ -147,6 +147,7 @@ func (e *elector) lead(ctx context.Context) {
 		defer e.scheduler.Store(nil)
 		wg.Go(func() { s.run(ctx) })
 	}
+	wg.Go(func() { keepHeld(ctx, e.options) })
 	newReconciler(e.options).run(ctx)
 	wg.Wait()
 }
