@@ -61,7 +61,7 @@ func (r *reconciler) notLocal(ctx context.Context, a *admission) (bool, time.Dur
 	if !a.run.Spec.Local {
 		return true, 0, nil
 	}
-	// Its requester may not set the finalizer, so the server does, before the process in his hands injects anything.
+	// As the process that made the run did, unless it is of an older version.
 	if err := r.runs.SetFinalizer(ctx, a.run, true); err != nil {
 		return false, 0, err
 	}

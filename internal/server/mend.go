@@ -120,7 +120,7 @@ func (r *reconciler) revert(ctx context.Context, run *kube.DrillRun, journal *ku
 func (r *reconciler) late(run *kube.DrillRun) []kube.FaultRecord {
 	m := r.remember(run.Name)
 	return slices.DeleteFunc(run.Unreverted(), func(record kube.FaultRecord) bool {
-		return record.Phase != kube.FaultInjecting || m.lasted(injecting(record), lateWithin)
+		return record.Phase != kube.FaultInjecting || m.lasted(injecting(record), LateWithin)
 	})
 }
 
@@ -129,7 +129,7 @@ func (r *reconciler) lookAgain(ctx context.Context, name string, journal *kube.J
 	m := r.remember(name)
 	for _, record := range late {
 		select {
-		case <-time.After(lateWithin - time.Since(m.trouble[injecting(record)])):
+		case <-time.After(LateWithin - time.Since(m.trouble[injecting(record)])):
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

@@ -103,7 +103,7 @@ func TestT10ASidecarKeepsNoDeadRunnerAlive(t *testing.T) {
 		run, took := w.step(time.Hour)
 		require.Equal(t, drill.VerdictError, run.Status.Verdict)
 		require.Contains(t, run.Status.Message, "exit code 137 (OOMKilled)")
-		require.LessOrEqual(t, took, lateWithin+10*time.Second)
+		require.LessOrEqual(t, took, LateWithin+10*time.Second)
 	})
 }
 
@@ -129,7 +129,7 @@ func TestT11WhatComesLateIsRevertedToo(t *testing.T) {
 		time.AfterFunc(28*time.Second, func() { cordoned.Store(true) })
 		w.o.Revert = func(context.Context, kube.FaultRecord, string) error { cordoned.Store(false); return nil }
 		require.NoError(t, w.api.CoreV1().Pods(ns).Delete(t.Context(), "run-r1", metav1.DeleteOptions{}))
-		for time.Since(began) < lateWithin-time.Second {
+		for time.Since(began) < LateWithin-time.Second {
 			_, err := w.reconcile(t.Context(), "r1")
 			require.NoError(t, err)
 			run, err := w.runs.Get(t.Context(), "r1")
@@ -141,7 +141,7 @@ func TestT11WhatComesLateIsRevertedToo(t *testing.T) {
 		require.True(t, run.Finished())
 		require.Empty(t, run.Unreverted())
 		require.False(t, cordoned.Load())
-		require.Less(t, time.Since(began), lateWithin+20*time.Second)
+		require.Less(t, time.Since(began), LateWithin+20*time.Second)
 	})
 }
 

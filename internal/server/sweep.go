@@ -23,16 +23,16 @@ const lockLife = 15 * time.Second
 // them every few seconds, and injects nothing any more once it could not for 15 s. The generation fences it off.
 const silentFor = time.Minute
 
-// lateWithin is how long after an injection's journal entry something may come of it: its requests end within
+// LateWithin is how long after an injection's journal entry something may come of it: its requests end within
 // runner.InjectionWithin, and one that the API server has taken by then may wait for an admission webhook.
-const lateWithin = 45 * time.Second
+const LateWithin = 45 * time.Second
 
 // supervise looks whether the runner of a run is alive.
 func (r *reconciler) supervise(ctx context.Context, run *kube.DrillRun) (time.Duration, error) {
 	m := r.remember(run.Name)
 	for _, record := range run.Status.Faults {
 		if record.Phase == kube.FaultInjecting {
-			m.lasted(injecting(record), lateWithin)
+			m.lasted(injecting(record), LateWithin)
 		}
 	}
 	if run.Spec.Local {
