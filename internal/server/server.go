@@ -49,6 +49,8 @@ type Options struct {
 	Drills func(Source) ([]*drill.Drill, kube.Inputs, error)
 	// Directory holds drill files to schedule in the server's own name, beside those of the ConfigMaps; empty for none.
 	Directory string
+	// StartDeadline is how old a request may be when its run begins; 0 lets it be any age.
+	StartDeadline time.Duration
 	// DetailBudget is how many bytes the details of runs may take in the cluster; 0 keeps them all.
 	DetailBudget int64
 }
@@ -63,6 +65,7 @@ type Request struct {
 	Timeout    time.Duration      // of the whole run
 	Asked      kube.Asked         // what limits of the cluster's owner bound
 	Trials     int                // how many runs the series has; 0 is one
+	Schedule   *drill.Schedule    // nil for a drill that runs by hand only
 }
 
 // Source is a drill file to schedule, with what its source gives to its variables.
