@@ -39,16 +39,16 @@ func (p *partitioner) Prepare(ctx context.Context, d Deps, st networkPartitionSt
 	if err != nil {
 		return err
 	}
-	secret := map[string][]byte{kube.AgentAuthority: authority.PEM()}
+	secrets := map[string]map[string][]byte{} // one for each agent: it reads no neighbour's key
 	for name := range st.Agents {
 		c, err := authority.Issue(name)
 		if err != nil {
 			return err
 		}
-		secret[name+"."+kube.AgentCert], secret[name+"."+kube.AgentKey] = c.Cert, c.Key
+		secrets[name] = map[string][]byte{kube.AgentAuthority: authority.PEM(), kube.AgentCert: c.Cert, kube.AgentKey: c.Key}
 	}
-	addresses, err := kube.Agents{Run: st.Run, Image: d.Agents.Image, Owner: d.Agents.Owner, Secret: st.Secret, Nodes: st.Agents,
-		Generation: d.Agents.Generation(), Life: life}.Start(ctx, d.Kube, secret)
+	addresses, err := kube.Agents{Run: st.Run, Image: d.Agents.Image, RunUID: d.Agents.Owner.UID, Nodes: st.Agents,
+		Generation: d.Agents.Generation(), Life: life}.Start(ctx, d.Kube, secrets)
 	if err != nil {
 		return err
 	}
@@ -262,7 +262,10 @@ func (p *partitioner) Revert(ctx context.Context, d Deps, st networkPartitionSta
 		}
 		p.clients = nil
 	}
-	return errors.Join(kube.RemoveAgents(ctx, d.Kube, agentNames(st), st.Secret), p.failed)
+	if st.Secret != "" { // made by a drill before agents had a namespace of their own
+		return errors.Join(kube.RemoveAgentsOf(ctx, d.Kube, agentNames(st), st.Secret), p.failed)
+	}
+	return errors.Join(kube.RemoveAgents(ctx, d.Kube, agentNames(st)), p.failed)
 }
 
 // back waits until every path works again, with a new connection and with one that was open all the time. Pods that are

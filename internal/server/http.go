@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -48,7 +49,7 @@ func handler(o Options, e *elector) http.Handler {
 			o.Log.Warn("not ready: the API server does not answer", zap.Error(err))
 			http.Error(w, "the API server does not answer", http.StatusServiceUnavailable)
 		case e.leading.Load():
-			_, _ = fmt.Fprintln(w, "ok, leading")
+			_, _ = fmt.Fprintln(w, strings.TrimSuffix("ok, leading; "+o.policies.state(), "; "))
 		default:
 			_, _ = fmt.Fprintln(w, "ok, standing by")
 		}
