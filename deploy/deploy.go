@@ -31,6 +31,8 @@ type Options struct {
 	Allow   []string      // namespaces in which runners may act; those allowed earlier stay so
 	Out     io.Writer     // progress, for people; nil for none
 	Timeout time.Duration // for everything to be ready; 90 s when 0
+
+	Limits map[string]string // of the cluster's owner, to set; those that are not named stay as they are
 }
 
 const (
@@ -48,10 +50,10 @@ var resources = map[string]schema.GroupVersionResource{
 	"Namespace":                        {Version: "v1", Resource: "namespaces"},
 	"ServiceAccount":                   {Version: "v1", Resource: "serviceaccounts"},
 	"Service":                          {Version: "v1", Resource: "services"},
+	"ConfigMap":                        {Version: "v1", Resource: "configmaps"},
 	"CustomResourceDefinition":         {Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"},
 	"PriorityClass":                    {Group: "scheduling.k8s.io", Version: "v1", Resource: "priorityclasses"},
 	"ResourceQuota":                    {Version: "v1", Resource: "resourcequotas"},
-	"ConfigMap":                        {Version: "v1", Resource: "configmaps"},
 	"NetworkPolicy":                    {Group: "networking.k8s.io", Version: "v1", Resource: "networkpolicies"},
 	"PodDisruptionBudget":              {Group: "policy", Version: "v1", Resource: "poddisruptionbudgets"},
 	"Role":                             {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "roles"},
@@ -224,6 +226,11 @@ func Apply(ctx context.Context, client *kube.Client, o Options) error {
 	}
 	for _, object := range objects {
 		if later(object) {
+			if object.GetKind() == "Deployment" { // the server finds them from the start
+				if err := i.limits(ctx, o.Limits); err != nil {
+					return err
+				}
+			}
 			if err := i.apply(ctx, object); err != nil {
 				return err
 			}

@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"github.com/failoverdrill/drill/internal/drill"
 )
@@ -52,6 +53,9 @@ type Fault interface {
 	// Held returns drill.ErrNotConfirmed when a fault that was to last cannot be shown to have done so without a break.
 	// It is called when its time is up, right before it is reverted.
 	Held(ctx context.Context, state json.RawMessage) error
+	// Broken returns drill.ErrNotConfirmed as soon as such a fault is seen to have ended before its time. It is asked all
+	// the time while the fault lasts, and waits for nothing.
+	Broken() error
 	Revert(ctx context.Context, state json.RawMessage) error
 }
 
@@ -63,6 +67,12 @@ type Journal interface {
 	Injecting(ctx context.Context, kind, name string, state json.RawMessage) error
 	// Reverted notes that nothing is left of the fault, or what is.
 	Reverted(ctx context.Context, kind, name string, residue []string) error
+}
+
+// Answering is a journal that can say whether anybody can be asked at all. While nobody answers, a fault that cannot be
+// reverted is not residue yet.
+type Answering interface {
+	Answers(ctx context.Context) error
 }
 
 // Guard bounds what a run may touch, and when. What it says no to is a *drill.Refusal.
@@ -79,6 +89,9 @@ type Lock interface {
 	Acquire(ctx context.Context, scopes []string) (release func(context.Context) error, lost <-chan struct{}, err error)
 }
 
+// Expiring is a lock that knows until when, on this process's clock, it holds without another renewal.
+type Expiring interface{ Until() time.Time }
+
 // Recorder keeps the run's events, for its report.
 type Recorder interface {
 	// Append takes the next event, and keeps nothing that belongs to the caller.
@@ -87,7 +100,7 @@ type Recorder interface {
 	Recording(head drill.Recording) (drill.Recording, error)
 }
 
-// Observer hears every event of the run, in order.
+// Observer is shown the events of the run, in order. It may take as long as it likes: an Outbox stands before it.
 type Observer interface{ Observe(drill.Event) }
 
 // Sampler takes slots of probes on the run's clock until ctx ends, and hands over each as soon as its outcome is known.

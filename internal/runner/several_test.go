@@ -101,6 +101,7 @@ func (c *cutting) Confirm(ctx context.Context, _ json.RawMessage) (string, error
 	return "silence", c.call(ctx, "confirm")
 }
 func (c *cutting) Held(ctx context.Context, _ json.RawMessage) error { return c.call(ctx, "held") }
+func (c *cutting) Broken() error { return nil }
 func (c *cutting) Revert(ctx context.Context, _ json.RawMessage) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("TEST: revert on a context that is over: %w", ctx.Err())
@@ -203,7 +204,7 @@ func TestAHoldThatEndsBeforeTheNextFault(t *testing.T) {
 				c.Faults[1].After = 50 * time.Second
 				if slow != "" {
 					c.Faults[1].After = 40 * time.Second
-					s.hooks[slow] = func(context.Context) error { time.Sleep(15 * time.Second); return nil }
+					s.hooks[slow] = func(context.Context) error { time.Sleep(9 * time.Second); return nil }
 				}
 				rep := Run(t.Context(), c)
 				require.Equal(t, drill.VerdictPassed, rep.Run.Verdict, "%+v", rep.Run.Reasons)

@@ -60,6 +60,7 @@ type Request struct {
 	Reads      []drill.Permission // what the runner looks at where there is no target
 	Avoid      []Pods             // the targets' pods, whose nodes are no place for the runner
 	Timeout    time.Duration      // of the whole run
+	Asked      kube.Asked         // what limits of the cluster's owner bound
 	Trials     int                // how many runs the series has; 0 is one
 }
 
@@ -71,7 +72,7 @@ type Source struct {
 }
 
 // Secret names a Secret.
-type Secret struct{ Namespace, Name string }
+type Secret = kube.SecretName
 
 // Pods names pods by a label selector.
 type Pods struct{ Namespace, Selector string }
@@ -159,6 +160,7 @@ func (e *elector) lead(ctx context.Context) {
 	} else {
 		defer e.options.Registry.Unregister(inForce)
 	}
+	wg.Go(func() { keepHeld(ctx, e.options) })
 	newReconciler(e.options).run(ctx)
 	wg.Wait()
 }
