@@ -110,7 +110,7 @@ func play(t *testing.T, x matrixCell) (o outcome) {
 			c.serve("server-c")
 		}
 		c.await(30*time.Minute, c.over)
-		time.Sleep(time.Minute)
+		time.Sleep(2 * time.Minute)
 		o.broken = c.judge(x)
 		if actor != nil {
 			o.writes = actor.Writes()
