@@ -75,6 +75,7 @@ func execRun(ctx context.Context, env *Env, client *kube.Client, id string, me k
 	x := execution{inside: true, client: client, runs: runs, id: id, drill: d.Drill, source: d.source, variables: d.variables(), journal: journal, log: log, trial: place(ctx, runs, run, log),
 		agents:    faults.Agents{Image: env.Getenv(server.EnvImage), Owner: kube.OwnerOf(run), Generation: journal.Generation},
 		observers: []runner.Observer{events, metrics.New(registry, d.Drill, settings(d.Drill))}}
+	x.stage = env.stage
 	rep, recorded := x.execute(ctx)
 	clean, done := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Minute)
 	defer done()

@@ -1,9 +1,13 @@
 package cli
 
 import (
+	"fmt"
+	"os"
+
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/failoverdrill/drill/internal/child"
 	"github.com/failoverdrill/drill/internal/kube"
 	"github.com/failoverdrill/drill/internal/server"
 )
@@ -33,10 +37,15 @@ mounted volume: in the name of the server's own account, which must be granted w
 			divertKlog(env)
 			log := logger(env)
 			defer func() { _ = log.Sync() }()
+			self, err := os.Executable()
+			if err != nil {
+				return fmt.Errorf("find drill's own program, which reads the drill files: %w", err)
+			}
+			files := newReader(child.New(self, "read"), env.Stderr)
 			return server.Run(ctx, server.Options{Client: client, Namespace: namespace, Image: image, Listen: listen,
 				PageAuth: pageAuth, MetricsAuth: metricsAuth,
-				Log: log, Check: admission(env), Revert: revert(client), FaultKind: firstFault,
-				Drills: drillReader(env), Directory: directory, DetailBudget: room.Value()})
+				Log: log, Check: files.check, Revert: revert(client), FaultKind: files.fault,
+				Drills: files.drills, Directory: directory, DetailBudget: room.Value()})
 		},
 	}
 	cluster.add(c)

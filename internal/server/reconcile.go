@@ -47,6 +47,7 @@ type reconciler struct {
 
 	mu       sync.Mutex
 	memories map[string]*memory
+	reading  reading
 }
 
 // memory is since when the server has seen a run in some state, by its own clock.
@@ -67,6 +68,7 @@ func newReconciler(o Options) *reconciler {
 		alive:      func() {},
 		background: newBackground(),
 		memories:   map[string]*memory{},
+		reading:    newReading(),
 	}
 }
 
@@ -173,10 +175,14 @@ func (r *reconciler) reconcile(ctx context.Context, name string) (time.Duration,
 	run, err := r.runs.Get(ctx, name)
 	if apierrors.IsNotFound(err) {
 		r.forget(name)
+		r.waitsNoMore(name)
 		return 0, nil
 	}
 	if err != nil {
 		return 0, err
+	}
+	if run.Status.Phase != "" && run.Status.Phase != kube.PhasePending {
+		r.waitsNoMore(name)
 	}
 	var again time.Duration
 	switch run.Status.Phase {

@@ -36,7 +36,8 @@ type Options struct {
 	Registry    *prometheus.Registry
 	Log         *zap.Logger
 
-	// Check reads a run's drill file and says what the run needs. An error refuses the run, with the error's text.
+	// Check reads a run's drill file and says what the run needs. An error refuses the run, with the error's text; after an
+	// *UnreadableError it is asked twice more, after a *LaterError again.
 	Check func(spec kube.Spec, in drill.Inputs) (Request, error)
 	// FaultKind reads a run's drill file, without what is secret in its inputs, and names the kind of its first fault; "" when it cannot be read.
 	FaultKind func(kube.Spec) string
@@ -152,6 +153,7 @@ func (e *elector) lead(ctx context.Context) {
 		wg.Go(func() { s.run(ctx) })
 	}
 	wg.Go(func() { keepHeld(ctx, e.options) })
+	wg.Go(func() { keepLocks(ctx, e.options) })
 	r := newReconciler(e.options)
 	r.alive = e.vital.tick
 	wg.Go(func() { r.beats(ctx) })
