@@ -83,7 +83,7 @@ func TestRefusedByGuardOrPrecondition(t *testing.T) {
 		code    string
 		says    string
 	}{
-		"too many members": {[]string{`max_targets = 2`, `max_targets = 1`}, "guard", "would hurt 2 members"},
+		"too many members": {[]string{`max_targets = 2`, `max_targets = 1`}, "guard", "would touch 2 members"},
 		"Prometheus cannot be asked": {[]string{`max_targets = 2`, "no_alert = [\"DatabaseDown\"]\n    prometheus = \"http://nobody.monitoring.svc:9090\""},
 			"guard", "Whether the alert DatabaseDown fires is not known"},
 		"a precondition": {[]string{`target.orders.lag_seconds < 60`, `target.orders.lag_seconds > 60`},
