@@ -13,7 +13,7 @@ import (
 const twiceDrill = "drills/kill-primary-twice.hcl"
 
 // TestTwoFaults: the primary dies, and its successor after it. It goes red when the second fault keeps to its first plan
-// (it would find no victim), when it does not wait for its turn, and when the first one's node stays cordoned. The abort
+// (it would find no victim), when it does not wait for its turn, and when the first one stays held down. The abort
 // condition is true in the first outage, and over before its grace is: without grace it would end the run at once.
 func TestTwoFaults(t *testing.T) {
 	c := cluster(t)
