@@ -6,10 +6,12 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/history"
 	"github.com/failoverdrill/drill/internal/kube"
+	"github.com/failoverdrill/drill/internal/runner"
 )
 
 type runOptions struct {
@@ -87,6 +89,9 @@ func runDrill(ctx context.Context, env *Env, path string, o *runOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := notHeld(ctx, kube.NewHolds(client, kube.Namespace)); err != nil && !apierrors.IsForbidden(err) {
+		return err // whoever may not read it hears it from the server
+	}
 	if spec.Requester, err = client.WhoAmI(ctx); err != nil {
 		return err
 	}
@@ -96,6 +101,10 @@ func runDrill(ctx context.Context, env *Env, path string, o *runOptions) error {
 		}
 	}
 	t := &trials{env: env, client: client, runs: kube.NewRuns(client.Dynamic, kube.Namespace), drill: read, secret: secret, view: newView(env, o.output), files: files}
+	if spec.Local {
+		divertKlog(env)
+		t.outbox = runner.NewOutbox(t.view)
+	}
 	t.one = t.execute
 	t.output(o.output)
 	return t.run(ctx, spec)

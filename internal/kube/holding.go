@@ -18,40 +18,83 @@ import (
 type holding struct {
 	lock    *Lock
 	leases  []*coordinationv1.Lease
-	renewed time.Time // when the last renewal that succeeded was begun
 	lost    chan struct{}
 	stop    context.CancelFunc
 	stopped chan struct{}
 	once    sync.Once
+
+	mu      sync.Mutex
+	renewed time.Time // when the last renewal that succeeded was begun
+	over    bool      // given back, or taken away
 }
 
 // errTaken means that a Lease is not ours any more.
 var errTaken = errors.New("the lock was taken away")
 
-// keep renews until it is stopped or the lock is lost. It owns the leases meanwhile.
+// keep renews until it is stopped or the lock is taken away. A lock that could not be renewed in time is lost, and is
+// renewed all the same once that is possible: nobody takes it from a run that has not ended, and whoever looks for the
+// run's pulse finds it. It owns the leases meanwhile.
 func (h *holding) keep(ctx context.Context) {
 	defer close(h.stopped)
+	lost := false
+	lose := func() {
+		if !lost {
+			lost = true
+			close(h.lost)
+		}
+	}
 	for {
-		pause := time.Until(h.renewed.Add(h.lock.interval))
+		pause := time.Until(h.last().Add(h.lock.interval))
 		if pause <= 0 { // the last renewal failed
 			pause = h.lock.interval / 5
 		}
-		pause = min(pause, time.Until(h.renewed.Add(h.lock.duration)))
+		if !lost {
+			pause = min(pause, time.Until(h.until()))
+		}
 		if !sleep(ctx, pause) {
 			return
 		}
-		trying, cancel := context.WithDeadline(ctx, h.renewed.Add(h.lock.duration))
+		deadline := h.until()
+		if lost {
+			deadline = time.Now().Add(h.lock.duration)
+		}
+		trying, cancel := context.WithDeadline(ctx, deadline)
 		err := h.renew(trying)
 		cancel()
 		switch {
 		case err == nil:
 		case ctx.Err() != nil:
 			return
-		case errors.Is(err, errTaken), time.Since(h.renewed) >= h.lock.duration:
-			close(h.lost)
+		case errors.Is(err, errTaken):
+			lose()
+			h.end()
 			return
+		case time.Since(h.last()) >= h.lock.duration:
+			lose()
 		}
 	}
+}
+
+func (h *holding) last() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.renewed
+}
+
+// until is when the lock may be taken for abandoned; long ago when it is not held any more.
+func (h *holding) until() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.over {
+		return time.Time{}
+	}
+	return h.renewed.Add(h.lock.duration)
+}
+
+func (h *holding) end() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.over = true
 }
 
 // renew renews every Lease, each with a short deadline, because a connection that hangs must not cost the lock.
@@ -66,6 +109,8 @@ func (h *holding) renew(ctx context.Context) error {
 		}
 		h.leases[i] = renewed
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.renewed = begun
 	return nil
 }
@@ -108,18 +153,21 @@ func (h *holding) release(ctx context.Context) error {
 func (h *holding) delete(ctx context.Context) error {
 	var all []error
 	for _, lease := range h.leases {
-		for {
-			err := deleteLease(ctx, h.lock.leases, lease, false)
-			if err == nil {
-				break
-			}
-			if !Retriable(err) || !sleep(ctx, time.Second) {
-				all = append(all, err)
-				break
-			}
-		}
+		all = append(all, patiently(ctx, func(ctx context.Context) error { return deleteLease(ctx, h.lock.leases, lease, false) }))
 	}
 	return errors.Join(all...)
+}
+
+// patiently tries again, until ctx ends, what fails in a way that may pass, each time with a short deadline.
+func patiently(ctx context.Context, try func(context.Context) error) error {
+	for {
+		trying, cancel := context.WithTimeout(ctx, requestTimeout)
+		err := try(trying)
+		cancel()
+		if err == nil || !Retriable(err) || !sleep(ctx, time.Second) {
+			return err
+		}
+	}
 }
 
 // locksOf lists the Leases of a run's locks.
@@ -132,54 +180,19 @@ func locksOf(ctx context.Context, client kubernetes.Interface, namespace, run st
 	return list.Items, nil
 }
 
-// ReleaseLocks deletes the locks of a run whose runner is dead.
+// ReleaseLocks deletes the locks of a run whose runner is dead. It tries for a while.
 func ReleaseLocks(ctx context.Context, client kubernetes.Interface, namespace, run string) error {
-	leases, err := locksOf(ctx, client, namespace, run)
-	if err != nil {
-		return err
-	}
-	var all []error
-	for i := range leases {
-		all = append(all, deleteLease(ctx, client.CoordinationV1().Leases(namespace), &leases[i], false))
-	}
-	return errors.Join(all...)
-}
-
-// Pulse watches whether a runner still renews its locks, for a pod of which the cluster knows nothing because its node
-// does not answer.
-type Pulse struct {
-	client    kubernetes.Interface
-	namespace string
-	run       string
-	seen      map[string]*sighting
-	started   time.Time
-	locks     int
-}
-
-// Locks is how many locks the run held at the last look.
-func (p *Pulse) Locks() int { return p.locks }
-
-// NewPulse starts to watch the locks of a run.
-func NewPulse(client kubernetes.Interface, namespace, run string) *Pulse {
-	return &Pulse{client: client, namespace: namespace, run: run, seen: map[string]*sighting{}, started: time.Now()}
-}
-
-// Dead looks once more, and reports whether every lock of the run has looked the same for longer than it lives.
-func (p *Pulse) Dead(ctx context.Context) (bool, error) {
-	leases, err := locksOf(ctx, p.client, p.namespace, p.run)
-	if err != nil {
-		return false, err
-	}
-	p.locks = len(leases)
-	dead := time.Since(p.started) >= leaseDuration
-	for i := range leases {
-		s, ok := p.seen[leases[i].Name]
-		if !ok {
-			s = new(sighting)
-			p.seen[leases[i].Name] = s
+	ctx, cancel := context.WithTimeout(ctx, brief)
+	defer cancel()
+	return patiently(ctx, func(ctx context.Context) error {
+		leases, err := locksOf(ctx, client, namespace, run)
+		if err != nil {
+			return err
 		}
-		s.look(&leases[i])
-		dead = dead && s.unchangedFor() >= leaseLength(&leases[i])
-	}
-	return dead, nil
+		var all []error
+		for i := range leases {
+			all = append(all, deleteLease(ctx, client.CoordinationV1().Leases(namespace), &leases[i], false))
+		}
+		return errors.Join(all...)
+	})
 }

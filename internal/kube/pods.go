@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,10 +12,42 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/failoverdrill/drill/internal/drill"
 )
 
 // RunnerPod is the name of the pod that executes a run.
 func RunnerPod(run string) string { return "run-" + run }
+
+// Names of the containers that drill makes. A pod may have others, which somebody injected and nothing depends on.
+const (
+	RunnerContainer = "runner"
+	AgentContainer  = "agent"
+)
+
+// RunnerEnded reports whether the runner's process in a pod has ended for good.
+func RunnerEnded(pod *corev1.Pod) bool {
+	if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+		return true
+	}
+	return slices.ContainsFunc(pod.Status.ContainerStatuses, func(c corev1.ContainerStatus) bool {
+		return c.Name == RunnerContainer && c.State.Terminated != nil
+	})
+}
+
+// ours are the statuses of drill's own containers; all, when none is known by name.
+func ours(pod *corev1.Pod) []corev1.ContainerStatus {
+	var own []corev1.ContainerStatus
+	for _, c := range pod.Status.ContainerStatuses {
+		if c.Name == RunnerContainer || c.Name == AgentContainer {
+			own = append(own, c)
+		}
+	}
+	if own == nil {
+		return pod.Status.ContainerStatuses
+	}
+	return own
+}
 
 // Trouble is why a pod does not start, or ended.
 type Trouble struct {
@@ -41,7 +74,7 @@ func PodTrouble(pod *corev1.Pod) *Trouble {
 				Text: "no node takes it: " + strings.TrimSuffix(cmp.Or(c.Message, c.Reason), ".")}
 		}
 	}
-	for _, c := range pod.Status.ContainerStatuses {
+	for _, c := range ours(pod) {
 		switch {
 		case c.State.Waiting != nil:
 			if t := waitingTrouble(c.Image, c.State.Waiting); t != nil {
@@ -59,7 +92,7 @@ func PodTrouble(pod *corev1.Pod) *Trouble {
 }
 
 func waitingTrouble(image string, w *corev1.ContainerStateWaiting) *Trouble {
-	text := strings.TrimSuffix(strings.TrimSpace(w.Reason+": "+w.Message), ":")
+	text := strings.TrimSuffix(drill.Clean(w.Reason+": "+w.Message), ":")
 	switch w.Reason {
 	case "ErrImagePull", "ImagePullBackOff":
 		return &Trouble{Code: TroubleImage, Patience: 10 * time.Second, Text: fmt.Sprintf("its node has no image %s and cannot pull it (%s)", image, text)}
@@ -81,7 +114,7 @@ func terminated(t *corev1.ContainerStateTerminated) string {
 
 func lastLine(s string) string {
 	lines := strings.Split(strings.TrimSpace(s), "\n")
-	return strings.TrimSpace(lines[len(lines)-1])
+	return drill.Clean(lines[len(lines)-1])
 }
 
 // Warnings are the messages of the newest warning events about an object, the newest last. Nothing depends on them, so
@@ -96,7 +129,7 @@ func Warnings(ctx context.Context, client kubernetes.Interface, namespace, kind,
 	}
 	var messages []string
 	for _, e := range list.Items {
-		messages = append(messages, fmt.Sprintf("%s: %s", e.Reason, strings.TrimSpace(e.Message)))
+		messages = append(messages, drill.Clean(e.Reason+": "+e.Message))
 	}
 	return messages[max(0, len(messages)-3):]
 }

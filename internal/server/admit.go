@@ -36,7 +36,7 @@ type gate func(ctx context.Context, a *admission) (passed bool, again time.Durat
 
 // gates are all, in order. What costs little and trusts nothing comes before anything of the requester's is read.
 func (r *reconciler) gates() []gate {
-	return []gate{r.notCancelled, r.notLocal, r.hasInputs, r.readable, r.mayDoIt}
+	return []gate{r.notRestored, r.notCancelled, r.notHeld, r.notLocal, r.notTooLate, r.notTooMany, r.hasInputs, r.readable, r.inWindow, r.withinLimits, r.mayDoIt}
 }
 
 // admit leads a run through the gates, and makes its runner pod.
@@ -60,6 +60,10 @@ func (r *reconciler) notCancelled(ctx context.Context, a *admission) (bool, time
 func (r *reconciler) notLocal(ctx context.Context, a *admission) (bool, time.Duration, error) {
 	if !a.run.Spec.Local {
 		return true, 0, nil
+	}
+	// As the process that made the run did, unless it is of an older version.
+	if err := r.runs.SetFinalizer(ctx, a.run, true); err != nil {
+		return false, 0, err
 	}
 	again, err := r.awaitLocal(ctx, a.run)
 	return false, again, err
@@ -85,17 +89,15 @@ func (r *reconciler) hasInputs(ctx context.Context, a *admission) (bool, time.Du
 	return true, 0, nil
 }
 
-// readable reads the drill file and learns what the run needs.
-func (r *reconciler) readable(ctx context.Context, a *admission) (passed bool, again time.Duration, err error) {
-	if a.request, err = r.check(a.run.Spec, a.inputs); err != nil {
-		return false, 0, r.end(ctx, a.run, drill.VerdictRefused, err.Error())
-	}
-	return true, 0, nil
-}
-
 // mayDoIt asks the cluster whether the requester may do what the drill does.
 func (r *reconciler) mayDoIt(ctx context.Context, a *admission) (bool, time.Duration, error) {
-	missing, err := r.o.Client.RequesterMay(ctx, a.run.Spec.Requester, a.request.rights())
+	missing, err := r.o.Client.RequesterLacks(ctx, a.run.Spec.Requester, a.request.rights())
+	if refusal, refused := errors.AsType[*drill.Refusal](err); refused {
+		return false, 0, r.end(ctx, a.run, drill.VerdictRefused, refusal.Error()+". Nothing was touched.")
+	}
+	if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) { // and will be as often as it is asked
+		return false, 0, r.end(ctx, a.run, drill.VerdictRefused, fmt.Sprintf("%v. Nothing was touched.", err))
+	}
 	if err != nil {
 		return false, 0, err
 	}
@@ -149,31 +151,9 @@ func (r *reconciler) awaitLocal(ctx context.Context, run *kube.DrillRun) (time.D
 	return 0, r.end(ctx, run, drill.VerdictInterrupted, "The process that asked for the run never began it. Nothing was touched.")
 }
 
-// check survives a drill file that makes its reader panic: it would be read again at every start of the server.
-func (r *reconciler) check(spec kube.Spec, in drill.Inputs) (request Request, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%s cannot be read: %v", spec.File, p)
-		}
-	}()
-	return r.o.Check(spec, in)
-}
-
 // rights are what the requester must hold, in every namespace of the targets.
 func (q Request) rights() []kube.Right {
-	var all []kube.Right
-	for _, ns := range q.Namespaces {
-		for _, kind := range q.FaultKinds {
-			all = append(all, kube.MayInject(kind, ns))
-		}
-	}
-	for _, s := range q.Secrets {
-		all = append(all, kube.MayReadSecret(s.Namespace, s.Name))
-	}
-	for _, p := range q.Reads {
-		all = append(all, kube.Right{Permission: p})
-	}
-	return all
+	return kube.RunRights(q.Namespaces, q.FaultKinds, q.Secrets, q.Reads)
 }
 
 func lacks(user string, missing []kube.Right) string {
@@ -185,8 +165,8 @@ func lacks(user string, missing []kube.Right) string {
 		user, strings.Join(names, ", nor "))
 }
 
-// start waits for the runner to claim the run, and gives up on a pod that cannot start.
-func (r *reconciler) start(ctx context.Context, run *kube.DrillRun) (time.Duration, error) {
+// begin waits for the runner to claim the run, and gives up on a pod that cannot start.
+func (r *reconciler) begin(ctx context.Context, run *kube.DrillRun) (time.Duration, error) {
 	name := kube.RunnerPod(run.Name)
 	if run.CancelRequested() {
 		if err := r.end(ctx, run, drill.VerdictInterrupted, "The run was cancelled before it began."); err != nil {
@@ -215,7 +195,7 @@ func (r *reconciler) start(ctx context.Context, run *kube.DrillRun) (time.Durati
 		if trouble.Code == kube.TroubleUnschedulable || trouble.Code == kube.TroubleImage {
 			verdict = drill.VerdictRefused // for the cluster's owner to mend
 		}
-	case trouble == nil && pod.Status.Phase == "Succeeded":
+	case trouble == nil && kubeTerminal(pod):
 		message = "The runner ended without beginning the run. Nothing was touched."
 	case time.Since(m.admitted) >= startWithin:
 		message = fmt.Sprintf("The runner did not begin within %v. Nothing was touched.", startWithin)

@@ -42,9 +42,12 @@ type reconciler struct {
 	o     Options
 	runs  *kube.Runs
 	queue workqueue.TypedRateLimitingInterface[string]
+	alive func() // is told that a worker took the heartbeat
+	*background
 
 	mu       sync.Mutex
 	memories map[string]*memory
+	reading  reading
 }
 
 // memory is since when the server has seen a run in some state, by its own clock.
@@ -52,6 +55,8 @@ type memory struct {
 	admitted time.Time
 	trouble  map[string]time.Time
 	pulse    *kube.Pulse
+	failed   int       // attempts in a row to revert what is left of the finished run
+	next     time.Time // of them
 }
 
 func newReconciler(o Options) *reconciler {
@@ -60,7 +65,10 @@ func newReconciler(o Options) *reconciler {
 		runs: kube.NewRuns(o.Client.Dynamic, o.Namespace),
 		queue: workqueue.NewTypedRateLimitingQueue(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[string](200*time.Millisecond, 15*time.Second)),
-		memories: map[string]*memory{},
+		alive:      func() {},
+		background: newBackground(),
+		memories:   map[string]*memory{},
+		reading:    newReading(),
 	}
 }
 
@@ -88,6 +96,7 @@ func (r *reconciler) run(ctx context.Context) {
 	<-ctx.Done()
 	r.queue.ShutDown()
 	wg.Wait()
+	r.jobs.Wait()
 	records.Shutdown()
 	pods.Shutdown()
 }
@@ -137,6 +146,11 @@ func (r *reconciler) next(ctx context.Context) bool {
 		return false
 	}
 	defer r.queue.Done(name)
+	if name == heartbeat {
+		r.alive()
+		r.queue.Forget(name)
+		return true
+	}
 	again, err := r.reconcile(ctx, name)
 	switch {
 	case ctx.Err() != nil:
@@ -155,29 +169,41 @@ func (r *reconciler) next(ctx context.Context) bool {
 // reconcile reads the record afresh and does the one thing that is due. It returns when to look again; 0 is on the next
 // event only.
 func (r *reconciler) reconcile(ctx context.Context, name string) (time.Duration, error) {
+	if r.working(name) {
+		return whileMending, nil
+	}
 	run, err := r.runs.Get(ctx, name)
 	if apierrors.IsNotFound(err) {
 		r.forget(name)
+		r.waitsNoMore(name)
 		return 0, nil
 	}
 	if err != nil {
 		return 0, err
+	}
+	if run.Status.Phase != "" && run.Status.Phase != kube.PhasePending {
+		r.waitsNoMore(name)
 	}
 	var again time.Duration
 	switch run.Status.Phase {
 	case "", kube.PhasePending:
 		again, err = r.admit(ctx, run)
 	case kube.PhaseAdmitted:
-		again, err = r.start(ctx, run)
+		again, err = r.begin(ctx, run)
 	case kube.PhaseRunning:
 		again, err = r.supervise(ctx, run)
 	case kube.PhaseFinished:
-		err = r.settle(ctx, run)
+		again, err = r.settle(ctx, run)
 	}
-	if errors.Is(err, kube.ErrClaimed) || errors.Is(err, kube.ErrFinished) || errors.Is(err, kube.ErrSuperseded) {
-		return time.Second, nil // somebody else was faster: look again at what is there now
+	if overtaken(err) {
+		return time.Second, nil // another process was faster: look again at what is there now
 	}
 	return again, err
+}
+
+// overtaken reports whether a write failed because another process had changed the run.
+func overtaken(err error) bool {
+	return errors.Is(err, kube.ErrClaimed) || errors.Is(err, kube.ErrFinished) || errors.Is(err, kube.ErrSuperseded)
 }
 
 // end finishes a run of which nothing has been touched.

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
-	"slices"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -12,11 +12,13 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/kube"
 )
 
 // dialer opens sessions with the credentials of one DSN, and knows every socket that is still open.
 type dialer struct {
 	config *pgconn.Config
+	bound  *kube.Dialer // makes the connections that are allowed
 
 	mu     sync.Mutex
 	socks  map[*sock]struct{}
@@ -36,27 +38,36 @@ func (s *sock) Close() error {
 	return s.Conn.Close()
 }
 
-func newDialer(dsn string) (*dialer, error) {
-	config, err := pgconn.ParseConfig(dsn)
-	if err != nil || strings.HasPrefix(config.Host, "/") {
-		return nil, errors.New(strings.TrimSuffix(dsnShape, ".")) // the parser's own words may quote the password
+// newDialer reads a DSN; ca is the PEM text of whom to trust, or empty.
+func newDialer(dsn, ca string) (*dialer, error) {
+	l, err := readDSN(dsn)
+	var config *pgconn.Config
+	if err == nil {
+		config, err = l.config(ca)
 	}
-	d := &dialer{config: config, socks: map[*sock]struct{}{}}
+	if err != nil {
+		return nil, errors.New(strings.TrimSuffix(err.Error(), ".")) // its own words quote nothing of the password
+	}
+	d := &dialer{config: config, bound: (*kube.Reach)(nil).Bound(plain(), nil), socks: map[*sock]struct{}{}}
 	config.DialFunc = d.net
-	config.ConnectTimeout = 0 // the slot's deadline rules
-	config.ValidateConnect = nil
-	config.RuntimeParams["application_name"] = "drill"
-	// Only other ways to speak to the same host stay, such as without TLS: a second host would be a second member.
-	config.Fallbacks = slices.DeleteFunc(config.Fallbacks, func(f *pgconn.FallbackConfig) bool {
-		return f.Host != config.Host || f.Port != config.Port
-	})
 	return d, nil
 }
 
-// net dials without keepalives: drill decides by its own deadlines when a session is given up. Dials without a nearer
+// plain dials without keepalives: drill decides by its own deadlines when a session is given up. Dials without a nearer
 // deadline are those that cancel a statement of a session that was given up, which must not pile up.
+func plain() net.Dialer { return net.Dialer{Timeout: askTimeout, KeepAlive: -1} }
+
+// bind bounds what the DSN may lead to. The members' own addresses are always allowed: the cluster named them, and no requester.
+func (d *dialer) bind(reach *kube.Reach, member func(netip.Addr) bool) {
+	if reach.Named(d.config.Host) {
+		reach = nil
+	}
+	d.bound = reach.Bound(plain(), member)
+}
+
+// net makes a connection, and keeps account of it.
 func (d *dialer) net(ctx context.Context, network, address string) (net.Conn, error) {
-	c, err := (&net.Dialer{Timeout: askTimeout, KeepAlive: -1}).DialContext(ctx, network, address)
+	c, err := d.bound.DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
