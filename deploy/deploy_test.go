@@ -3,6 +3,7 @@ package deploy_test
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -158,7 +159,14 @@ func TestTheRunnerMayDoWhatEveryFaultNeeds(t *testing.T) {
 				for _, resource := range rule["resources"].([]any) {
 					for _, verb := range rule["verbs"].([]any) {
 						p := drill.Permission{Verb: verb.(string), Group: group.(string), Resource: resource.(string), Namespace: namespace}
-						granted[p.String()] = true
+						names, ok := rule["resourceNames"].([]any)
+						if !ok {
+							granted[p.String()] = true
+						}
+						for _, name := range names {
+							p.Name = name.(string)
+							granted[p.String()] = true
+						}
 					}
 				}
 			}
@@ -166,18 +174,30 @@ func TestTheRunnerMayDoWhatEveryFaultNeeds(t *testing.T) {
 	}
 	for _, kind := range faults.Kinds() {
 		for _, p := range kind.Permissions("shop") {
+			require.NotEqual(t, "nodes", p.Resource, "T7: %s needs a right on nodes", kind.Name)
 			require.True(t, granted[p.String()], "%s needs %s: add it to manifests/30-rbac.yaml", kind.Name, p)
 		}
 	}
 }
 
-// rights lists the verbs that a role has on a resource in drill's namespace.
+// TestT7NobodyChangesNodes: what cordons and taints is nobody's of drill's.
+func TestT7NobodyChangesNodes(t *testing.T) {
+	for name, o := range manifests(t) {
+		if o.GetKind() == "ClusterRole" || o.GetKind() == "Role" {
+			for _, verb := range rights(t, o, "nodes") {
+				require.Contains(t, []string{"get", "list"}, verb, name)
+			}
+		}
+	}
+}
+
+// rights lists the verbs that a role has on a resource in drill's namespace, whatever its name.
 func rights(t *testing.T, role *unstructured.Unstructured, resource string) (verbs []string) {
 	t.Helper()
 	for _, r := range field[[]any](t, role, "rules") {
 		rule := r.(map[string]any)
 		for _, of := range rule["resources"].([]any) {
-			if of == resource {
+			if of == resource && rule["resourceNames"] == nil {
 				for _, v := range rule["verbs"].([]any) {
 					verbs = append(verbs, v.(string))
 				}
@@ -191,7 +211,12 @@ func rights(t *testing.T, role *unstructured.Unstructured, resource string) (ver
 // ones, and whoever asks for runs may read theirs. They go with the record, and the record says where they are.
 func TestWhoMayDoWhatWithDetails(t *testing.T) {
 	all := manifests(t)
-	require.Equal(t, []string{"create"}, rights(t, all["Role failoverdrill/drill-runner"], "configmaps"))
+	require.Equal(t, []string{"create", "get"}, rights(t, all["Role failoverdrill/drill-runner"], "configmaps"))
+	for _, rule := range field[[]any](t, all["Role failoverdrill/drill-runner"], "rules") {
+		if r := rule.(map[string]any); slices.Contains(r["verbs"].([]any), any("get")) && slices.Contains(r["resources"].([]any), any("configmaps")) {
+			require.Equal(t, []any{kube.LimitsMap}, r["resourceNames"], "it reads the limits of the cluster's owner, and no other")
+		}
+	}
 	require.Subset(t, rights(t, all["Role failoverdrill/drill-server"], "configmaps"), []string{"list", "delete"})
 	require.Equal(t, []string{"get"}, rights(t, all["ClusterRole /drill-requester"], "configmaps"))
 

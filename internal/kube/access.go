@@ -113,7 +113,7 @@ func (c *Client) WhoAmI(ctx context.Context) (Requester, error) {
 func (c *Client) Missing(ctx context.Context, needed []drill.Permission) ([]drill.Permission, error) {
 	rights := make([]Right, len(needed))
 	for i, p := range needed {
-		rights[i] = Right{Permission: p}
+		rights[i] = Right{Permission: p, Name: p.Name}
 	}
 	denied, err := c.Denied(ctx, rights)
 	var missing []drill.Permission

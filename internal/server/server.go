@@ -57,6 +57,7 @@ type Request struct {
 	Reads      []drill.Permission // what the runner looks at where there is no target
 	Avoid      []Pods             // the targets' pods, whose nodes are no place for the runner
 	Timeout    time.Duration      // of the whole run
+	Asked      kube.Asked         // what limits of the cluster's owner bound
 	Trials     int                // how many runs the series has; 0 is one
 }
 
@@ -145,6 +146,7 @@ func (e *elector) lead(ctx context.Context) {
 		defer e.scheduler.Store(nil)
 		wg.Go(func() { s.run(ctx) })
 	}
+	wg.Go(func() { keepHeld(ctx, e.options) })
 	newReconciler(e.options).run(ctx)
 	wg.Wait()
 }
