@@ -36,7 +36,7 @@ type gate func(ctx context.Context, a *admission) (passed bool, again time.Durat
 
 // gates are all, in order. What costs little and trusts nothing comes before anything of the requester's is read.
 func (r *reconciler) gates() []gate {
-	return []gate{r.notRestored, r.notCancelled, r.notHeld, r.notLocal, r.notTooMany, r.hasInputs, r.readable, r.withinLimits, r.mayDoIt}
+	return []gate{r.notRestored, r.notCancelled, r.notHeld, r.notLocal, r.notTooLate, r.notTooMany, r.hasInputs, r.readable, r.inWindow, r.withinLimits, r.mayDoIt}
 }
 
 // admit leads a run through the gates, and makes its runner pod.
@@ -60,6 +60,10 @@ func (r *reconciler) notCancelled(ctx context.Context, a *admission) (bool, time
 func (r *reconciler) notLocal(ctx context.Context, a *admission) (bool, time.Duration, error) {
 	if !a.run.Spec.Local {
 		return true, 0, nil
+	}
+	// As the process that made the run did, unless it is of an older version.
+	if err := r.runs.SetFinalizer(ctx, a.run, true); err != nil {
+		return false, 0, err
 	}
 	again, err := r.awaitLocal(ctx, a.run)
 	return false, again, err
@@ -191,7 +195,7 @@ func (r *reconciler) begin(ctx context.Context, run *kube.DrillRun) (time.Durati
 		if trouble.Code == kube.TroubleUnschedulable || trouble.Code == kube.TroubleImage {
 			verdict = drill.VerdictRefused // for the cluster's owner to mend
 		}
-	case trouble == nil && pod.Status.Phase == "Succeeded":
+	case trouble == nil && kubeTerminal(pod):
 		message = "The runner ended without beginning the run. Nothing was touched."
 	case time.Since(m.admitted) >= startWithin:
 		message = fmt.Sprintf("The runner did not begin within %v. Nothing was touched.", startWithin)
