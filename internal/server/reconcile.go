@@ -87,6 +87,7 @@ func (r *reconciler) run(ctx context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() { recorded.run(ctx) })
 	wg.Go(func() { pruneDetails(ctx, r.o) })
+	wg.Go(func() { sweepAgents(ctx, r.o) })
 	for range workers {
 		wg.Go(func() {
 			for r.next(ctx) {

@@ -36,6 +36,10 @@ type Options struct {
 	Registry    *prometheus.Registry
 	Log         *zap.Logger
 
+	// Prove returns the admission policies that are not in force; kube.Prove when nil.
+	Prove    func(ctx context.Context) ([]kube.Hole, error)
+	policies *policies // nil in tests of one part
+
 	// Check reads a run's drill file and says what the run needs. An error refuses the run, with the error's text; after an
 	// *UnreadableError it is asked twice more, after a *LaterError again.
 	Check func(spec kube.Spec, in drill.Inputs) (Request, error)
@@ -101,10 +105,15 @@ func Run(ctx context.Context, o Options) error {
 	if o.Image == "" {
 		return errors.New("start the server: no image for its runners is named. Set --image or DRILL_IMAGE")
 	}
+	if o.Prove == nil {
+		o.Prove = func(ctx context.Context) ([]kube.Hole, error) { return kube.Prove(ctx, o.Client, o.Namespace) }
+	}
+	o.policies = &policies{prove: o.Prove, log: o.Log}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
 	defer wg.Wait()
+	wg.Go(func() { o.policies.run(ctx) })
 	e := new(elector)
 	if o.Drills != nil {
 		o.Schedules = e.schedules
@@ -154,6 +163,12 @@ func (e *elector) lead(ctx context.Context) {
 		e.scheduler.Store(s)
 		defer e.scheduler.Store(nil)
 		wg.Go(func() { s.run(ctx) })
+	}
+	inForce := metrics.NewPolicies(e.options.policies.measured)
+	if err := e.options.Registry.Register(inForce); err != nil {
+		e.options.Log.Error("whether the policies are in force cannot be exported", zap.Error(err))
+	} else {
+		defer e.options.Registry.Unregister(inForce)
 	}
 	wg.Go(func() { keepHeld(ctx, e.options) })
 	wg.Go(func() { keepLocks(ctx, e.options) })

@@ -81,6 +81,10 @@ func (s *scheduler) find() *findings {
 			f.problem(source, "it does not say in whose name its drills run (annotation %s). Install them with drill schedule add", kube.AnnotationUser)
 			continue
 		}
+		if s.o.policies.doubtful(kube.Changed(cm)) {
+			f.problem(source, "it was changed while an admission policy was not in force, so that anybody could schedule in anybody's name. Add it again with drill schedule add")
+			continue
+		}
 		paused := cm.Annotations[kube.AnnotationPaused] == "true"
 		s.add(f, kept, source, cm.Data, who, paused)
 	}
