@@ -109,7 +109,7 @@ func TestT2FaultsTimesNamespaces(t *testing.T) {
 		})
 	}
 	_, err := r.check(kube.Spec{Drill: "d", File: "d.hcl", Source: partitions(1950, 1950)}, drill.Inputs{})
-	require.ErrorContains(t, err, "File too large")
+	require.ErrorContains(t, err, "words, signs and lines, and drill's server reads up to")
 	_, err = r.check(kube.Spec{Drill: "d", File: "d.hcl", Source: partitions(7, 7)}, drill.Inputs{})
 	require.NoError(t, err)
 }
