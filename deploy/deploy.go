@@ -30,6 +30,8 @@ type Options struct {
 	Allow   []string      // namespaces in which runners may act; those allowed earlier stay so
 	Out     io.Writer     // progress, for people; nil for none
 	Timeout time.Duration // for everything to be ready; 90 s when 0
+
+	Limits map[string]string // of the cluster's owner, to set; those that are not named stay as they are
 }
 
 const (
@@ -158,6 +160,11 @@ func Apply(ctx context.Context, client *kube.Client, o Options) error {
 		return err
 	}
 	for _, object := range objects {
+		if object.GetKind() == "Deployment" { // the server finds them from the start
+			if err := i.limits(ctx, o.Limits); err != nil {
+				return err
+			}
+		}
 		if err := i.apply(ctx, object); err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package deploy_test
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -210,7 +211,12 @@ func rights(t *testing.T, role *unstructured.Unstructured, resource string) (ver
 // ones, and whoever asks for runs may read theirs. They go with the record, and the record says where they are.
 func TestWhoMayDoWhatWithDetails(t *testing.T) {
 	all := manifests(t)
-	require.Equal(t, []string{"create"}, rights(t, all["Role failoverdrill/drill-runner"], "configmaps"))
+	require.Equal(t, []string{"create", "get"}, rights(t, all["Role failoverdrill/drill-runner"], "configmaps"))
+	for _, rule := range field[[]any](t, all["Role failoverdrill/drill-runner"], "rules") {
+		if r := rule.(map[string]any); slices.Contains(r["verbs"].([]any), any("get")) && slices.Contains(r["resources"].([]any), any("configmaps")) {
+			require.Equal(t, []any{kube.LimitsMap}, r["resourceNames"], "it reads the limits of the cluster's owner, and no other")
+		}
+	}
 	require.Subset(t, rights(t, all["Role failoverdrill/drill-server"], "configmaps"), []string{"list", "delete"})
 	require.Equal(t, []string{"get"}, rights(t, all["ClusterRole /drill-requester"], "configmaps"))
 

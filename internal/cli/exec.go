@@ -72,7 +72,7 @@ func execRun(ctx context.Context, env *Env, client *kube.Client, id string, me k
 	stop := serveMetrics(registry, listen, log)
 	defer stop()
 	events := runner.NewOutbox(&jsonView{w: env.Stdout})
-	x := execution{client: client, runs: runs, id: id, drill: d.Drill, source: d.source, variables: d.variables(), journal: journal, log: log, leaving: leaving, revert: revert(client), permit: permit(client, run, d.Drill), trial: place(ctx, runs, run, log),
+	x := execution{inside: true, client: client, runs: runs, id: id, drill: d.Drill, source: d.source, variables: d.variables(), journal: journal, log: log, leaving: leaving, revert: revert(client), permit: permit(client, run, d.Drill), trial: place(ctx, runs, run, log),
 		agents:    faults.Agents{Image: env.Getenv(server.EnvImage), Owner: kube.OwnerOf(run), Generation: journal.Generation},
 		observers: []runner.Observer{events, metrics.New(registry, d.Drill, settings(d.Drill))}}
 	rep, recorded := x.execute(ctx)

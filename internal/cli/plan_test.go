@@ -304,14 +304,14 @@ func TestPlanSaysWhatItCannotKnow(t *testing.T) {
 			return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: resource}, "", nil)
 		})
 	}
-	d.Guard = drill.Guard{NoAlert: []string{"DatabaseDown"}, Prometheus: "http://127.0.0.1:1"}
+	d.Guard = drill.Guard{NoAlert: []string{"DatabaseDown"}, Prometheus: "http://no-such-prometheus.invalid:1"}
 	p, text, code := planOf(t, w, d)
 	require.Zero(t, code, "%+v", p.Refused)
 	unknown := map[string]bool{}
 	for _, g := range p.Guards {
 		unknown[g.Guard] = g.State == stateUnknown
 	}
-	require.Equal(t, map[string]bool{"installed": true, "locked": true, "guard.no_alert": true}, unknown)
+	require.Equal(t, map[string]bool{"installed": true, "limit": true, "locked": true, "guard.no_alert": true}, unknown)
 	require.NotEmpty(t, p.Rights[1].Unknown)
 	require.Contains(t, text, "you may not list nodes")
 }

@@ -175,7 +175,7 @@ func (k *primaryKiller) Inject(ctx context.Context, d Deps, st killPrimaryState)
 			return fmt.Errorf("list the pods beside %s: %w", st.Victim, err)
 		}
 		m := kube.HeldMember{Run: st.Run, UID: st.Victim.UID, Until: time.Now().Add(st.hold()), Hold: st.Hold}
-		if err := kube.Hold(ctx, d.Kube, st.Held, m); err != nil {
+		if err := kube.HoldDown(ctx, d.Kube, st.Held, m); err != nil {
 			return err
 		}
 	}

@@ -240,7 +240,7 @@ func TestRevertLeavesOthersHoldAlone(t *testing.T) {
 	l := newLab()
 	f, state, _ := l.plan(t, `hold_down = "45s"`)
 	require.NoError(t, f.Inject(t.Context(), state))
-	require.NoError(t, kube.Hold(t.Context(), l.kube, "shop.orders-0", kube.HeldMember{Run: "run-2"}))
+	require.NoError(t, kube.HoldDown(t.Context(), l.kube, "shop.orders-0", kube.HeldMember{Run: "run-2"}))
 	require.NoError(t, f.Revert(t.Context(), state))
 	require.Equal(t, []string{"failoverdrill.proof-run-2", "shop.orders-0"}, l.held(t))
 }

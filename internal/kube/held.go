@@ -85,9 +85,9 @@ func HeldPermissions() []drill.Permission {
 	}
 }
 
-// Hold keeps the pods that the key means from being bound to a node, and returns once a dry run has shown that the API
+// HoldDown keeps the pods that the key means from being bound to a node, and returns once a dry run has shown that the API
 // server denies it. A *drill.Refusal says that it cannot be done; LetGo undoes it in any case.
-func Hold(ctx context.Context, client kubernetes.Interface, key string, m HeldMember) error {
+func HoldDown(ctx context.Context, client kubernetes.Interface, key string, m HeldMember) error {
 	value, err := json.Marshal(m)
 	if err != nil {
 		return fmt.Errorf("encode what is held: %w", err)

@@ -123,7 +123,7 @@ func hold(t *testing.T, c *kube.Client, run, key string) error {
 			_ = kube.DropHeld(ctx, c, []string{key}, version)
 		}
 	})
-	return kube.Hold(t.Context(), c, key, kube.HeldMember{Run: run, UID: "u", Until: time.Now().Add(time.Minute), Hold: 60})
+	return kube.HoldDown(t.Context(), c, key, kube.HeldMember{Run: run, UID: "u", Until: time.Now().Add(time.Minute), Hold: 60})
 }
 
 // TestT7AMemberIsHeldAndNothingElse: the real scheduler is denied the one pod's binding, and binds every other.

@@ -35,6 +35,7 @@ import (
 type apiServer struct {
 	mu      sync.Mutex
 	book    *corev1.ConfigMap
+	hold    *corev1.ConfigMap // nil while there is none
 	version int
 	records map[string]*unstructured.Unstructured
 	made    map[string]int // how often each record was made
@@ -58,6 +59,12 @@ func (s *apiServer) do(action clienttesting.Action) (runtime.Object, error) {
 	notFound := func(name string) error { return apierrors.NewNotFound(resource, name) }
 	switch a := action.(type) {
 	case clienttesting.GetActionImpl:
+		if resource.Resource == "configmaps" && a.Name == kube.HoldName {
+			if s.hold == nil {
+				return nil, notFound(a.Name)
+			}
+			return s.hold.DeepCopy(), nil
+		}
 		if resource.Resource == "configmaps" && s.book != nil {
 			return s.book.DeepCopy(), nil
 		}

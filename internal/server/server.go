@@ -58,6 +58,7 @@ type Request struct {
 	Reads      []drill.Permission // what the runner looks at where there is no target
 	Avoid      []Pods             // the targets' pods, whose nodes are no place for the runner
 	Timeout    time.Duration      // of the whole run
+	Asked      kube.Asked         // what limits of the cluster's owner bound
 	Trials     int                // how many runs the series has; 0 is one
 	Schedule   *drill.Schedule    // nil for a drill that runs by hand only
 }
