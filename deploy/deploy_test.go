@@ -59,10 +59,10 @@ func TestOnlyAllowedNamespacesAreBound(t *testing.T) {
 		case o.GetKind() == "RoleBinding" && o.GetNamespace() == "shop":
 			require.Equal(t, "drill-runner-target", field[string](t, o, "roleRef", "name"))
 		case o.GetKind() == "ClusterRoleBinding":
-			require.Contains(t, []string{"drill-server", "drill-runner"}, field[string](t, o, "roleRef", "name"), name)
+			require.Contains(t, []string{"drill-server", "drill-server-pages", "drill-runner"}, field[string](t, o, "roleRef", "name"), name)
 		}
 	}
-	for _, name := range []string{"drill-server", "drill-runner"} { // what is held in every namespace
+	for _, name := range []string{"drill-server", "drill-server-pages", "drill-runner"} { // what is held in every namespace
 		for _, rule := range field[[]any](t, manifests(t)["ClusterRole /"+name], "rules") {
 			verbs := rule.(map[string]any)["verbs"].([]any)
 			for _, resource := range rule.(map[string]any)["resources"].([]any) {
@@ -70,7 +70,7 @@ func TestOnlyAllowedNamespacesAreBound(t *testing.T) {
 				case "namespaces":
 					require.Equal(t, []any{"get"}, verbs)
 				default:
-					require.Contains(t, []string{"nodes", "subjectaccessreviews"}, resource)
+					require.Contains(t, []string{"nodes", "subjectaccessreviews", "tokenreviews"}, resource)
 				}
 			}
 		}
@@ -152,7 +152,7 @@ func TestTheRunnerMayDoWhatEveryFaultNeeds(t *testing.T) {
 	all := manifests(t)
 	granted := map[string]bool{}
 	for role, namespace := range map[string]string{"ClusterRole /drill-runner": "", "ClusterRole /drill-runner-target": "shop",
-		"Role failoverdrill/drill-runner": "failoverdrill"} {
+		"Role failoverdrill/drill-runner": "failoverdrill", "Role failoverdrill-agents/drill-runner": "failoverdrill-agents"} {
 		for _, r := range field[[]any](t, all[role], "rules") {
 			rule := r.(map[string]any)
 			for _, group := range rule["apiGroups"].([]any) {
@@ -211,12 +211,14 @@ func rights(t *testing.T, role *unstructured.Unstructured, resource string) (ver
 // ones, and whoever asks for runs may read theirs. They go with the record, and the record says where they are.
 func TestWhoMayDoWhatWithDetails(t *testing.T) {
 	all := manifests(t)
-	require.Equal(t, []string{"create", "get"}, rights(t, all["Role failoverdrill/drill-runner"], "configmaps"))
+	require.Equal(t, []string{"create"}, rights(t, all["Role failoverdrill/drill-runner"], "configmaps"))
+	var named []any
 	for _, rule := range field[[]any](t, all["Role failoverdrill/drill-runner"], "rules") {
-		if r := rule.(map[string]any); slices.Contains(r["verbs"].([]any), any("get")) && slices.Contains(r["resources"].([]any), any("configmaps")) {
-			require.Equal(t, []any{kube.LimitsMap}, r["resourceNames"], "it reads the limits of the cluster's owner, and no other")
+		if r := rule.(map[string]any); slices.Contains(r["resources"].([]any), any("configmaps")) && r["resourceNames"] != nil {
+			named = append(named, r["resourceNames"].([]any)[0], r["verbs"].([]any))
 		}
 	}
+	require.Equal(t, []any{"drill-held-members", []any{"get", "patch"}, kube.LimitsMap, []any{"get"}}, named)
 	require.Subset(t, rights(t, all["Role failoverdrill/drill-server"], "configmaps"), []string{"list", "delete"})
 	require.Equal(t, []string{"get"}, rights(t, all["ClusterRole /drill-requester"], "configmaps"))
 

@@ -49,6 +49,7 @@ type execution struct {
 	log       *zap.Logger
 	agents    faults.Agents
 	trial     trial
+	stage     *stage
 	inside    bool            // it is a runner pod: what it connects to is bounded
 	reach     *kube.Reach     // what it may connect to; nil allows all
 	leaving   <-chan struct{} // closed when the process is about to be killed; nil when nobody says so
@@ -81,14 +82,14 @@ func (x execution) execute(ctx context.Context) (drill.Report, []byte) {
 	var target targets.Target
 	owner, exceeded := x.ownerLimits(ctx, func(ctx context.Context) ([]drill.Member, error) { return target.Members(ctx) })
 	x.reach = owner.within()
-	target = kind.Bind(targets.Deps{Reach: x.reach, Run: x.id, Kube: x.client, Secret: x.secret, Checks: x.drill.Checks(), Log: x.log.Named("target")}, spec.Name, spec.Spec)
+	target = x.stage.bindTarget(kind, targets.Deps{Reach: x.reach, Run: x.id, Kube: x.client, Secret: x.secret, Checks: x.drill.Checks(), Log: x.log.Named("target")}, spec)
 	deps := faults.Deps{Run: x.id, Kube: x.client, Target: func(name string) (faults.Target, bool) { return target, name == spec.Name }, Targets: []string{spec.Name},
 		Namespace: kind.Namespaces(spec.Spec)[0], Agents: x.agents}
 	deps.Agents.Timeout = x.drill.Timeout
 	var bound []runner.BoundFault
 	for _, f := range x.drill.Faults {
 		kind, _ := faults.Find(f.Kind)
-		bound = append(bound, runner.BoundFault{Kind: f.Kind, Name: f.Name, After: f.After, Fault: kind.Bind(deps, f.Name, f.Spec)})
+		bound = append(bound, runner.BoundFault{Kind: f.Kind, Name: f.Name, After: f.After, Fault: x.stage.bindFault(f.Kind, kind.Bind(deps, f.Name, f.Spec))})
 	}
 	bindings, unbound := x.probes()
 	need := needsOf(x.drill)
@@ -116,7 +117,7 @@ func (x execution) execute(ctx context.Context) (drill.Report, []byte) {
 			return x.preflight(ctx, need)
 		},
 		Namespaces: need.namespaces, Target: target, Probes: bindings, Faults: bound, Guard: guard{x.drill, owner},
-		Sampler: probes.Sample, Journal: x.journal, Lock: kube.NewLock(x.client, x.runs, x.id),
+		Sampler: x.stage.sample(), Journal: x.journal, Lock: kube.NewLock(x.client, x.runs, x.id),
 		Observers: x.observers, Recorder: recorder, Source: sha256Of([]byte(x.source)), Log: x.log,
 		Leaving: x.leaving, Permit: x.permit,
 	})

@@ -39,6 +39,7 @@ type network struct {
 	deps  Deps
 	group *groupOf
 	pods  []netns.NsHandle
+	api   *httptest.Server
 	proc  string
 
 	mu     sync.Mutex
@@ -50,6 +51,10 @@ type network struct {
 var ownNamespace netns.NsHandle
 
 func TestMain(m *testing.M) {
+	if at := os.Getenv("DRILL_TEST_API_SERVER"); at != "" {
+		serveAPIAlone(at)
+		return
+	}
 	var err error
 	if ownNamespace, err = netns.Get(); err != nil {
 		panic(err)
@@ -94,6 +99,7 @@ func newNetwork(t *testing.T) *network {
 			Spec: corev1.PodSpec{NodeName: m.Node}, Status: corev1.PodStatus{Phase: corev1.PodRunning, PodIP: podIP(i), PodIPs: []corev1.PodIP{{IP: podIP(i)}},
 				ContainerStatuses: []corev1.ContainerStatus{{ContainerID: "containerd://" + containerID(i), State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}}})
 	}
+	n.process(t, "self", "", fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), int(n.pods[1]))) // where an agent's own network reaches the pods'
 	n.wire(t)
 	n.serveAPI(t)
 	n.kube = fake.NewClientset(objects...)
@@ -195,7 +201,20 @@ func (n *network) serveAPI(t *testing.T) {
 		return err
 	})
 	server.StartTLS()
+	n.api = server
 	t.Cleanup(server.Close)
+}
+
+// serveAPIAlone is an API server as a process of its own, which can be stopped.
+func serveAPIAlone(at string) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }))
+	_ = server.Listener.Close()
+	var err error
+	if server.Listener, err = net.Listen("tcp", at); err != nil {
+		panic(err)
+	}
+	server.StartTLS()
+	select {}
 }
 
 // created lets a new agent pod run at once: it is an agent in this process.
@@ -205,15 +224,12 @@ func (n *network) created() ktesting.ReactionFunc {
 		ip := map[string]string{"n1": "127.0.78.1", "n2": "127.0.78.2"}[pod.Spec.NodeName]
 		pod.Status = corev1.PodStatus{Phase: corev1.PodRunning, PodIP: ip}
 		// Past the client, which holds its lock while it reacts.
-		found, err := n.kube.Tracker().Get(corev1.SchemeGroupVersion.WithResource("secrets"), kube.Namespace, pod.Spec.Volumes[0].Secret.SecretName)
+		found, err := n.kube.Tracker().Get(corev1.SchemeGroupVersion.WithResource("secrets"), kube.AgentNamespace, pod.Spec.Volumes[0].Secret.SecretName)
 		if err != nil {
 			return true, nil, err
 		}
 		secret := found.(*corev1.Secret)
-		files := map[string][]byte{}
-		for _, item := range pod.Spec.Volumes[0].Secret.Items {
-			files[item.Path] = secret.Data[item.Key]
-		}
+		files := secret.Data
 		config, err := agent.ServerConfig(files[kube.AgentAuthority], agent.Certificate{Cert: files[kube.AgentCert], Key: files[kube.AgentKey]})
 		if err != nil {
 			return true, nil, err
@@ -281,12 +297,12 @@ func (n *network) reaches(t *testing.T, to string) bool {
 // left are the agent pods and Secrets that are still there.
 func (n *network) left(t *testing.T) (all []string) {
 	t.Helper()
-	pods, err := n.kube.CoreV1().Pods(kube.Namespace).List(t.Context(), metav1.ListOptions{})
+	pods, err := n.kube.CoreV1().Pods(kube.AgentNamespace).List(t.Context(), metav1.ListOptions{})
 	require.NoError(t, err)
 	for _, p := range pods.Items {
 		all = append(all, p.Name)
 	}
-	secrets, err := n.kube.CoreV1().Secrets(kube.Namespace).List(t.Context(), metav1.ListOptions{})
+	secrets, err := n.kube.CoreV1().Secrets(kube.AgentNamespace).List(t.Context(), metav1.ListOptions{})
 	require.NoError(t, err)
 	for _, s := range secrets.Items {
 		all = append(all, s.Name)

@@ -26,9 +26,13 @@ import (
 // Namespace is where drill lives: the server, the runner pods, the records and the locks.
 const Namespace = "failoverdrill"
 
+// AgentNamespace is where agents are, with a Secret each, and nothing else: they need what Pod Security keeps all others from.
+const AgentNamespace = "failoverdrill-agents"
+
 // Labels of what drill makes in a cluster.
 const (
 	LabelRun       = "failoverdrill.io/run"
+	LabelRunUID    = "failoverdrill.io/run-uid"  // of agents, whose run is in another namespace and cannot own them
 	LabelSchedule  = "failoverdrill.io/schedule" // of a run that a schedule made: the drill's name
 	LabelSeries    = "failoverdrill.io/series"   // of every trial but the first: the first one's name
 	LabelTrial     = "failoverdrill.io/trial"    // of every trial but the first: its number

@@ -36,7 +36,7 @@ type gate func(ctx context.Context, a *admission) (passed bool, again time.Durat
 
 // gates are all, in order. What costs little and trusts nothing comes before anything of the requester's is read.
 func (r *reconciler) gates() []gate {
-	return []gate{r.notRestored, r.notCancelled, r.notHeld, r.notLocal, r.notTooLate, r.hasInputs, r.readable, r.inWindow, r.withinLimits, r.mayDoIt}
+	return []gate{r.notRestored, r.notCancelled, r.notHeld, r.notLocal, r.policed, r.notTooLate, r.notTooMany, r.hasInputs, r.readable, r.inWindow, r.withinLimits, r.mayDoIt}
 }
 
 // admit leads a run through the gates, and makes its runner pod.
@@ -86,14 +86,6 @@ func (r *reconciler) hasInputs(ctx context.Context, a *admission) (bool, time.Du
 		return false, 0, err
 	}
 	a.inputs = in
-	return true, 0, nil
-}
-
-// readable reads the drill file and learns what the run needs.
-func (r *reconciler) readable(ctx context.Context, a *admission) (passed bool, again time.Duration, err error) {
-	if a.request, err = r.check(a.run.Spec, a.inputs); err != nil {
-		return false, 0, r.end(ctx, a.run, drill.VerdictRefused, err.Error())
-	}
 	return true, 0, nil
 }
 
@@ -157,16 +149,6 @@ func (r *reconciler) awaitLocal(ctx context.Context, run *kube.DrillRun) (time.D
 		return whileRunning, nil
 	}
 	return 0, r.end(ctx, run, drill.VerdictInterrupted, "The process that asked for the run never began it. Nothing was touched.")
-}
-
-// check survives a drill file that makes its reader panic: it would be read again at every start of the server.
-func (r *reconciler) check(spec kube.Spec, in drill.Inputs) (request Request, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%s cannot be read: %v", spec.File, p)
-		}
-	}()
-	return r.o.Check(spec, in)
 }
 
 // rights are what the requester must hold, in every namespace of the targets.

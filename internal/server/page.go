@@ -255,9 +255,10 @@ func (p *pages) index(w http.ResponseWriter, r *http.Request) {
 	}
 	p.render(w, "index.html", struct {
 		Now    time.Time
+		Halted string
 		Alarm  []history.Entry
 		Drills []*overview
-	}{now, alarm, slices.SortedFunc(maps.Values(drills), func(a, b *overview) int { return cmp.Compare(a.Name, b.Name) })})
+	}{now, p.o.policies.state(), alarm, slices.SortedFunc(maps.Values(drills), func(a, b *overview) int { return cmp.Compare(a.Name, b.Name) })})
 }
 
 // recoveryLimit is what the run's drill demanded.

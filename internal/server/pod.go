@@ -43,17 +43,17 @@ func runnerPod(o Options, run *kube.DrillRun, request Request) (*corev1.Pod, err
 		ObjectMeta: metav1.ObjectMeta{
 			Name:      kube.RunnerPod(run.Name),
 			Namespace: o.Namespace,
-			Labels: map[string]string{"app.kubernetes.io/name": "drill", kube.LabelManagedBy: kube.ManagedBy,
-				kube.LabelComponent: componentRunner, kube.LabelRun: run.Name,
-				"sidecar.istio.io/inject": "false"},
 			// A sidecar would see the runner's own connections cut and delayed, and outlive it.
-			Annotations: map[string]string{"linkerd.io/inject": "disabled", "vault.hashicorp.com/agent-inject": "false"},
+			Labels: kube.WithoutSidecars(map[string]string{"app.kubernetes.io/name": "drill", kube.LabelManagedBy: kube.ManagedBy,
+				kube.LabelComponent: componentRunner, kube.LabelRun: run.Name}),
+			Annotations: kube.NoSidecars(),
 			OwnerReferences: []metav1.OwnerReference{{APIVersion: kube.Resource.GroupVersion().String(), Kind: kube.Kind,
 				Name: run.Name, UID: run.UID, Controller: new(true)}},
 		},
 		Spec: corev1.PodSpec{
 			ServiceAccountName: "drill-runner",
 			RestartPolicy:      corev1.RestartPolicyNever,
+			PriorityClassName:  kube.PriorityClass,
 			// A runner that hangs is ended by its kubelet; then the server puts back what it left.
 			ActiveDeadlineSeconds:         new(int64((request.Timeout + deadlineMargin).Seconds())),
 			TerminationGracePeriodSeconds: new(int64(revertGrace.Seconds())),

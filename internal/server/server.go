@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -29,10 +30,18 @@ type Options struct {
 	Image     string // of the runner pods
 	Identity  string // of this replica; the host's name, which is the pod's, when empty
 	Listen    string // address of /healthz, /readyz and /metrics; empty for none
-	Registry  *prometheus.Registry
-	Log       *zap.Logger
+	PageAuth  string // who may see the pages: AuthToken, also when empty, or AuthAnonymous
+	// MetricsAuth says who may read /metrics: AuthAnonymous, also when empty, or AuthToken.
+	MetricsAuth string
+	Registry    *prometheus.Registry
+	Log         *zap.Logger
 
-	// Check reads a run's drill file and says what the run needs. An error refuses the run, with the error's text.
+	// Prove returns the admission policies that are not in force; kube.Prove when nil.
+	Prove    func(ctx context.Context) ([]kube.Hole, error)
+	policies *policies // nil in tests of one part
+
+	// Check reads a run's drill file and says what the run needs. An error refuses the run, with the error's text; after an
+	// *UnreadableError it is asked twice more, after a *LaterError again.
 	Check func(spec kube.Spec, in drill.Inputs) (Request, error)
 	// FaultKind reads a run's drill file, without what is secret in its inputs, and names the kind of its first fault; "" when it cannot be read.
 	FaultKind func(kube.Spec) string
@@ -96,10 +105,15 @@ func Run(ctx context.Context, o Options) error {
 	if o.Image == "" {
 		return errors.New("start the server: no image for its runners is named. Set --image or DRILL_IMAGE")
 	}
+	if o.Prove == nil {
+		o.Prove = func(ctx context.Context) ([]kube.Hole, error) { return kube.Prove(ctx, o.Client, o.Namespace) }
+	}
+	o.policies = &policies{prove: o.Prove, log: o.Log}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
 	defer wg.Wait()
+	wg.Go(func() { o.policies.run(ctx) })
 	e := new(elector)
 	if o.Drills != nil {
 		o.Schedules = e.schedules
@@ -128,6 +142,8 @@ func Run(ctx context.Context, o Options) error {
 type elector struct {
 	options   Options
 	leading   atomic.Bool
+	vital     vital
+	lease     atomic.Pointer[leaderelection.HealthzAdaptor]
 	scheduler atomic.Pointer[scheduler] // while it leads
 }
 
@@ -148,14 +164,47 @@ func (e *elector) lead(ctx context.Context) {
 		defer e.scheduler.Store(nil)
 		wg.Go(func() { s.run(ctx) })
 	}
+	inForce := metrics.NewPolicies(e.options.policies.measured)
+	if err := e.options.Registry.Register(inForce); err != nil {
+		e.options.Log.Error("whether the policies are in force cannot be exported", zap.Error(err))
+	} else {
+		defer e.options.Registry.Unregister(inForce)
+	}
 	wg.Go(func() { keepHeld(ctx, e.options) })
-	newReconciler(e.options).run(ctx)
+	wg.Go(func() { keepLocks(ctx, e.options) })
+	r := newReconciler(e.options)
+	r.alive = e.vital.tick
+	wg.Go(func() { r.beats(ctx) })
+	r.run(ctx)
 	wg.Wait()
+}
+
+// healthy is nil unless this server leads and hangs, or does not notice that its lease is over.
+func (e *elector) healthy(r *http.Request) error {
+	if lease := e.lease.Load(); lease != nil {
+		if err := lease.Check(r); err != nil {
+			return err
+		}
+	}
+	return e.vital.check()
+}
+
+// separate is a client with a rate of its own, or the same one when there can be none.
+func separate(client *kube.Client, log *zap.Logger, qps float32, burst int) *kube.Client {
+	own, err := client.Separate(qps, burst)
+	if err != nil {
+		log.Warn("requests share the rate of all others", zap.Error(err))
+		return client
+	}
+	return own
 }
 
 // run stands for election, again after each loss, until ctx ends.
 func (e *elector) run(ctx context.Context) error {
 	o := e.options
+	own := separate(o.Client, o.Log, 5, 10) // the lease is renewed however much there is to do
+	watchdog := leaderelection.NewLeaderHealthzAdaptor(20 * time.Second)
+	e.lease.Store(watchdog)
 	for ctx.Err() == nil {
 		var leading sync.WaitGroup
 		leading.Add(1)
@@ -163,7 +212,7 @@ func (e *elector) run(ctx context.Context) error {
 		election, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 			Lock: &resourcelock.LeaseLock{
 				LeaseMeta:  metav1.ObjectMeta{Name: "drill-server", Namespace: o.Namespace},
-				Client:     o.Client.CoordinationV1(),
+				Client:     own.CoordinationV1(),
 				LockConfig: resourcelock.ResourceLockConfig{Identity: o.Identity},
 			},
 			LeaseDuration:   15 * time.Second,
@@ -171,9 +220,13 @@ func (e *elector) run(ctx context.Context) error {
 			RetryPeriod:     2 * time.Second,
 			ReleaseOnCancel: true,
 			Name:            "drill-server",
+			WatchDog:        watchdog,
 			Callbacks: leaderelection.LeaderCallbacks{
 				OnStartedLeading: func(ctx context.Context) {
 					defer leading.Done()
+					lost, ended := e.vital.began()
+					defer ended()
+					context.AfterFunc(ctx, lost)
 					started.Store(true)
 					e.leading.Store(true)
 					o.Log.Info("this server leads", zap.String("identity", o.Identity))
