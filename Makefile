@@ -93,6 +93,11 @@ bench: .tools/k6-$(K6) ## What drill costs, beside other tools on the same work 
 	GOBIN=$(CURDIR)/.tools go install go.k6.io/k6@$(K6)
 	mv .tools/k6 $@
 
+SEEDS ?= 1
+
+torture: ## Whole runs in memory in which one write to the API goes wrong: every write, in every way, with SEEDS delays (docs/design/019)
+	go test -count 1 -timeout 60m -v -run '^TestEveryWriteFailsOnce$$' ./internal/cli -seeds $(SEEDS)
+
 FUZZTIME ?= 600
 FUZZED   := $(foreach p,github.com/failoverdrill/drill/internal/drillfile github.com/failoverdrill/drill/internal/schema github.com/hashicorp/hcl/v2/... github.com/zclconf/...,-gcflags=$(p)=-d=libfuzzer)
 
@@ -144,14 +149,14 @@ vulncheck: .tools/govulncheck-$(GOVULNCHECK) ## Known vulnerabilities that the c
 	mv .tools/govulncheck $@
 
 fmt: ## Format the Go code
-	gofmt -w cmd internal deploy test/bank test/bench test/bubble test/cnpg test/e2e test/picture test/postgres test/torture test/truth
+	gofmt -w cmd internal deploy test/bank test/bench test/bubble test/cnpg test/e2e test/fakeapi test/picture test/postgres test/torture test/truth
 
 reference: ## Write what docs/ takes from the tables of the language: arguments, kinds, functions
 	go test ./internal/cli -run '^TestReference$$' -update
 
 check: lint test ## What must hold before a push
-	test -z "$$(gofmt -l cmd internal deploy test/bank test/bench test/bubble test/cnpg test/e2e test/picture test/postgres test/torture test/truth)"
+	test -z "$$(gofmt -l cmd internal deploy test/bank test/bench test/bubble test/cnpg test/e2e test/fakeapi test/picture test/postgres test/torture test/truth)"
 	bin/drill validate drills
 	bin/drill fmt --check --diff drills
 
-.PHONY: help build image lab lab-down install demo demo-schedule test truth bank bank-kind cnpg outage bench fuzz smoke e2e shop lint vulncheck fmt reference check
+.PHONY: help build image lab lab-down install demo demo-schedule test torture truth bank bank-kind cnpg outage bench fuzz smoke e2e shop lint vulncheck fmt reference check
