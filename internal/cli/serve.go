@@ -1,15 +1,20 @@
 package cli
 
 import (
+	"time"
+
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/kube"
 	"github.com/failoverdrill/drill/internal/server"
 )
 
 func serveCommand(env *Env) *cobra.Command {
 	var cluster clusterFlags
+	var keep int
+	var keepFor time.Duration
 	var listen, image, namespace, directory, budget string
 	c := &cobra.Command{
 		Use: "serve", Short: "Schedule drills, admit runs, start their runner pods, and put back what a lost runner left",
@@ -26,12 +31,16 @@ mounted volume: in the name of the server's own account, which must be granted w
 			if err != nil || room.Sign() < 0 {
 				return withCode(exitUsage, "--detail-budget takes a size such as 64Mi, or 0 for no limit; not %q", budget)
 			}
+			if keep < 0 || keepFor < 0 {
+				return withCode(exitUsage, "--keep and --keep-for take 0 or more")
+			}
 			client, err := cluster.connect()
 			if err != nil {
 				return err
 			}
 			return server.Run(ctx, server.Options{Client: client, Namespace: namespace, Image: image, Listen: listen,
-				Log: logger(env), Check: admission(env), Revert: revert(client), FaultKind: firstFault,
+				Log: logger(env), Check: admission(env), Revert: revert(client),
+				Targets: func(d *drill.Drill) []string { return needsOf(d).namespaces }, Keep: keep, KeepFor: keepFor,
 				Drills: drillReader(env), Directory: directory, DetailBudget: room.Value()})
 		},
 	}
@@ -42,5 +51,13 @@ mounted volume: in the name of the server's own account, which must be granted w
 	c.Flags().StringVar(&namespace, "namespace", kube.Namespace, "drill's own namespace")
 	c.Flags().StringVar(&budget, "detail-budget", resource.NewQuantity(kube.DetailBudget, resource.BinarySI).String(),
 		"how much the details of runs may take in the cluster; the oldest are removed, 0 keeps them all")
+	c.Flags().IntVar(&keep, "keep", defaultKeep, "how many finished runs of each drill are kept; the oldest are removed and stay in the totals, 0 keeps them all")
+	c.Flags().DurationVar(&keepFor, "keep-for", defaultKeepFor, "how long finished runs are kept; 0 keeps them for ever")
 	return c
 }
+
+// What a server keeps unless it is told otherwise: more than a year of a drill that runs each week.
+const (
+	defaultKeep    = 100
+	defaultKeepFor = 400 * 24 * time.Hour
+)

@@ -50,14 +50,28 @@ func (m *memory) Save(_ context.Context, data []byte, version string) (string, b
 
 var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
-func ended(uid string, verdict drill.Verdict, minute int, edit ...func(*drill.Report)) Record {
+// load gives the reports that ended made.
+func (r *reported) load(_ context.Context, record Record) (*drill.Report, error) {
+	r.loads++
+	return r.reports[record.UID+record.Ended.String()], nil
+}
+
+type reported struct {
+	reports map[string]*drill.Report
+	loads   int
+}
+
+var kill = Key{Drill: "kill", By: "schedule", Targets: "shop"}
+
+func ended(uid string, verdict drill.Verdict, minute int, edit ...func(*drill.Report)) given {
 	report := &drill.Report{Run: drill.RunReport{Verdict: verdict}, Recovery: &drill.RecoveryReport{
 		Estimate: drill.Estimate{Estimate: 12.3, Lower: 12.2, Upper: 12.4}, Redundancy: new(drill.Seconds(41))}}
 	for _, e := range edit {
 		e(report)
 	}
-	return Record{UID: uid, Run: "run-" + uid, Drill: "kill", Fault: "kill_primary", Verdict: verdict, Over: true,
-		Ended: noon.Add(time.Duration(minute) * time.Minute), Report: report}
+	return given{Record{UID: uid, Run: "run-" + uid, Key: kill, Fault: "kill_primary", Verdict: verdict, Over: true,
+		Ended: noon.Add(time.Duration(minute) * time.Minute), Reported: true, Aborted: report.Abort.Fired,
+		Recovered: !never(report.Recovery.Estimate.Estimate)}, report}
 }
 
 func leading(t *testing.T, store Store, records ...Record) (*Server, *prometheus.Registry) {

@@ -18,9 +18,10 @@ type Book struct {
 // Entry is one drill's schedule.
 type Entry struct {
 	Drill     string         `json:"drill"`
-	Fault     string         `json:"fault"`     // the kind of its first fault
-	Source    string         `json:"source"`    // where its file is
-	Requester string         `json:"requester"` // in whose name it runs
+	Fault     string         `json:"fault"`             // the kind of its first fault
+	Targets   string         `json:"targets,omitempty"` // the namespaces of its targets, with commas
+	Source    string         `json:"source"`            // where its file is
+	Requester string         `json:"requester"`         // in whose name it runs
 	Schedule  drill.Schedule `json:"schedule"`
 	Paused    bool           `json:"paused"`
 	// Variables are those that were given a value, as JSON.
@@ -55,6 +56,7 @@ type SourceProblem struct {
 type Installed struct {
 	Drill     string
 	Fault     string
+	Targets   string
 	Source    string
 	Requester string
 	Paused    bool
@@ -99,7 +101,7 @@ func (b *Book) Update(now time.Time, sources []string, problems []SourceProblem,
 				}
 			}
 		}
-		e.Fault, e.Source, e.Requester, e.Paused, e.Variables = i.Fault, i.Source, i.Requester, i.Paused, i.Variables
+		e.Fault, e.Targets, e.Source, e.Requester, e.Paused, e.Variables = i.Fault, i.Targets, i.Source, i.Requester, i.Paused, i.Variables
 		if e.table == nil {
 			e.table, _ = Parse(e.Schedule) // it has been parsed where it was read
 		}

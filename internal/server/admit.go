@@ -90,6 +90,7 @@ func (r *reconciler) readable(ctx context.Context, a *admission) (passed bool, a
 	if a.request, err = r.check(a.run.Spec, a.inputs); err != nil {
 		return false, 0, r.end(ctx, a.run, drill.VerdictRefused, err.Error())
 	}
+	r.remember(a.run.Name).request = a.request
 	return true, 0, nil
 }
 
@@ -108,7 +109,7 @@ func (r *reconciler) mayDoIt(ctx context.Context, a *admission) (bool, time.Dura
 // handOver makes the runner pod of a run that passed every gate.
 func (r *reconciler) handOver(ctx context.Context, run *kube.DrillRun, request Request) (time.Duration, error) {
 	// Before anything can be injected: from now on deleting the record does not lose the way back.
-	if err := r.runs.SetFinalizer(ctx, run, true); err != nil {
+	if err := r.runs.Protect(ctx, run, request.fault(), request.Namespaces); err != nil {
 		return 0, err
 	}
 	pod, err := runnerPod(r.o, run, request)

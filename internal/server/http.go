@@ -54,6 +54,6 @@ func handler(o Options, e *elector) http.Handler {
 		}
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
-	newPages(o).register(mux)
+	newPages(o, e.index).register(mux)
 	return mux
 }

@@ -57,7 +57,7 @@ func (s *scheduler) list() []schedule.Entry {
 func (s *scheduler) measured() []metrics.Schedule {
 	var all []metrics.Schedule
 	for _, e := range s.list() {
-		all = append(all, metrics.Schedule{Drill: e.Drill, Fault: e.Fault, Next: e.Upcoming(), Missed: uint64(e.Missed)})
+		all = append(all, metrics.Schedule{Key: metrics.Key(kube.SeriesKey{Drill: e.Drill, By: kube.BySchedule, Targets: e.Targets}.Bounded()), Fault: e.Fault, Next: e.Upcoming(), Missed: uint64(e.Missed)})
 	}
 	return all
 }
@@ -123,7 +123,7 @@ func (s *scheduler) pass(ctx context.Context) (time.Duration, error) {
 	book.Update(now, found.sources, found.problems, found.installed())
 	var made []schedule.Run
 	if !s.listed || book.Pending(now) {
-		if made, err = s.made(ctx); err != nil {
+		if made, err = s.made(ctx, book.Entries); err != nil {
 			return 0, err
 		}
 		s.listed = true
@@ -158,22 +158,30 @@ func (s *scheduler) pass(ctx context.Context) (time.Duration, error) {
 	return again, nil
 }
 
-// made lists the runs that schedules made.
-func (s *scheduler) made(ctx context.Context) ([]schedule.Run, error) {
-	records, err := s.runs.ListScheduled(ctx)
-	if err != nil {
-		return nil, err
+// made lists the runs that schedules made, without reading their records.
+func (s *scheduler) made(ctx context.Context, entries []schedule.Entry) ([]schedule.Run, error) {
+	byLabel := map[string][]string{}
+	for _, e := range entries {
+		label := kube.ScheduleLabel(e.Drill)
+		byLabel[label] = append(byLabel[label], e.Drill)
 	}
 	var made []schedule.Run
-	for _, r := range records {
-		if due, ok := r.ScheduledFor(); ok {
-			// With its finalizer it has not been let go, and another trial may follow.
-			over := r.Finished() && !slices.Contains(r.Finalizers, kube.Finalizer)
-			series, _ := r.Trial()
-			made = append(made, schedule.Run{Drill: r.Spec.Drill, For: due, Name: series, Finished: over})
+	err := kube.EachMeta(ctx, s.o.Client.Metadata, s.o.Namespace, kube.LabelSchedule, func(m *metav1.PartialObjectMetadata) {
+		r := kube.DrillRun{ObjectMeta: m.ObjectMeta}
+		due, ok := r.ScheduledFor()
+		if !ok {
+			return
 		}
-	}
-	return made, nil
+		series, _ := r.Trial()
+		drills := byLabel[m.Labels[kube.LabelSchedule]]
+		for _, name := range drills {
+			if len(drills) == 1 || kube.ScheduledRunID(due, name) == series { // labels of two names may be the same
+				// Until it is settled another trial may follow, or something of it may be left.
+				made = append(made, schedule.Run{Drill: name, For: due, Name: series, Finished: kube.Settled(m)})
+			}
+		}
+	})
+	return made, err
 }
 
 // show puts the problems of each ConfigMap on it, where its owner looks.

@@ -34,8 +34,8 @@ type Options struct {
 
 	// Check reads a run's drill file and says what the run needs. An error refuses the run, with the error's text.
 	Check func(spec kube.Spec, in drill.Inputs) (Request, error)
-	// FaultKind reads a run's drill file, without what is secret in its inputs, and names the kind of its first fault; "" when it cannot be read.
-	FaultKind func(kube.Spec) string
+	// Targets are the namespaces of a drill's targets.
+	Targets func(*drill.Drill) []string
 	// Schedules lists what is scheduled, for the metrics and the page; with Drills, the server knows by itself.
 	Schedules func() []metrics.Schedule
 	// Revert puts back one recorded fault. It is called any number of times.
@@ -46,6 +46,9 @@ type Options struct {
 	Directory string
 	// DetailBudget is how many bytes the details of runs may take in the cluster; 0 keeps them all.
 	DetailBudget int64
+	// Keep is how many finished runs of each drill are kept, and KeepFor how long; 0 keeps them all.
+	Keep    int
+	KeepFor time.Duration
 }
 
 // Request is what a run needs, by its drill file.
@@ -96,7 +99,8 @@ func Run(ctx context.Context, o Options) error {
 	defer cancel(nil)
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	e := new(elector)
+	e := &elector{index: newIndex(o)}
+	wg.Go(func() { e.index.run(ctx) })
 	if o.Drills != nil {
 		o.Schedules = e.schedules
 	}
@@ -123,6 +127,7 @@ func Run(ctx context.Context, o Options) error {
 // elector leads when it is its turn.
 type elector struct {
 	options   Options
+	index     *index
 	leading   atomic.Bool
 	scheduler atomic.Pointer[scheduler] // while it leads
 }
@@ -144,7 +149,7 @@ func (e *elector) lead(ctx context.Context) {
 		defer e.scheduler.Store(nil)
 		wg.Go(func() { s.run(ctx) })
 	}
-	newReconciler(e.options).run(ctx)
+	newReconciler(e.options, e.index).run(ctx)
 	wg.Wait()
 }
 
