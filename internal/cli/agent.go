@@ -37,6 +37,7 @@ func agentCommand(env *Env) *cobra.Command {
 				return fmt.Errorf("listen to the runner: %w", err)
 			}
 			o.Log = logger(env)
+			defer func() { _ = o.Log.Sync() }()
 			return agent.New(o).Serve(ctx, l, config)
 		},
 	}

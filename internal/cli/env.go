@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"github.com/mattn/go-isatty"
+
+	"github.com/failoverdrill/drill/internal/drill"
 )
 
 // Env is the process as the commands see it; a test makes its own.
@@ -52,7 +54,28 @@ func (e *Env) color(w io.Writer) bool {
 }
 
 // status prints a line for people.
-func (e *Env) status(format string, args ...any) { fmt.Fprintf(e.Stderr, format+"\n", args...) }
+// What it is about comes from a cluster that the terminal must not obey: texts and errors among args become clean.
+func (e *Env) status(format string, args ...any) {
+	fmt.Fprintf(e.Stderr, format+"\n", cleanArgs(args)...)
+}
+
+// cleanArgs is args with every text in them as one clean line.
+func cleanArgs(args []any) []any {
+	clean := make([]any, len(args))
+	for i, a := range args {
+		switch a := a.(type) {
+		case string:
+			clean[i] = drill.Clean(a)
+		case error:
+			clean[i] = drill.Clean(a.Error())
+		case fmt.Stringer:
+			clean[i] = drill.Clean(a.String())
+		default:
+			clean[i] = a
+		}
+	}
+	return clean
+}
 
 // errInterrupted is the cause with which a command's context ends at the first Ctrl-C.
 type errInterrupted struct{ signal os.Signal }
@@ -64,21 +87,22 @@ func (e *Env) interruptible(ctx context.Context, onFirst, onSecond func()) (cont
 	ctx, cancel := context.WithCancelCause(ctx)
 	signals := make(chan os.Signal, 2)
 	e.Notify(signals)
-	done := make(chan struct{})
+	done, over := make(chan struct{}), make(chan struct{})
 	go func() {
+		defer close(over)
 		select {
 		case s := <-signals:
-			onFirst()
-			cancel(errInterrupted{s})
+			cancel(errInterrupted{s}) // before anything is written: the terminal may be stopped
+			within(sayTimeout, onFirst)
 		case <-done:
 			return
 		}
 		select {
 		case <-signals:
-			onSecond()
+			within(sayTimeout, onSecond)
 			e.Exit(exitInterrupted)
 		case <-done:
 		}
 	}()
-	return ctx, func() { close(done); cancel(nil) }
+	return ctx, func() { close(done); cancel(nil); <-over }
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/failoverdrill/drill/internal/faults"
 	"github.com/failoverdrill/drill/internal/kube"
@@ -24,12 +23,6 @@ import (
 	"github.com/failoverdrill/drill/internal/server"
 )
 
-// logger writes JSON lines to standard error; people read the events, not the log.
-func logger(env *Env) *zap.Logger {
-	encoder := zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig())
-	return zap.New(zapcore.NewCore(encoder, zapcore.AddSync(env.Stderr), zap.InfoLevel))
-}
-
 func execCommand(env *Env) *cobra.Command {
 	var listen string
 	c := &cobra.Command{
@@ -37,6 +30,7 @@ func execCommand(env *Env) *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			ctx, stop := env.interruptible(c.Context(), func() {}, func() {})
 			defer stop()
+			divertKlog(env)
 			client, err := kube.Connect("", "")
 			if err != nil {
 				return err
@@ -52,6 +46,7 @@ func execCommand(env *Env) *cobra.Command {
 // execRun claims a run, executes it and finishes its record.
 func execRun(ctx context.Context, env *Env, client *kube.Client, id string, me kube.Runner, listen string) error {
 	log := logger(env)
+	defer func() { _ = log.Sync() }()
 	runs := kube.NewRuns(client.Dynamic, kube.Namespace)
 	run, err := runs.Claim(ctx, id, me)
 	if err != nil {
@@ -76,13 +71,18 @@ func execRun(ctx context.Context, env *Env, client *kube.Client, id string, me k
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	stop := serveMetrics(registry, listen, log)
 	defer stop()
+	events := runner.NewOutbox(&jsonView{w: env.Stdout})
 	x := execution{client: client, runs: runs, id: id, drill: d.Drill, source: d.source, variables: d.variables(), journal: journal, log: log, trial: place(ctx, runs, run, log),
 		agents:    faults.Agents{Image: env.Getenv(server.EnvImage), Owner: kube.OwnerOf(run), Generation: journal.Generation},
-		observers: []runner.Observer{&jsonView{w: env.Stdout}, metrics.New(registry, d.Drill, settings(d.Drill))}}
+		observers: []runner.Observer{events, metrics.New(registry, d.Drill, settings(d.Drill))}}
 	rep, recorded := x.execute(ctx)
 	clean, done := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Minute)
 	defer done()
-	return x.conclude(clean, run, journal, rep, recorded)
+	err = x.conclude(clean, run, journal, rep, recorded)
+	if left := events.Flush(showTimeout); left > 0 {
+		log.Warn("standard output takes nothing: the last events are in the record alone", zap.Int("events", left))
+	}
+	return err
 }
 
 // handedDrill loads the drill of a runner pod's run. What its record must not show is in a volume of the pod.

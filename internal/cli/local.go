@@ -16,7 +16,7 @@ import (
 // runLocal executes the run in this process: same code and same record as in a runner pod. The server makes no pod for
 // it, and puts back what it left once its locks are no longer renewed. When ctx ends, so does the run, and it reverts. It
 // returns the report and the run's detail.
-func runLocal(ctx context.Context, env *Env, client *kube.Client, runs *kube.Runs, run *kube.DrillRun, d *loaded, v view) (drill.Report, []byte, error) {
+func runLocal(ctx context.Context, env *Env, client *kube.Client, runs *kube.Runs, run *kube.DrillRun, d *loaded, v runner.Observer) (drill.Report, []byte, error) {
 	me := fmt.Sprintf("local-%s", run.UID)
 	if _, err := runs.Admit(ctx, run.Name, me); err != nil {
 		return drill.Report{}, nil, err
@@ -27,6 +27,7 @@ func runLocal(ctx context.Context, env *Env, client *kube.Client, runs *kube.Run
 	}
 	journal := runs.Journal(run.Name, claimed.Status.Generation)
 	log := logger(env)
+	defer func() { _ = log.Sync() }()
 	x := execution{client: client, runs: runs, id: run.Name, drill: d.Drill, source: d.source, variables: d.variables(), journal: journal, log: log, trial: place(ctx, runs, run, log),
 		agents:    faults.Agents{Image: env.Getenv(server.EnvImage), Owner: kube.OwnerOf(run), Generation: journal.Generation},
 		observers: []runner.Observer{v}}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/kube"
 )
 
@@ -75,7 +76,7 @@ func recoverRuns(ctx context.Context, env *Env, client *kube.Client, names []str
 
 func recoverRun(ctx context.Context, env *Env, client *kube.Client, runs *kube.Runs, r *kube.DrillRun) error {
 	if r.Status.Runner.UID == "" {
-		fmt.Fprintf(env.Stdout, "Run %s never started: nothing to put back.\n", r.Name)
+		fmt.Fprintf(env.Stdout, "Run %s never started: nothing to put back.\n", drill.Clean(r.Name))
 		return nil
 	}
 	run, journal, err := runs.TakeOver(ctx, r.Name)
@@ -114,6 +115,6 @@ func recoverRun(ctx context.Context, env *Env, client *kube.Client, runs *kube.R
 	if len(done) > 0 {
 		what = "reverted " + strings.Join(done, ", ")
 	}
-	fmt.Fprintf(env.Stdout, "Run %s: %s.\n", run.Name, what)
+	fmt.Fprintf(env.Stdout, "Run %s: %s.\n", run.Name, drill.Clean(what))
 	return nil
 }

@@ -6,8 +6,12 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
+
+	"github.com/failoverdrill/drill/internal/drill"
 )
 
 // version is set by the Makefile.
@@ -58,26 +62,59 @@ how long recovery took, how far replicas lagged, and which acknowledged writes w
 	if err != nil && ran == root {
 		err = withCode(exitUsage, "%w", err) // no command was found
 	}
-	if err == nil && results.err != nil {
-		err = fmt.Errorf("write to standard output: %w", cause(results.err))
+	if failed := results.failed(); err == nil && failed != nil {
+		err = fmt.Errorf("write to standard output: %w", cause(failed))
 	}
 	if err != nil {
 		if _, ok := errors.AsType[silent](err); !ok {
-			fmt.Fprintf(env.Stderr, "Error: %v\n", err)
+			within(sayTimeout, func() { fmt.Fprintf(env.Stderr, "Error: %s\n", errorText(err)) })
 		}
 	}
 	return exitCode(err)
 }
 
+// errorText is an error for a terminal, which obeys nothing in it. What is wrong with a file or with the usage, and a refusal,
+// keep their lines as drill laid them out, and several errors have one each. In any other error there may be others' words:
+// it is one line.
+func errorText(err error) string {
+	switch code := exitCode(err); code {
+	case exitUsage, exitInvalidFile, exitRefused:
+		return drill.CleanLines(err.Error())
+	}
+	several, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // that of errors.Join itself
+	if !ok {
+		return drill.Clean(err.Error())
+	}
+	var lines []string
+	all := several.Unwrap()
+	for _, one := range all {
+		lines = append(lines, errorText(one))
+	}
+	if errors.Join(all...).Error() != err.Error() { // not joined, but said in one sentence
+		return drill.Clean(err.Error())
+	}
+	return strings.Join(lines, "\n")
+}
+
 // results is standard output. It keeps why something could not be written, which no command asks after every line: half
 // a result, on a full disk, must not count as a whole one.
 type results struct {
-	to  io.Writer
+	to io.Writer
+
+	mu  sync.Mutex // guards err: a view may still be at work when the process ends
 	err error
+}
+
+func (r *results) failed() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
 }
 
 func (r *results) Write(text []byte) (int, error) {
 	n, err := r.to.Write(text)
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if err != nil && r.err == nil {
 		r.err = err
 	}

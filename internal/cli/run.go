@@ -10,6 +10,7 @@ import (
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/history"
 	"github.com/failoverdrill/drill/internal/kube"
+	"github.com/failoverdrill/drill/internal/runner"
 )
 
 type runOptions struct {
@@ -96,6 +97,10 @@ func runDrill(ctx context.Context, env *Env, path string, o *runOptions) error {
 		}
 	}
 	t := &trials{env: env, client: client, runs: kube.NewRuns(client.Dynamic, kube.Namespace), drill: read, secret: secret, view: newView(env, o.output), files: files}
+	if spec.Local {
+		divertKlog(env)
+		t.outbox = runner.NewOutbox(t.view)
+	}
 	t.one = t.execute
 	t.output(o.output)
 	return t.run(ctx, spec)

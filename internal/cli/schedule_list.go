@@ -140,22 +140,23 @@ func (l *scheduleList) show(w io.Writer, output string, now time.Time) error {
 				verdict = "in progress"
 			}
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", s.Drill, s.Schedule.Cron, s.Schedule.Timezone, next, last, verdict, s.Missed, s.Requester)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n",
+			cleanArgs([]any{s.Drill, s.Schedule.Cron, s.Schedule.Timezone, next, last, verdict, s.Missed, s.Requester})...)
 	}
 	_ = table.Flush()
 	for _, s := range l.Schedules {
 		if len(s.Variables) > 0 {
-			fmt.Fprintf(w, "\n%s: with %s.", s.Drill, report.Variables(s.Variables))
+			fmt.Fprintf(w, "\n%s: with %s.", drill.Clean(s.Drill), report.Variables(s.Variables))
 		}
 		if s.Newest != nil {
-			fmt.Fprintf(w, "\n%s: missed %s: %s.", s.Drill, when(s.Newest.At, now), s.Newest.Reason)
+			fmt.Fprintf(w, "\n%s: missed %s: %s.", drill.Clean(s.Drill), when(s.Newest.At, now), drill.Clean(s.Newest.Reason))
 		}
 		if s.Problem != "" {
-			fmt.Fprintf(w, "\n%s: %s.", s.Drill, s.Problem)
+			fmt.Fprintf(w, "\n%s: %s.", drill.Clean(s.Drill), drill.Clean(s.Problem))
 		}
 	}
 	for _, p := range l.Problems {
-		fmt.Fprintf(w, "\n%s: %s.", p.Source, p.Text)
+		fmt.Fprintf(w, "\n%s: %s.", drill.Clean(p.Source), drill.Clean(p.Text))
 	}
 	if len(l.Problems) > 0 || slices.ContainsFunc(l.Schedules, func(s listedSchedule) bool { return s.Newest != nil || s.Problem != "" || len(s.Variables) > 0 }) {
 		fmt.Fprintln(w)

@@ -38,8 +38,11 @@ mounted volume: in the name of the server's own account, which must be granted w
 			if err != nil {
 				return err
 			}
+			divertKlog(env)
+			log := logger(env)
+			defer func() { _ = log.Sync() }()
 			return server.Run(ctx, server.Options{Client: client, Namespace: namespace, Image: image, Listen: listen,
-				Log: logger(env), Check: admission(env), Revert: revert(client),
+				Log: log, Check: admission(env), Revert: revert(client),
 				Targets: func(d *drill.Drill) []string { return needsOf(d).namespaces }, Keep: keep, KeepFor: keepFor,
 				Drills: drillReader(env), Directory: directory, DetailBudget: room.Value()})
 		},

@@ -12,6 +12,7 @@ import (
 	"github.com/failoverdrill/drill/internal/kube"
 	"github.com/failoverdrill/drill/internal/measure"
 	"github.com/failoverdrill/drill/internal/report"
+	"github.com/failoverdrill/drill/internal/runner"
 )
 
 // trials are the runs of one drill run command: one, or as many as the drill repeats.
@@ -22,6 +23,8 @@ type trials struct {
 	drill  *loaded
 	secret []byte // for the runs' Secrets; nil for none
 	view   view
+	outbox *runner.Outbox // before the view, of runs in this process: nothing that is stopped may stop them
+	stuck  bool           // whoever reads the output has stopped to
 	files  []reportFile
 	text   bool // people read the output
 
@@ -70,6 +73,9 @@ func (t *trials) run(ctx context.Context, spec kube.Spec) error {
 	if code == exitOK && len(t.done) < t.drill.Repeat {
 		code = exitInterrupted // between two trials
 	}
+	if code == exitOK && t.stuck {
+		code = exitError // half a result must not count as a whole one
+	}
 	if code != exitOK {
 		return silent{code}
 	}
@@ -114,17 +120,21 @@ func (t *trials) interruptible(ctx context.Context, local bool) (context.Context
 func (t *trials) announce(run *kube.DrillRun) {
 	t.name.Store(&run.Name)
 	if t.drill.Repeat == 1 {
-		t.env.status("Run %s on %s", run.Name, t.client.Context)
+		t.status("Run %s on %s", run.Name, t.client.Context)
 		return
 	}
 	_, number := run.Trial()
-	t.env.status("Trial %d of %d: run %s on %s", number, t.drill.Repeat, run.Name, t.client.Context)
+	t.status("Trial %d of %d: run %s on %s", number, t.drill.Repeat, run.Name, t.client.Context)
 }
 
 // execute goes through one trial where it takes place.
 func (t *trials) execute(ctx, interrupted context.Context, run *kube.DrillRun) (rep drill.Report, recorded []byte, err error) {
 	if run.Spec.Local {
-		return runLocal(interrupted, t.env, t.client, t.runs, run, t.drill, t.view)
+		rep, recorded, err = runLocal(interrupted, t.env, t.client, t.runs, run, t.drill, t.outbox)
+		if t.outbox.Flush(showTimeout) > 0 {
+			t.isStuck(run.Name)
+		}
+		return rep, recorded, err
 	}
 	f := &following{env: t.env, client: t.client, runs: t.runs, name: run.Name, view: t.view}
 	if rep, err = f.follow(ctx, interrupted); err != nil {
@@ -147,7 +157,8 @@ func (t *trials) keep(run *kube.DrillRun, rep drill.Report, recorded []byte) err
 	t.done = append(t.done, rep)
 	remember(t.env, rep, recorded)
 	if t.drill.Repeat > 1 && t.text {
-		if err := report.Trial(t.env.Stdout, rep, report.Style{Color: t.env.color(t.env.Stdout)}); err != nil {
+		err := t.print(func() error { return report.Trial(t.env.Stdout, rep, report.Style{Color: t.env.color(t.env.Stdout)}) })
+		if err != nil {
 			return err
 		}
 	}
@@ -227,9 +238,40 @@ func (t *trials) summary(ended string) {
 		return
 	}
 	if ended != "" {
-		t.env.status("The series ended after trial %d of %d: %s.", len(t.done), t.drill.Repeat, ended)
+		t.status("The series ended after trial %d of %d: %s.", len(t.done), t.drill.Repeat, ended)
 	}
 	if t.text {
-		_ = report.Series(t.env.Stdout, t.done, report.Style{Color: t.env.color(t.env.Stdout)})
+		_ = t.print(func() error {
+			return report.Series(t.env.Stdout, t.done, report.Style{Color: t.env.color(t.env.Stdout)})
+		})
 	}
+}
+
+// print shows something between and after the trials. Of those of this process the next one does not wait for a reader
+// that has stopped.
+func (t *trials) print(show func() error) (err error) {
+	switch {
+	case t.outbox == nil:
+		return show()
+	case t.stuck:
+		return nil
+	}
+	shown := make(chan error, 1)
+	if !within(showTimeout, func() { shown <- show() }) {
+		t.isStuck(*t.name.Load())
+		return nil
+	}
+	return <-shown
+}
+
+func (t *trials) status(format string, args ...any) {
+	_ = t.print(func() error { t.env.status(format, args...); return nil })
+}
+
+// isStuck notes that the output is stopped, and says so where somebody may read it.
+func (t *trials) isStuck(run string) {
+	t.stuck = true
+	within(sayTimeout, func() {
+		t.env.status("\nThe output was stopped, and not everything was shown. The run is over and recorded: drill report %s", run)
+	})
 }

@@ -66,14 +66,15 @@ func (v *textView) Observe(e drill.Event) {
 	default:
 		for _, line := range lines(e) {
 			v.clear()
-			v.env.status("%7.1fs  %s", e.At.Seconds(), line)
+			indent := line[:len(line)-len(strings.TrimLeft(line, " "))]
+			fmt.Fprintf(v.env.Stderr, "%7.1fs  %s%s\n", e.At.Seconds(), indent, drill.Clean(line))
 		}
 	}
 }
 
 func (v *textView) showProgress(e drill.Event) {
 	if v.env.TTY {
-		fmt.Fprintf(v.env.Stderr, "\r\033[K%7.1fs  %s", e.At.Seconds(), e.Text)
+		fmt.Fprintf(v.env.Stderr, "\r\033[K%7.1fs  %s", e.At.Seconds(), drill.Clean(e.Text))
 		v.progress = true
 		return
 	}

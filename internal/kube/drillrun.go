@@ -98,7 +98,7 @@ const (
 	FaultPreparing FaultPhase = "preparing" // what it needs may be there, the fault is not: revert it
 	FaultInjecting FaultPhase = "injecting" // it may be there: revert it
 	FaultReverted  FaultPhase = "reverted"
-	FaultResidue   FaultPhase = "residue" // reverting failed: someone must act
+	FaultResidue   FaultPhase = "residue" // reverting failed so far: the server goes on trying
 )
 
 // FaultRecord is enough to revert a fault from another process.
@@ -108,6 +108,9 @@ type FaultRecord struct {
 	State   json.RawMessage `json:"state"`
 	Phase   FaultPhase      `json:"phase"`
 	Residue []string        `json:"residue,omitempty"`
+	// Cleared is when what had been residue was gone, and By which process reverted it then.
+	Cleared *metav1.Time `json:"cleared,omitempty"`
+	By      string       `json:"by,omitempty"`
 }
 
 // String names the fault as the drill file does.
@@ -146,6 +149,11 @@ func (r *DrillRun) Residue() []string {
 		}
 	}
 	return all
+}
+
+// HadResidue reports whether one of the run's faults left something behind, also when it was reverted later.
+func (r *DrillRun) HadResidue() bool {
+	return slices.ContainsFunc(r.Status.Faults, func(f FaultRecord) bool { return f.Phase == FaultResidue || f.Cleared != nil })
 }
 
 // Unreverted lists the faults that may still be there, the last one first: that is the order to revert them in.

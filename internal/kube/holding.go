@@ -18,40 +18,83 @@ import (
 type holding struct {
 	lock    *Lock
 	leases  []*coordinationv1.Lease
-	renewed time.Time // when the last renewal that succeeded was begun
 	lost    chan struct{}
 	stop    context.CancelFunc
 	stopped chan struct{}
 	once    sync.Once
+
+	mu      sync.Mutex
+	renewed time.Time // when the last renewal that succeeded was begun
+	over    bool      // given back, or taken away
 }
 
 // errTaken means that a Lease is not ours any more.
 var errTaken = errors.New("the lock was taken away")
 
-// keep renews until it is stopped or the lock is lost. It owns the leases meanwhile.
+// keep renews until it is stopped or the lock is taken away. A lock that could not be renewed in time is lost, and is
+// renewed all the same once that is possible: nobody takes it from a run that has not ended, and whoever looks for the
+// run's pulse finds it. It owns the leases meanwhile.
 func (h *holding) keep(ctx context.Context) {
 	defer close(h.stopped)
+	lost := false
+	lose := func() {
+		if !lost {
+			lost = true
+			close(h.lost)
+		}
+	}
 	for {
-		pause := time.Until(h.renewed.Add(h.lock.interval))
+		pause := time.Until(h.last().Add(h.lock.interval))
 		if pause <= 0 { // the last renewal failed
 			pause = h.lock.interval / 5
 		}
-		pause = min(pause, time.Until(h.renewed.Add(h.lock.duration)))
+		if !lost {
+			pause = min(pause, time.Until(h.until()))
+		}
 		if !sleep(ctx, pause) {
 			return
 		}
-		trying, cancel := context.WithDeadline(ctx, h.renewed.Add(h.lock.duration))
+		deadline := h.until()
+		if lost {
+			deadline = time.Now().Add(h.lock.duration)
+		}
+		trying, cancel := context.WithDeadline(ctx, deadline)
 		err := h.renew(trying)
 		cancel()
 		switch {
 		case err == nil:
 		case ctx.Err() != nil:
 			return
-		case errors.Is(err, errTaken), time.Since(h.renewed) >= h.lock.duration:
-			close(h.lost)
+		case errors.Is(err, errTaken):
+			lose()
+			h.end()
 			return
+		case time.Since(h.last()) >= h.lock.duration:
+			lose()
 		}
 	}
+}
+
+func (h *holding) last() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.renewed
+}
+
+// until is when the lock may be taken for abandoned; long ago when it is not held any more.
+func (h *holding) until() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.over {
+		return time.Time{}
+	}
+	return h.renewed.Add(h.lock.duration)
+}
+
+func (h *holding) end() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.over = true
 }
 
 // renew renews every Lease, each with a short deadline, because a connection that hangs must not cost the lock.
@@ -66,6 +109,8 @@ func (h *holding) renew(ctx context.Context) error {
 		}
 		h.leases[i] = renewed
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.renewed = begun
 	return nil
 }

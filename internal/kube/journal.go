@@ -2,11 +2,18 @@ package kube
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/failoverdrill/drill/internal/drill"
 )
 
 // Journal is the run's memory in the cluster, for the one process that is in charge of the run. It implements
@@ -14,6 +21,7 @@ import (
 type Journal struct {
 	runs *Runs
 	name string
+	by   string // who reverts, for people
 
 	mu         sync.Mutex // one write at a time, or two of our own would supersede each other
 	generation int64
@@ -23,6 +31,12 @@ type Journal struct {
 // Journal opens the memory of a run for the process that holds its generation: see Claim and TakeOver.
 func (s *Runs) Journal(name string, generation int64) *Journal {
 	return &Journal{runs: s, name: name, generation: generation}
+}
+
+// By names the process that writes, for people who read later who put back what had been residue. It returns the journal.
+func (j *Journal) By(who string) *Journal {
+	j.by = who
+	return j
 }
 
 // Generation is the newest generation of the run that this process holds.
@@ -97,14 +111,40 @@ func (j *Journal) Reverted(ctx context.Context, kind, name string, residue []str
 		if known == nil {
 			return false, fmt.Errorf("record fault %q %q of run %s as reverted: there is no record of it", kind, name, j.name)
 		}
-		known.Phase, known.Residue = FaultReverted, nil
 		if len(residue) > 0 {
-			known.Phase, known.Residue = FaultResidue, residue
+			known.Phase, known.Residue, known.Cleared, known.By = FaultResidue, drill.CleanAll(residue), nil, ""
+			return true, nil
 		}
+		if known.Phase == FaultResidue {
+			j.clear(run, known)
+		}
+		known.Phase, known.Residue = FaultReverted, nil
 		return true, nil
 	})
 	return err
 }
+
+// Answers reads the record, and fails when the API server does not answer.
+func (j *Journal) Answers(ctx context.Context) error {
+	_, err := j.runs.Get(ctx, j.name)
+	if err != nil && Retriable(err) {
+		return err
+	}
+	return nil
+}
+
+// clear notes that what had been residue is gone. The verdict and the report stay what they were when the run ended.
+func (j *Journal) clear(run *DrillRun, fault *FaultRecord) {
+	now := metav1.Now()
+	fault.Cleared, fault.By = &now, cmp.Or(j.by, "its runner")
+	if run.Finished() && len(run.Status.Message) < maxMessage {
+		run.Status.Message = strings.TrimSpace(fmt.Sprintf("%s The residue of %s was put back at %s by %s.",
+			run.Status.Message, fault, now.UTC().Format(time.RFC3339), fault.By))
+	}
+}
+
+// maxMessage is how long a message may be for another sentence to be added.
+const maxMessage = 4 << 10
 
 // Finish ends the run. It fails when somebody else is in charge by now, whose word counts instead.
 func (j *Journal) Finish(ctx context.Context, o Outcome) error {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -40,6 +41,9 @@ type Lock struct {
 	// finished reports whether a run will never touch anything again.
 	finished           func(ctx context.Context, run string) (bool, error)
 	duration, interval time.Duration
+
+	mu   sync.Mutex
+	held []*holding
 }
 
 // NewLock makes the lock of one run, whose record is in runs.
@@ -113,7 +117,24 @@ func (l *Lock) Acquire(ctx context.Context, scopes []string) (func(context.Conte
 	renewing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	h.stop = stop
 	go h.keep(renewing)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.held = append(l.held, h)
 	return h.release, h.lost, nil
+}
+
+// Until is when, on this process's clock, the first of the scopes that are held may be taken for abandoned unless it is
+// renewed before.
+func (l *Lock) Until() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	until := time.Now().Add(l.duration)
+	for _, h := range l.held {
+		if t := h.until(); t.Before(until) {
+			until = t
+		}
+	}
+	return until
 }
 
 // take creates the scope's Lease, after deleting one whose run is over and whose holder does not renew it any more.

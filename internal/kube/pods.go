@@ -11,6 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/failoverdrill/drill/internal/drill"
 )
 
 // RunnerPod is the name of the pod that executes a run.
@@ -59,7 +61,7 @@ func PodTrouble(pod *corev1.Pod) *Trouble {
 }
 
 func waitingTrouble(image string, w *corev1.ContainerStateWaiting) *Trouble {
-	text := strings.TrimSuffix(strings.TrimSpace(w.Reason+": "+w.Message), ":")
+	text := strings.TrimSuffix(drill.Clean(w.Reason+": "+w.Message), ":")
 	switch w.Reason {
 	case "ErrImagePull", "ImagePullBackOff":
 		return &Trouble{Code: TroubleImage, Patience: 10 * time.Second, Text: fmt.Sprintf("its node has no image %s and cannot pull it (%s)", image, text)}
@@ -81,7 +83,7 @@ func terminated(t *corev1.ContainerStateTerminated) string {
 
 func lastLine(s string) string {
 	lines := strings.Split(strings.TrimSpace(s), "\n")
-	return strings.TrimSpace(lines[len(lines)-1])
+	return drill.Clean(lines[len(lines)-1])
 }
 
 // Warnings are the messages of the newest warning events about an object, the newest last. Nothing depends on them, so
@@ -96,7 +98,7 @@ func Warnings(ctx context.Context, client kubernetes.Interface, namespace, kind,
 	}
 	var messages []string
 	for _, e := range list.Items {
-		messages = append(messages, fmt.Sprintf("%s: %s", e.Reason, strings.TrimSpace(e.Message)))
+		messages = append(messages, drill.Clean(e.Reason+": "+e.Message))
 	}
 	return messages[max(0, len(messages)-3):]
 }

@@ -72,6 +72,9 @@ func (s *Runs) change(ctx context.Context, name string, patience time.Duration, 
 // unanswered marks errors of requests that are worth repeating, apart from those that edit returns.
 type unanswered struct{ error }
 
+// Unanswered reports whether a write of a record failed because no answer came that counts, for as long as it was tried.
+func Unanswered(err error) bool { return errors.As(err, new(unanswered)) }
+
 func (u unanswered) Unwrap() error { return u.error }
 
 func (s *Runs) attempt(ctx context.Context, name string, edit edit, unsure *bool) (*DrillRun, error) {

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,8 +20,9 @@ var (
 	ErrNotRunning = errors.New("the run is not running")
 )
 
-// claimWait is how long a runner waits to be admitted: its pod exists a moment before its record says so.
-const claimWait = 30 * time.Second
+// claimWait is how long a runner waits to be admitted: its pod exists a moment before its record says so, and longer when
+// the leader dies in between and the next one has to be elected first.
+const claimWait = 2 * time.Minute
 
 // Admit records that the requester may, and which pod will execute the run.
 func (s *Runs) Admit(ctx context.Context, name, pod string) (*DrillRun, error) {
@@ -98,6 +100,8 @@ type Outcome struct {
 	Message string        // why, in a sentence; empty takes the report's reasons
 	Report  *drill.Report // nil when there is none
 	Detail  *DetailRecord // nil when there is none
+	// Patience is how long the write is tried while the API server does not answer; 0 is two minutes.
+	Patience time.Duration
 }
 
 // Finish ends a run that no runner has claimed. Against a runner that claims it at the same moment exactly one wins.
@@ -118,7 +122,8 @@ func (s *Runs) finish(ctx context.Context, name string, o Outcome, inCharge func
 	if o.Message == "" && o.Report != nil && len(o.Report.Run.Reasons) > 0 {
 		o.Message = o.Report.Run.Reasons[0].Text
 	}
-	_, err = s.change(ctx, name, patient, func(run *DrillRun, unsure bool) (bool, error) {
+	o.Message = drill.Clean(o.Message)
+	_, err = s.change(ctx, name, cmp.Or(o.Patience, patient), func(run *DrillRun, unsure bool) (bool, error) {
 		switch {
 		case run.Finished() && unsure && run.Status.Verdict == o.Verdict && run.Status.Message == o.Message:
 			return false, nil

@@ -2,8 +2,9 @@ package report
 
 import (
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"github.com/failoverdrill/drill/internal/drill"
 )
 
 // Style says how a terminal is written to.
@@ -43,15 +44,7 @@ func (o Style) paint(text string, inks ...ink) string {
 }
 
 // clean takes out what a terminal would obey: names and messages come from a cluster that drill does not trust.
-func clean(text string) string {
-	text = strings.Map(func(c rune) rune {
-		if unicode.IsControl(c) || unicode.In(c, unicode.Cf) {
-			return ' '
-		}
-		return c
-	}, text)
-	return strings.Join(strings.Fields(text), " ")
-}
+func clean(text string) string { return drill.Clean(text) }
 
 // columns is the width of a text without colours.
 func columns(text string) int { return utf8.RuneCountInString(text) }

@@ -158,12 +158,16 @@ func (r *run) injectOne(ctx context.Context, f *plannedFault) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	entered := time.Now() // before the entry is written, so that the server, which reads it later, waits for longer
 	err := r.meanwhile(ctx, func(ctx context.Context) error { return r.Journal.Injecting(ctx, f.Kind, f.Name, f.state) })
 	if err != nil {
 		return fmt.Errorf("store how to revert %s: %w", f, err)
 	}
 	f.journaled = true
 	r.keep(f)
+	if err := r.fenced(entered); err != nil {
+		return fmt.Errorf("the fault %s was not injected: %w", f, err)
+	}
 	from := r.clock.Now()
 	r.fault(f, drill.FaultInjecting, from, "", nil)
 	r.mu.Lock()
@@ -173,7 +177,11 @@ func (r *run) injectOne(ctx context.Context, f *plannedFault) error {
 	}
 	r.touched = true
 	r.mu.Unlock()
-	err = r.meanwhile(ctx, func(ctx context.Context) error { return f.Fault.Inject(ctx, f.state) })
+	err = r.meanwhile(ctx, func(ctx context.Context) error {
+		ctx, cancel := context.WithDeadlineCause(ctx, entered.Add(InjectionWithin), errLate)
+		defer cancel()
+		return f.Fault.Inject(ctx, f.state)
+	})
 	if _, refused := errors.AsType[*drill.Refusal](err); refused {
 		r.mu.Lock()
 		r.touched = before // it has touched nothing
@@ -198,6 +206,28 @@ func (r *run) injectOne(ctx context.Context, f *plannedFault) error {
 	}
 	f.confirmed = true
 	r.fault(f, drill.FaultConfirmed, from, by, nil)
+	return nil
+}
+
+// An injection begins within beginWithin of its journal entry, and its requests end within InjectionWithin of it: whoever
+// takes the run over waits for longer than that before it believes that nothing more comes.
+const (
+	beginWithin     = 10 * time.Second
+	InjectionWithin = 30 * time.Second
+)
+
+// errLate is why the requests of an injection are given up.
+var errLate = fmt.Errorf("the injection took longer than %v", InjectionWithin)
+
+// fenced refuses an injection when this process may not be in charge of the run any more. The journal's generation keeps
+// out a process that was superseded before its entry; only time keeps out one that stalled after it.
+func (r *run) fenced(entered time.Time) error {
+	if since := time.Since(entered); since >= beginWithin {
+		return fmt.Errorf("its journal entry was written %v before, and %v is the limit", since.Round(time.Millisecond), beginWithin)
+	}
+	if lock, ok := r.Lock.(Expiring); ok && !time.Now().Before(lock.Until()) {
+		return errors.New("the lock was not renewed in time; another process may be in charge by now")
+	}
 	return nil
 }
 

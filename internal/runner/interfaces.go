@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"github.com/failoverdrill/drill/internal/drill"
 )
@@ -65,6 +66,12 @@ type Journal interface {
 	Reverted(ctx context.Context, kind, name string, residue []string) error
 }
 
+// Answering is a journal that can say whether anybody can be asked at all. While nobody answers, a fault that cannot be
+// reverted is not residue yet.
+type Answering interface {
+	Answers(ctx context.Context) error
+}
+
 // Guard bounds what a run may touch, and when. What it says no to is a *drill.Refusal.
 type Guard interface {
 	// Allows judges the plans of all faults together.
@@ -79,6 +86,9 @@ type Lock interface {
 	Acquire(ctx context.Context, scopes []string) (release func(context.Context) error, lost <-chan struct{}, err error)
 }
 
+// Expiring is a lock that knows until when, on this process's clock, it holds without another renewal.
+type Expiring interface{ Until() time.Time }
+
 // Recorder keeps the run's events, for its report.
 type Recorder interface {
 	// Append takes the next event, and keeps nothing that belongs to the caller.
@@ -87,7 +97,7 @@ type Recorder interface {
 	Recording(head drill.Recording) (drill.Recording, error)
 }
 
-// Observer hears every event of the run, in order.
+// Observer is shown the events of the run, in order. It may take as long as it likes: an Outbox stands before it.
 type Observer interface{ Observe(drill.Event) }
 
 // Sampler takes slots of probes on the run's clock until ctx ends, and hands over each as soon as its outcome is known.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -42,13 +43,19 @@ type Config struct {
 	Observers  []Observer
 	Recorder   Recorder // nil keeps every event in memory as it is
 	Source     string   // SHA-256 of the drill file's text, for the recording
-	Log        *zap.Logger
+	// Leaving is closed when the process is about to be killed, so that reverting must be short; nil when nobody says so.
+	Leaving <-chan struct{}
+	Log     *zap.Logger
 }
 
 // Limits of the clean-up, which nothing can cancel.
 const (
-	revertTimeout   = 2 * time.Minute
-	revertPause     = time.Second
+	revertTimeout = 2 * time.Minute
+	revertPause   = time.Second
+	// revertLast is how long the last attempt may take, and revertHurried all of them when the process is about to be killed.
+	revertLast      = 20 * time.Second
+	revertHurried   = 30 * time.Second
+	answerTimeout   = 10 * time.Second
 	readBackTimeout = 3 * time.Minute // ten million rows take about one
 	closeTimeout    = 15 * time.Second
 	// redundancyTimeout is how long a recovered target may take to get every member back.
@@ -67,13 +74,15 @@ type run struct {
 	abort context.CancelCauseFunc // ends the run early; the first cause wins
 	over  <-chan struct{}         // closed when something has ended it early
 
-	mu     sync.Mutex // guards all below; every event passes through it, which makes the order
-	seq    int64
-	spare  plain // what was touched
-	live   *measure.Live
-	rules  []*ruleState
-	batch  []drill.Sample
-	stalls []drill.Stall
+	mu    sync.Mutex // guards all below; every event passes through it, which makes the order
+	seq   int64
+	spare plain // what was touched
+	// outboxes are of the observers: nothing that shows a run is called under the lock.
+	outboxes []*Outbox
+	live     *measure.Live
+	rules    []*ruleState
+	batch    []drill.Sample
+	stalls   []drill.Stall
 
 	faults        []*plannedFault // in the order of injection
 	active        []*plannedFault // those of which something is in the journal, the one that was injected last at the end
@@ -82,6 +91,8 @@ type run struct {
 	touched       bool         // an injection has begun: the run can no longer be called refused
 	firstInjected drill.Offset // when the first injection began
 	lastInjected  drill.Offset // when the newest injection began
+	harmless      atomic.Bool  // every fault was injected and reverted: only measuring is left
+	unanswered    bool         // the last time that reverting failed, the journal did not answer either
 }
 
 // plannedFault is a fault with its newest plan, and how far it has come.
@@ -103,7 +114,8 @@ type ended struct{ drill.End }
 
 func (e ended) Error() string { return e.Text }
 
-// Run executes one run and returns its report. Cancelling ctx interrupts the run: it reverts, and then returns.
+// Run executes one run and returns its report. Cancelling ctx interrupts the run: it reverts, and then returns. An observer
+// that is no Outbox gets one for the run, which is flushed within bounds before Run returns; who passes an Outbox flushes it.
 func Run(ctx context.Context, c Config) drill.Report {
 	r := &run{Config: c, clock: drill.StartClock(), live: measure.NewLive(c.Settings), held: map[string]bool{}}
 	if r.Recorder == nil {
@@ -113,12 +125,26 @@ func Run(ctx context.Context, c Config) drill.Report {
 	for _, rule := range c.Drill.Aborts {
 		r.rules = append(r.rules, &ruleState{rule: rule})
 	}
+	var mine []*Outbox
+	for _, o := range c.Observers {
+		box, given := o.(*Outbox)
+		if !given {
+			box = NewOutbox(o)
+			mine = append(mine, box)
+		}
+		r.outboxes = append(r.outboxes, box)
+	}
 	end := r.life(ctx)
 	r.emit(drill.Event{Type: drill.EventEnd, Text: end.Text, End: &end})
 	// The report is computed from what was recorded, and from nothing else.
 	r.Info.Finished = time.Now().UTC()
 	report := measure.Report(r.Recording())
 	r.emit(drill.Event{Type: drill.EventReport, Report: &report})
+	for _, box := range mine {
+		if left := box.Flush(flushTimeout); left > 0 {
+			r.Log.Warn("an observer did not take everything", zap.Int("events", left))
+		}
+	}
 	return report
 }
 
@@ -272,6 +298,10 @@ func (r *run) lock(ctx context.Context, prefix string, names []string) error {
 	go func() {
 		select {
 		case <-lost:
+			if r.harmless.Load() { // no other run begins before this one has ended, so its numbers stand
+				r.warn("lock_lost", fmt.Sprintf("The lock on %v could not be renewed for a while. Nothing was injected any more; the measurement went on.", scopes))
+				return
+			}
 			r.abort(ended{drill.End{Cause: drill.EndInterrupted, Code: "lock_lost",
 				Text: fmt.Sprintf("The lock on %v could not be kept; another run might start.", scopes)}})
 		case <-ctx.Done():

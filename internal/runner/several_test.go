@@ -203,7 +203,7 @@ func TestAHoldThatEndsBeforeTheNextFault(t *testing.T) {
 				c.Faults[1].After = 50 * time.Second
 				if slow != "" {
 					c.Faults[1].After = 40 * time.Second
-					s.hooks[slow] = func(context.Context) error { time.Sleep(15 * time.Second); return nil }
+					s.hooks[slow] = func(context.Context) error { time.Sleep(9 * time.Second); return nil }
 				}
 				rep := Run(t.Context(), c)
 				require.Equal(t, drill.VerdictPassed, rep.Run.Verdict, "%+v", rep.Run.Reasons)

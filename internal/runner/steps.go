@@ -44,6 +44,9 @@ func (r *run) observe(ctx context.Context) error {
 		if broken = r.revertDue(ctx, now); broken != nil {
 			return true // the clean-up reverts it
 		}
+		if r.allReverted() {
+			r.harmless.Store(true)
+		}
 		return r.allReverted() && now.Sub(r.lastInjected) >= r.Settings.ImpactTimeout && r.upFor(now) >= r.Settings.Window
 	})
 	if broken != nil {
@@ -105,25 +108,22 @@ func (r *run) revertAll(ctx context.Context) (broken drill.End) {
 }
 
 // revert puts one fault back and tries again until it succeeds or its time is up; then it is residue, and clean is false.
+// While nobody can be asked it is no residue, and its journal entry stays open: this process, or another one that reads
+// the entry, reverts it when the journal answers again.
 func (r *run) revert(ctx context.Context, f *plannedFault) (clean bool) {
 	f.reverted = true // tried once to the end, for good or ill
-	ctx, cancel := context.WithTimeout(ctx, revertTimeout)
-	defer cancel()
 	from := r.clock.Now()
 	r.fault(f, drill.FaultReverting, from, "", nil)
-	var err error
-	for { // what was never tried was not reverted
-		if err = f.tryRevert(ctx); err == nil {
-			break
+	err := r.tryReverting(ctx, f)
+	if err != nil {
+		if r.unanswered = !r.answered(ctx); r.unanswered {
+			r.warn("not_reverted", fmt.Sprintf("The fault %s could not be reverted while the API server did not answer (%v). It is reverted when that answers again, by its runner or by drill's server.", f, err))
+			return false
 		}
-		r.Log.Warn("revert failed, trying again", zap.String("fault", f.Name), zap.Error(err))
-		select {
-		case <-time.After(revertPause):
-		case <-ctx.Done():
-		}
-		if ctx.Err() != nil { // one try more would only say that the time is up, and not what was wrong all the time
-			break
-		}
+		// It answers, perhaps only since a moment ago.
+		last, cancel := context.WithTimeout(ctx, revertLast)
+		err = f.tryRevert(last)
+		cancel()
 	}
 	var residue []string
 	state := drill.FaultReverted
@@ -132,10 +132,62 @@ func (r *run) revert(ctx context.Context, f *plannedFault) (clean bool) {
 	}
 	r.fault(f, state, from, "", residue)
 	// A journal that cannot be written is no residue: whoever reads it reverts once more, which is harmless.
-	if err := r.Journal.Reverted(context.WithoutCancel(ctx), f.Kind, f.Name, residue); err != nil {
+	ctx = context.WithoutCancel(ctx)
+	if r.unanswered {
+		brief, cancel := context.WithTimeout(ctx, answerTimeout)
+		defer cancel()
+		ctx = brief
+	}
+	if err := r.Journal.Reverted(ctx, f.Kind, f.Name, residue); err != nil {
 		r.Log.Warn("note the revert", zap.String("fault", f.Name), zap.Error(err))
 	}
 	return residue == nil
+}
+
+// tryReverting tries until it succeeds or the time is up.
+func (r *run) tryReverting(ctx context.Context, f *plannedFault) error {
+	within := revertTimeout
+	if r.unanswered { // two minutes went by in vain for another fault
+		within = revertHurried
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	go func() {
+		select {
+		case <-r.Leaving:
+			select {
+			case <-time.After(revertHurried):
+				cancel()
+			case <-ctx.Done():
+			}
+		case <-ctx.Done():
+		}
+	}()
+	for { // what was never tried was not reverted
+		err := f.tryRevert(ctx)
+		if err == nil {
+			return nil
+		}
+		r.Log.Warn("revert failed, trying again", zap.String("fault", f.Name), zap.Error(err))
+		select {
+		case <-time.After(revertPause):
+		case <-ctx.Done():
+		}
+		if ctx.Err() != nil { // one try more would only say that the time is up, and not what was wrong all the time
+			return err
+		}
+	}
+}
+
+// answered reports whether the journal can be asked.
+func (r *run) answered(ctx context.Context) bool {
+	journal, ok := r.Journal.(Answering)
+	if !ok {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	return journal.Answers(ctx) == nil
 }
 
 // tryRevert tries once. A panic is a failure like any other: what could not be put back is residue then, and told.

@@ -11,7 +11,7 @@ import (
 	"github.com/failoverdrill/drill/internal/drill"
 )
 
-// emit puts an event into the stream and shows it to every observer, in order.
+// emit puts an event into the stream, and into every observer's outbox, in order.
 func (r *run) emit(e drill.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -24,11 +24,12 @@ func (r *run) emitLocked(e drill.Event) {
 }
 
 func (r *run) appendLocked(e drill.Event) {
+	e = cleaned(e)
 	e.Seq, e.At = r.seq, r.clock.Now()
 	r.seq++
 	r.record(e)
 	r.live.Event(e)
-	for _, o := range r.Observers {
+	for _, o := range r.outboxes {
 		o.Observe(e)
 	}
 }

@@ -116,6 +116,9 @@ func (b *Book) Update(now time.Time, sources []string, problems []SourceProblem,
 		}
 	}
 	slices.SortFunc(entries, func(x, y Entry) int { return cmp.Compare(x.Drill, y.Drill) })
+	for i := range b.Problems {
+		b.Problems[i].Text = drill.Clean(b.Problems[i].Text)
+	}
 	slices.SortFunc(b.Problems, func(x, y SourceProblem) int {
 		return cmp.Or(cmp.Compare(x.Source, y.Source), cmp.Compare(x.Text, y.Text))
 	})
@@ -205,7 +208,7 @@ func (b *Book) Started(s Start, run string) {
 // Failed notes that a run could not be made for now, and certainly was not. It stays due.
 func (b *Book) Failed(s Start, reason string) {
 	if e := b.find(s.Drill); e != nil {
-		e.Problem = reason
+		e.Problem = drill.Clean(reason)
 		e.Intent = nil
 	}
 }
@@ -267,6 +270,7 @@ func (e Entry) Trouble(now time.Time) string {
 }
 
 func (e *Entry) miss(n int, newest Miss) {
+	newest.Reason = drill.Clean(newest.Reason) // others' errors are in it
 	e.Missed += n
 	e.Newest = &newest
 	e.Problem = ""

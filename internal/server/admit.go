@@ -36,7 +36,7 @@ type gate func(ctx context.Context, a *admission) (passed bool, again time.Durat
 
 // gates are all, in order. What costs little and trusts nothing comes before anything of the requester's is read.
 func (r *reconciler) gates() []gate {
-	return []gate{r.notCancelled, r.notLocal, r.hasInputs, r.readable, r.mayDoIt}
+	return []gate{r.notRestored, r.notCancelled, r.notLocal, r.hasInputs, r.readable, r.mayDoIt}
 }
 
 // admit leads a run through the gates, and makes its runner pod.
@@ -186,8 +186,8 @@ func lacks(user string, missing []kube.Right) string {
 		user, strings.Join(names, ", nor "))
 }
 
-// start waits for the runner to claim the run, and gives up on a pod that cannot start.
-func (r *reconciler) start(ctx context.Context, run *kube.DrillRun) (time.Duration, error) {
+// begin waits for the runner to claim the run, and gives up on a pod that cannot start.
+func (r *reconciler) begin(ctx context.Context, run *kube.DrillRun) (time.Duration, error) {
 	name := kube.RunnerPod(run.Name)
 	if run.CancelRequested() {
 		if err := r.end(ctx, run, drill.VerdictInterrupted, "The run was cancelled before it began."); err != nil {

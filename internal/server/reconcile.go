@@ -40,6 +40,7 @@ type reconciler struct {
 	runs  *kube.Runs
 	index *index
 	queue workqueue.TypedRateLimitingInterface[string]
+	*background
 
 	mu       sync.Mutex
 	memories map[string]*memory
@@ -51,7 +52,9 @@ type memory struct {
 	admitted time.Time
 	trouble  map[string]time.Time
 	pulse    *kube.Pulse
-	request  Request // what its file says, once it has been read
+	request  Request   // what its file says, once it has been read
+	failed   int       // attempts in a row to revert what is left of the finished run
+	next     time.Time // of them
 }
 
 func newReconciler(o Options, x *index) *reconciler {
@@ -61,7 +64,8 @@ func newReconciler(o Options, x *index) *reconciler {
 		index: x,
 		queue: workqueue.NewTypedRateLimitingQueue(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[string](200*time.Millisecond, 15*time.Second)),
-		memories: map[string]*memory{}, late: map[string]bool{},
+		background: newBackground(),
+		memories:   map[string]*memory{}, late: map[string]bool{},
 	}
 }
 
@@ -88,6 +92,7 @@ func (r *reconciler) run(ctx context.Context) {
 	<-ctx.Done()
 	r.queue.ShutDown()
 	wg.Wait()
+	r.jobs.Wait()
 }
 
 // watch queues the run that a changed object belongs to, until it is stopped.
@@ -169,6 +174,9 @@ func (r *reconciler) next(ctx context.Context) bool {
 // reconcile reads the record afresh and does the one thing that is due. It returns when to look again; 0 is on the next
 // event only.
 func (r *reconciler) reconcile(ctx context.Context, name string) (time.Duration, error) {
+	if r.working(name) {
+		return whileMending, nil
+	}
 	run, err := r.runs.Get(ctx, name)
 	if apierrors.IsNotFound(err) {
 		r.forget(name)
@@ -182,16 +190,21 @@ func (r *reconciler) reconcile(ctx context.Context, name string) (time.Duration,
 	case "", kube.PhasePending:
 		again, err = r.admit(ctx, run)
 	case kube.PhaseAdmitted:
-		again, err = r.start(ctx, run)
+		again, err = r.begin(ctx, run)
 	case kube.PhaseRunning:
 		again, err = r.supervise(ctx, run)
 	case kube.PhaseFinished:
-		err = r.settle(ctx, run)
+		again, err = r.settle(ctx, run)
 	}
-	if errors.Is(err, kube.ErrClaimed) || errors.Is(err, kube.ErrFinished) || errors.Is(err, kube.ErrSuperseded) {
-		return time.Second, nil // somebody else was faster: look again at what is there now
+	if overtaken(err) {
+		return time.Second, nil // another process was faster: look again at what is there now
 	}
 	return again, err
+}
+
+// overtaken reports whether a write failed because another process had changed the run.
+func overtaken(err error) bool {
+	return errors.Is(err, kube.ErrClaimed) || errors.Is(err, kube.ErrFinished) || errors.Is(err, kube.ErrSuperseded)
 }
 
 // end finishes a run of which nothing has been touched.

@@ -177,20 +177,13 @@ func outdatedPods(pods cache.Store, x *index, now time.Time) []*metav1.PartialOb
 	return old
 }
 
-// letGo is the last that the server does with a run: it summarises it, and takes its finalizer off. A run that left
-// something behind is not settled, and read again when it changes.
+// letGo is the last that the server does with a run: it summarises it, and takes its finalizer off.
 func (r *reconciler) letGo(ctx context.Context, run *kube.DrillRun) error {
-	summary := r.summarize(run)
-	var err error
-	if len(summary.Residue) > 0 {
-		err = r.runs.SetFinalizer(ctx, run, false)
-	} else {
-		err = r.runs.Settle(ctx, run, summary)
+	if err := r.runs.Settle(ctx, run, r.summarize(run)); err != nil {
+		return err
 	}
-	if err == nil {
-		r.forget(run.Name)
-	}
-	return err
+	r.forget(run.Name)
+	return nil
 }
 
 // summarize adds what this server knows of a run's file when the run ended before that was noted on it.

@@ -36,7 +36,7 @@ func (r *reconciler) proceed(ctx context.Context, run *kube.DrillRun) error {
 		return nil
 	}
 	log := r.o.Log.With(zap.String("series", series), zap.Int("trial", trial), zap.Int("trials", request.Trials))
-	if why := drill.EndsSeries(run.Status.Verdict, len(run.Residue()) > 0); why != "" {
+	if why := drill.EndsSeries(run.Status.Verdict, run.HadResidue()); why != "" {
 		log.Warn("the series ended early", zap.String("why", why))
 		return nil
 	}

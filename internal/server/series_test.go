@@ -137,8 +137,8 @@ func TestWhatEndsASeries(t *testing.T) {
 		require.NotEmpty(t, drill.EndsSeries(v, false))
 	}
 	for name, edit := range map[string]func(*kube.DrillRun){
-		"residue": func(r *kube.DrillRun) {
-			r.Status.Faults[0].Phase, r.Status.Faults[0].Residue = kube.FaultResidue, []string{"node n1 is cordoned"}
+		"residue that was put back": func(r *kube.DrillRun) {
+			r.Status.Faults[0].Phase, r.Status.Faults[0].Cleared = kube.FaultReverted, new(metav1.Now())
 		},
 		"cancelled after its end": func(r *kube.DrillRun) { r.Spec.Cancel = true },
 		"executed elsewhere":      func(r *kube.DrillRun) { r.Spec.Local = true },

@@ -2,13 +2,11 @@ package targets
 
 import (
 	"net/netip"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"go.uber.org/zap"
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -22,11 +20,12 @@ type postgresqlSpec struct {
 	Namespace string
 	Selector  labels.Selector
 	DSN       drill.Sensitive
-	Service   string        // empty: the one that the dsn's host names
-	Roles     preset        // zero: the one whose label the pods carry
-	WriteRate int           // Hz
-	FreshRate int           // Hz; 0: no fresh probe
-	UpWithin  time.Duration // of an answer to a write; 0: learnt from the baseline
+	CA        drill.Sensitive // PEM; empty: the machine's own
+	Service   string          // empty: the one that the dsn's host names
+	Roles     preset          // zero: the one whose label the pods carry
+	WriteRate int             // Hz
+	FreshRate int             // Hz; 0: no fresh probe
+	UpWithin  time.Duration   // of an answer to a write; 0: learnt from the baseline
 
 	ReadService string // that reading clients use; empty: the members themselves
 
@@ -76,7 +75,7 @@ func postgresql() Kind {
 
 func postgresqlSecrets(s postgresqlSpec) []SecretRef {
 	var refs []SecretRef
-	for _, k := range s.DSN.Refs() {
+	for _, k := range append(s.DSN.Refs(), s.CA.Refs()...) {
 		refs = append(refs, SecretRef{Namespace: s.Namespace, SecretKey: k})
 	}
 	return refs
@@ -89,7 +88,7 @@ func postgresqlPermissions(s postgresqlSpec) []drill.Permission {
 			drill.Permission{Verb: verb, Resource: "pods", Namespace: s.Namespace},
 			drill.Permission{Verb: verb, Group: "discovery.k8s.io", Resource: "endpointslices", Namespace: s.Namespace})
 	}
-	if len(s.DSN.Refs()) > 0 {
+	if len(s.DSN.Refs())+len(s.CA.Refs()) > 0 {
 		ps = append(ps, drill.Permission{Verb: "get", Resource: "secrets", Namespace: s.Namespace})
 	}
 	return ps
@@ -102,6 +101,8 @@ func postgresqlBody() schema.Body[postgresqlSpec] {
 			return append(membersArguments(&s.Namespace, &s.Selector),
 				schema.Secret("dsn", &s.DSN, "What drill connects with, through the Service of the application; usually `secret(\"name\", \"key\")`, from a Secret in the same namespace.",
 					schema.Required(), schema.Check(checkDSN)),
+				schema.Secret("ca", &s.CA, "The certificate authority that signed the servers' certificates, as PEM text; usually `secret(\"name\", \"ca.crt\")`. The `sslmode` is then `verify-full`, unless the `dsn` says `verify-ca`.",
+					schema.Default("the machine's authorities, where `sslmode` verifies"), schema.Check(checkCA)),
 				schema.String("service", &s.Service, "The Service that writing clients use.", schema.Default("the `dsn`'s host"), schema.Check(kube.CheckService)),
 				schema.String("preset", &s.preset, "Who labels the pods' roles, and so how.", schema.Default("by the label that the pods carry"),
 					schema.OneOf(presetNames()...), schema.Hint("For other labels use role_label and primary_value.")),
@@ -138,26 +139,6 @@ func (s *postgresqlSpec) readRoles(d *schema.Decoded) {
 		s.Roles.primary = []string{s.primaryValue}
 	}
 }
-
-// checkDSN holds a DSN to what the driver can read. Of one with a secret in it that shows only in the run.
-func checkDSN(dsn string) (summary, detail string) {
-	if len(drill.Sensitive(dsn).Refs()) > 0 {
-		return "", ""
-	}
-	// The parser's own words may quote the password, so they are not shown.
-	if _, err := pgconn.ParseConfig(dsn); err != nil || dsn == "" {
-		return "Invalid dsn", dsnShape
-	}
-	if u, err := url.Parse(dsn); err == nil && strings.HasPrefix(u.Scheme, "postgres") && u.Host == "" && u.Query().Get("host") == "" {
-		return "Invalid dsn", "The dsn names no host, and the driver would look for a server in drill's own pod. Write it as " + dsnForm
-	}
-	return "", ""
-}
-
-const (
-	dsnForm  = "postgres://user:password@service.namespace.svc:5432/database."
-	dsnShape = "The dsn cannot be read. Write it as " + dsnForm
-)
 
 // postgreSQL is a target of kind postgresql.
 type postgreSQL struct {

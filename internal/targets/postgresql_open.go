@@ -91,13 +91,16 @@ func noMembers(ctx context.Context, d Deps, target, namespace, selector string) 
 
 // findService resolves the DSN and finds the Service behind it.
 func (t *postgreSQL) findService(ctx context.Context) error {
-	dsn, err := t.spec.DSN.Resolve(func(k drill.SecretKey) (string, error) {
-		return t.Secret(ctx, t.spec.Namespace, k.Name, k.Key)
-	})
+	secret := func(k drill.SecretKey) (string, error) { return t.Secret(ctx, t.spec.Namespace, k.Name, k.Key) }
+	dsn, err := t.spec.DSN.Resolve(secret)
 	if err != nil {
 		return t.refuse("secret_missing", err, "its dsn cannot be resolved in namespace %q", t.spec.Namespace)
 	}
-	if t.dial, err = newDialer(dsn); err != nil {
+	ca, err := t.spec.CA.Resolve(secret)
+	if err != nil {
+		return t.refuse("secret_missing", err, "its ca cannot be resolved in namespace %q", t.spec.Namespace)
+	}
+	if t.dial, err = newDialer(dsn, ca); err != nil {
 		return t.refuse("invalid_dsn", err, "invalid dsn")
 	}
 	name := serviceIn(t.dial.config.Host, t.spec.Namespace)

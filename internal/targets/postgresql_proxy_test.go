@@ -77,7 +77,7 @@ func classify(t *testing.T, length time.Duration) {
 // behind lets the pooled and the fresh probe go through the proxy from now on; pinned sessions go to the members.
 func (l *lab) behind(target *postgreSQL, dsn string) {
 	l.t.Helper()
-	d, err := newDialer(dsn)
+	d, err := newDialer(dsn, "")
 	require.NoError(l.t, err)
 	old := target.dial
 	target.dial.mu.Lock()

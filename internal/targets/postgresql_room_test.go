@@ -61,7 +61,7 @@ func TestTightestLimit(t *testing.T) {
 
 // TestNoSessionWithoutAServer: what could not be opened is no session, not one that breaks whoever puts it back.
 func TestNoSessionWithoutAServer(t *testing.T) {
-	d, err := newDialer("postgres://app@127.0.0.1:1/orders?sslmode=disable")
+	d, err := newDialer("postgres://app@127.0.0.1:1/orders?sslmode=disable", "")
 	require.NoError(t, err)
 	s, err := d.service(t.Context())
 	require.Error(t, err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -36,20 +35,18 @@ func (s *sock) Close() error {
 	return s.Conn.Close()
 }
 
-func newDialer(dsn string) (*dialer, error) {
-	config, err := pgconn.ParseConfig(dsn)
-	if err != nil || strings.HasPrefix(config.Host, "/") {
-		return nil, errors.New(strings.TrimSuffix(dsnShape, ".")) // the parser's own words may quote the password
+// newDialer reads a DSN; ca is the PEM text of whom to trust, or empty.
+func newDialer(dsn, ca string) (*dialer, error) {
+	l, err := readDSN(dsn)
+	var config *pgconn.Config
+	if err == nil {
+		config, err = l.config(ca)
+	}
+	if err != nil {
+		return nil, errors.New(strings.TrimSuffix(err.Error(), ".")) // its own words quote nothing of the password
 	}
 	d := &dialer{config: config, socks: map[*sock]struct{}{}}
 	config.DialFunc = d.net
-	config.ConnectTimeout = 0 // the slot's deadline rules
-	config.ValidateConnect = nil
-	config.RuntimeParams["application_name"] = "drill"
-	// Only other ways to speak to the same host stay, such as without TLS: a second host would be a second member.
-	config.Fallbacks = slices.DeleteFunc(config.Fallbacks, func(f *pgconn.FallbackConfig) bool {
-		return f.Host != config.Host || f.Port != config.Port
-	})
 	return d, nil
 }
 

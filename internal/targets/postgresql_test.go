@@ -170,7 +170,7 @@ func TestSignalOfDialing(t *testing.T) {
 	require.NoError(t, err)
 	addr := free.Addr().String()
 	free.Close()
-	d, err := newDialer("postgres://app:hunter2@" + addr + "/orders?sslmode=disable")
+	d, err := newDialer("postgres://app:hunter2@"+addr+"/orders?sslmode=disable", "")
 	require.NoError(t, err)
 	_, err = d.service(t.Context())
 	assert.Equal(t, drill.SignalRefused, signal(err))
@@ -188,14 +188,17 @@ func TestSignalOfDialing(t *testing.T) {
 }
 
 func TestDSNKeepsOneHost(t *testing.T) {
-	d, err := newDialer("postgres://app:pw@a:5432,b:5433/orders?sslmode=prefer&target_session_attrs=read-write")
+	d, err := newDialer("postgres://app:pw@a:5432/orders?sslmode=prefer&target_session_attrs=read-write", "")
 	require.NoError(t, err)
 	assert.Equal(t, "a", d.config.Host)
 	assert.Nil(t, d.config.ValidateConnect, "a read-only answer is an answer")
 	for _, f := range d.config.Fallbacks {
 		assert.Equal(t, "a", f.Host)
 	}
-	_, err = newDialer("postgres://app:hunter2@[::1/orders")
+	_, err = newDialer("postgres://app:hunter2@[::1/orders", "")
+	assert.NotContains(t, err.Error(), "hunter2")
+	_, err = newDialer("postgres://app:hunter2@a:5432,b:5433/orders", "")
+	assert.ErrorContains(t, err, "several hosts", "a second host would be a second member")
 	assert.NotContains(t, err.Error(), "hunter2")
 	assert.EqualError(t, d.scrub(errors.New("bad pw")), "bad (sensitive)")
 }
