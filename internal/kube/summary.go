@@ -177,11 +177,18 @@ const metaPage = 500
 // EachMeta calls each with the metadata of every record in a namespace that the selector picks, by the cluster's own
 // word, and never holds more than a page of them.
 func EachMeta(ctx context.Context, client metadata.Interface, namespace, selector string, each func(*metav1.PartialObjectMetadata)) error {
+	if err := eachMeta(ctx, client.Resource(Resource).Namespace(namespace), selector, each); err != nil {
+		return fmt.Errorf("list runs: %w", err)
+	}
+	return nil
+}
+
+func eachMeta(ctx context.Context, objects metadata.ResourceInterface, selector string, each func(*metav1.PartialObjectMetadata)) error {
 	options := metav1.ListOptions{LabelSelector: selector, Limit: metaPage}
 	for {
-		list, err := client.Resource(Resource).Namespace(namespace).List(ctx, options)
+		list, err := objects.List(ctx, options)
 		if err != nil {
-			return fmt.Errorf("list runs: %w", err)
+			return err
 		}
 		for i := range list.Items {
 			each(&list.Items[i])

@@ -85,7 +85,7 @@ func (x *index) run(ctx context.Context) { x.informer.RunWithContext(ctx) }
 
 // synced waits until the index knows every run that was there when it began.
 func (x *index) synced(ctx context.Context) bool {
-	return cache.WaitForCacheSync(ctx.Done(), x.informer.HasSynced)
+	return x.informer.HasSynced() || cache.WaitForCacheSync(ctx.Done(), x.informer.HasSynced)
 }
 
 // find is the metadata of a run; nil when there is no such run.

@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -36,6 +38,8 @@ type scheduler struct {
 	listed    bool // the runs, once
 	files     map[string]parsed
 	attempts  map[string]*attempt // by the intent's token
+	tables    *schedule.Tables
+	since     map[string]time.Time // when each schedule was found first: a book that cannot be saved does not know it
 
 	mu      sync.Mutex
 	entries []schedule.Entry
@@ -43,7 +47,8 @@ type scheduler struct {
 
 func newScheduler(o Options) *scheduler {
 	return &scheduler{o: o, schedules: kube.NewSchedules(o.Client, o.Namespace), runs: kube.NewRuns(o.Client.Dynamic, o.Namespace),
-		wake: make(chan struct{}, 1), files: map[string]parsed{}, attempts: map[string]*attempt{}}
+		wake: make(chan struct{}, 1), files: map[string]parsed{}, attempts: map[string]*attempt{},
+		tables: new(schedule.Tables), since: map[string]time.Time{}}
 }
 
 // list is the book as it was saved last.
@@ -120,7 +125,8 @@ func (s *scheduler) pass(ctx context.Context) (time.Duration, error) {
 	}
 	found := s.find()
 	now := time.Now()
-	book.Update(now, found.sources, found.problems, found.installed())
+	book.Use(s.tables)
+	book.Update(now, found.sources, found.problems, s.firstFound(found.installed(), now))
 	var made []schedule.Run
 	if !s.listed || book.Pending(now) {
 		if made, err = s.made(ctx, book.Entries); err != nil {
@@ -158,6 +164,22 @@ func (s *scheduler) pass(ctx context.Context) (time.Duration, error) {
 	return again, nil
 }
 
+// firstFound notes when each schedule was found first as it is now.
+func (s *scheduler) firstFound(installed []schedule.Installed, now time.Time) []schedule.Installed {
+	since := map[string]time.Time{}
+	for i := range installed {
+		one := &installed[i]
+		key := fmt.Sprintf("%x", sha256.Sum256(fmt.Appendf(nil, "%q %v", one.Drill, one.Schedule)))
+		at, known := s.since[key]
+		if !known {
+			at = now
+		}
+		since[key], one.Since = at, at
+	}
+	s.since = since
+	return installed
+}
+
 // made lists the runs that schedules made, without reading their records.
 func (s *scheduler) made(ctx context.Context, entries []schedule.Entry) ([]schedule.Run, error) {
 	byLabel := map[string][]string{}
@@ -191,7 +213,7 @@ func (s *scheduler) show(ctx context.Context, problems []schedule.SourceProblem)
 		if !ok {
 			continue
 		}
-		text := textOf(problems, sourceOf(cm))
+		text := kube.CutText(textOf(problems, sourceOf(cm)), kube.MaxText)
 		if cm.Annotations[kube.AnnotationProblem] == text {
 			continue
 		}
