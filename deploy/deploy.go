@@ -30,6 +30,8 @@ type Options struct {
 	Allow   []string      // namespaces in which runners may act; those allowed earlier stay so
 	Out     io.Writer     // progress, for people; nil for none
 	Timeout time.Duration // for everything to be ready; 90 s when 0
+
+	Limits map[string]string // of the cluster's owner, to set; those that are not named stay as they are
 }
 
 const (
@@ -49,6 +51,7 @@ var resources = map[string]schema.GroupVersionResource{
 	"Namespace":                        {Version: "v1", Resource: "namespaces"},
 	"ServiceAccount":                   {Version: "v1", Resource: "serviceaccounts"},
 	"Service":                          {Version: "v1", Resource: "services"},
+	"ConfigMap":                        {Version: "v1", Resource: "configmaps"},
 	"CustomResourceDefinition":         {Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"},
 	"Role":                             {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "roles"},
 	"RoleBinding":                      {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "rolebindings"},
@@ -157,6 +160,11 @@ func Apply(ctx context.Context, client *kube.Client, o Options) error {
 		return err
 	}
 	for _, object := range objects {
+		if object.GetKind() == "Deployment" { // the server finds them from the start
+			if err := i.limits(ctx, o.Limits); err != nil {
+				return err
+			}
+		}
 		if err := i.apply(ctx, object); err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package deploy_test
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -58,10 +59,10 @@ func TestOnlyAllowedNamespacesAreBound(t *testing.T) {
 		case o.GetKind() == "RoleBinding" && o.GetNamespace() == "shop":
 			require.Equal(t, "drill-runner-target", field[string](t, o, "roleRef", "name"))
 		case o.GetKind() == "ClusterRoleBinding":
-			require.Contains(t, []string{"drill-server", "drill-runner"}, field[string](t, o, "roleRef", "name"), name)
+			require.Contains(t, []string{"drill-server", "drill-server-pages", "drill-runner"}, field[string](t, o, "roleRef", "name"), name)
 		}
 	}
-	for _, name := range []string{"drill-server", "drill-runner"} { // what is held in every namespace
+	for _, name := range []string{"drill-server", "drill-server-pages", "drill-runner"} { // what is held in every namespace
 		for _, rule := range field[[]any](t, manifests(t)["ClusterRole /"+name], "rules") {
 			verbs := rule.(map[string]any)["verbs"].([]any)
 			for _, resource := range rule.(map[string]any)["resources"].([]any) {
@@ -69,7 +70,7 @@ func TestOnlyAllowedNamespacesAreBound(t *testing.T) {
 				case "namespaces":
 					require.Equal(t, []any{"get"}, verbs)
 				default:
-					require.Contains(t, []string{"nodes", "subjectaccessreviews"}, resource)
+					require.Contains(t, []string{"nodes", "subjectaccessreviews", "tokenreviews"}, resource)
 				}
 			}
 		}
@@ -158,7 +159,14 @@ func TestTheRunnerMayDoWhatEveryFaultNeeds(t *testing.T) {
 				for _, resource := range rule["resources"].([]any) {
 					for _, verb := range rule["verbs"].([]any) {
 						p := drill.Permission{Verb: verb.(string), Group: group.(string), Resource: resource.(string), Namespace: namespace}
-						granted[p.String()] = true
+						names, ok := rule["resourceNames"].([]any)
+						if !ok {
+							granted[p.String()] = true
+						}
+						for _, name := range names {
+							p.Name = name.(string)
+							granted[p.String()] = true
+						}
 					}
 				}
 			}
@@ -166,18 +174,30 @@ func TestTheRunnerMayDoWhatEveryFaultNeeds(t *testing.T) {
 	}
 	for _, kind := range faults.Kinds() {
 		for _, p := range kind.Permissions("shop") {
+			require.NotEqual(t, "nodes", p.Resource, "T7: %s needs a right on nodes", kind.Name)
 			require.True(t, granted[p.String()], "%s needs %s: add it to manifests/30-rbac.yaml", kind.Name, p)
 		}
 	}
 }
 
-// rights lists the verbs that a role has on a resource in drill's namespace.
+// TestT7NobodyChangesNodes: what cordons and taints is nobody's of drill's.
+func TestT7NobodyChangesNodes(t *testing.T) {
+	for name, o := range manifests(t) {
+		if o.GetKind() == "ClusterRole" || o.GetKind() == "Role" {
+			for _, verb := range rights(t, o, "nodes") {
+				require.Contains(t, []string{"get", "list"}, verb, name)
+			}
+		}
+	}
+}
+
+// rights lists the verbs that a role has on a resource in drill's namespace, whatever its name.
 func rights(t *testing.T, role *unstructured.Unstructured, resource string) (verbs []string) {
 	t.Helper()
 	for _, r := range field[[]any](t, role, "rules") {
 		rule := r.(map[string]any)
 		for _, of := range rule["resources"].([]any) {
-			if of == resource {
+			if of == resource && rule["resourceNames"] == nil {
 				for _, v := range rule["verbs"].([]any) {
 					verbs = append(verbs, v.(string))
 				}
@@ -192,6 +212,13 @@ func rights(t *testing.T, role *unstructured.Unstructured, resource string) (ver
 func TestWhoMayDoWhatWithDetails(t *testing.T) {
 	all := manifests(t)
 	require.Equal(t, []string{"create"}, rights(t, all["Role failoverdrill/drill-runner"], "configmaps"))
+	var named []any
+	for _, rule := range field[[]any](t, all["Role failoverdrill/drill-runner"], "rules") {
+		if r := rule.(map[string]any); slices.Contains(r["resources"].([]any), any("configmaps")) && r["resourceNames"] != nil {
+			named = append(named, r["resourceNames"].([]any)[0], r["verbs"].([]any))
+		}
+	}
+	require.Equal(t, []any{"drill-held-members", []any{"get", "patch"}, kube.LimitsMap, []any{"get"}}, named)
 	require.Subset(t, rights(t, all["Role failoverdrill/drill-server"], "configmaps"), []string{"list", "delete"})
 	require.Equal(t, []string{"get"}, rights(t, all["ClusterRole /drill-requester"], "configmaps"))
 

@@ -27,10 +27,7 @@ func admission(env *Env) func(kube.Spec, drill.Inputs) (server.Request, error) {
 				continue
 			}
 			need := needsOf(d)
-			request := server.Request{Namespaces: need.namespaces, FaultKinds: need.faults, Reads: need.reads, Timeout: d.Timeout, Trials: d.Repeat}
-			for _, s := range need.secrets {
-				request.Secrets = append(request.Secrets, server.Secret{Namespace: s.Namespace, Name: s.Name})
-			}
+			request := server.Request{Namespaces: need.namespaces, FaultKinds: need.faults, Secrets: need.names(), Reads: need.reads, Timeout: d.Timeout, Trials: d.Repeat, Asked: asked(d)}
 			for _, p := range need.pods {
 				request.Avoid = append(request.Avoid, server.Pods{Namespace: p.namespace, Selector: p.selector})
 			}

@@ -72,9 +72,10 @@ func execRun(ctx context.Context, env *Env, client *kube.Client, id string, me k
 	stop := serveMetrics(registry, listen, log)
 	defer stop()
 	events := runner.NewOutbox(&jsonView{w: env.Stdout})
-	x := execution{client: client, runs: runs, id: id, drill: d.Drill, source: d.source, variables: d.variables(), journal: journal, log: log, trial: place(ctx, runs, run, log),
+	x := execution{inside: true, client: client, runs: runs, id: id, drill: d.Drill, source: d.source, variables: d.variables(), journal: journal, log: log, trial: place(ctx, runs, run, log),
 		agents:    faults.Agents{Image: env.Getenv(server.EnvImage), Owner: kube.OwnerOf(run), Generation: journal.Generation},
 		observers: []runner.Observer{events, metrics.New(registry, d.Drill, settings(d.Drill))}}
+	x.stage = env.stage
 	rep, recorded := x.execute(ctx)
 	clean, done := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Minute)
 	defer done()
@@ -105,12 +106,12 @@ func handedDrill(env *Env, run *kube.DrillRun) (*loaded, error) {
 func serveMetrics(registry *prometheus.Registry, listen string, log *zap.Logger) (stop func()) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	serving := server.BoundedServer(mux)
 	l, err := net.Listen("tcp", listen)
 	if err != nil {
 		log.Warn("metrics are not served", zap.String("address", listen), zap.Error(err))
 		return func() {}
 	}
-	go func() { _ = server.Serve(l) }()
-	return func() { _ = server.Close() }
+	go func() { _ = serving.Serve(server.BoundedListener(l)) }()
+	return func() { _ = serving.Close() }
 }

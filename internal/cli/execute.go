@@ -50,6 +50,9 @@ type execution struct {
 	log       *zap.Logger
 	agents    faults.Agents
 	trial     trial
+	stage     *stage
+	inside    bool        // it is a runner pod: what it connects to is bounded
+	reach     *kube.Reach // what it may connect to; nil allows all
 }
 
 // trial is a run's place in its series.
@@ -74,30 +77,45 @@ func place(ctx context.Context, runs *kube.Runs, run *kube.DrillRun, log *zap.Lo
 func (x execution) execute(ctx context.Context) (drill.Report, []byte) {
 	spec := x.drill.Targets[0]
 	kind, _ := targets.Find(spec.Kind)
-	target := kind.Bind(targets.Deps{Run: x.id, Kube: x.client, Secret: x.secret, Checks: x.drill.Checks(), Log: x.log.Named("target")}, spec.Name, spec.Spec)
+	var target targets.Target
+	owner, exceeded := x.ownerLimits(ctx, func(ctx context.Context) ([]drill.Member, error) { return target.Members(ctx) })
+	x.reach = owner.within()
+	target = x.stage.bindTarget(kind, targets.Deps{Reach: x.reach, Run: x.id, Kube: x.client, Secret: x.secret, Checks: x.drill.Checks(), Log: x.log.Named("target")}, spec)
 	deps := faults.Deps{Run: x.id, Kube: x.client, Target: func(name string) (faults.Target, bool) { return target, name == spec.Name }, Targets: []string{spec.Name},
 		Namespace: kind.Namespaces(spec.Spec)[0], Agents: x.agents}
 	deps.Agents.Timeout = x.drill.Timeout
 	var bound []runner.BoundFault
 	for _, f := range x.drill.Faults {
 		kind, _ := faults.Find(f.Kind)
-		bound = append(bound, runner.BoundFault{Kind: f.Kind, Name: f.Name, After: f.After, Fault: kind.Bind(deps, f.Name, f.Spec)})
+		bound = append(bound, runner.BoundFault{Kind: f.Kind, Name: f.Name, After: f.After, Fault: x.stage.bindFault(f.Kind, kind.Bind(deps, f.Name, f.Spec))})
 	}
 	bindings, unbound := x.probes()
 	need := needsOf(x.drill)
 	recorder := detail.NewWriter(drill.Recording{})
+	// The runner looks for a hold itself, so that it works without the server.
+	holds := kube.NewHolds(x.client, x.runs.Namespace())
+	ctx, unwatch := holds.Watch(ctx, func(err error) {
+		x.log.Warn("whether drill is on hold cannot be read; the run goes on", zap.Error(err))
+	})
+	defer unwatch()
 	rep := runner.Run(ctx, runner.Config{
 		Info: drill.RunReport{ID: x.id, Drill: x.drill.Name, Description: x.drill.Description, File: x.drill.File,
 			Variables: x.variables, Trial: x.trial.number, Trials: max(x.trial.number, x.drill.Repeat), DrillVersion: version, Cluster: x.cluster(ctx)},
 		Drill: x.drill, Settings: settings(x.drill), Earlier: x.trial.earlier,
 		Preflight: func(ctx context.Context) error {
+			if exceeded != nil {
+				return exceeded
+			}
 			if unbound != nil {
 				return unbound
 			}
+			if err := notHeld(ctx, holds); err != nil {
+				return err
+			}
 			return x.preflight(ctx, need)
 		},
-		Namespaces: need.namespaces, Target: target, Probes: bindings, Faults: bound, Guard: guard{x.drill},
-		Sampler: probes.Sample, Journal: x.journal, Lock: kube.NewLock(x.client, x.runs, x.id),
+		Namespaces: need.namespaces, Target: target, Probes: bindings, Faults: bound, Guard: guard{x.drill, owner},
+		Sampler: x.stage.sample(), Journal: x.journal, Lock: kube.NewLock(x.client, x.runs, x.id),
 		Observers: x.observers, Recorder: recorder, Source: sha256Of([]byte(x.source)), Log: x.log,
 	})
 	return rep, recorder.Bytes()
@@ -115,6 +133,18 @@ func (x execution) conclude(ctx context.Context, run *kube.DrillRun, journal *ku
 	return nil
 }
 
+// notHeld refuses a run while drill is on hold, or while that cannot be read: nothing has been touched yet.
+func notHeld(ctx context.Context, holds *kube.Holds) error {
+	hold, err := holds.Get(ctx)
+	if err != nil {
+		return err
+	}
+	if hold != nil {
+		return hold.Refusal()
+	}
+	return nil
+}
+
 func sha256Of(b []byte) string {
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
@@ -125,7 +155,7 @@ func (x execution) probes() ([]drill.Probe, error) {
 	var all []drill.Probe
 	for _, p := range x.drill.Probes {
 		kind, _ := probes.Find(p.Kind)
-		probe, err := kind.Bind(probes.Deps{Kube: x.client, Log: x.log.Named("probe")}, p.Name, p.Spec)
+		probe, err := kind.Bind(probes.Deps{Kube: x.client, Reach: x.reach, Log: x.log.Named("probe")}, p.Name, p.Spec)
 		if err != nil {
 			return nil, fmt.Errorf("probe %q: %w", p.Name, err)
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -15,6 +17,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/kube"
 )
 
 // guardCheck is one guard of a drill, and whether it holds.
@@ -36,7 +39,7 @@ const (
 
 // checkGuards judges every guard that the drill has, over what it would touch.
 func checkGuards(ctx context.Context, d *drill.Drill, plans []drill.FaultPlan) []guardCheck {
-	return append(checkBounds(d, plans), checkAlerts(ctx, d.Guard)...)
+	return append(checkBounds(d, plans), checkAlerts(ctx, d.Guard, nil)...)
 }
 
 // checkBounds judges the guards that follow from the file and the plans alone.
@@ -122,11 +125,11 @@ const alertTimeout = 10 * time.Second
 
 // checkAlerts asks Prometheus about each alert that must not fire. A server that cannot be asked lets no drill through:
 // nobody knows then whether something is wrong already.
-func checkAlerts(ctx context.Context, g drill.Guard) []guardCheck {
+func checkAlerts(ctx context.Context, g drill.Guard, reach *kube.Reach) []guardCheck {
 	var all []guardCheck
 	for _, name := range g.NoAlert {
 		c := guardCheck{What: guardNoAlert}
-		switch firing, err := firingAlerts(ctx, g.Prometheus, name); {
+		switch firing, err := firingAlerts(ctx, g.Prometheus, name, reach); {
 		case err != nil:
 			c.Unasked = true
 			c.Why = fmt.Sprintf("Whether the alert %s fires is not known, because Prometheus at %s could not be asked: %v. Check prometheus in the guard block",
@@ -151,10 +154,12 @@ func redacted(address string) string {
 }
 
 // firingAlerts are the alerts of this name that fire now, each with its labels.
-func firingAlerts(ctx context.Context, server, name string) ([]string, error) {
+func firingAlerts(ctx context.Context, server, name string, reach *kube.Reach) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, alertTimeout)
 	defer cancel()
-	client, err := promapi.NewClient(promapi.Config{Address: server})
+	// Its own transport: no proxy of the environment answers in its place, and redirects are bounded as well.
+	transport := &http.Transport{DialContext: reach.Bound(net.Dialer{}, nil).DialContext, DisableKeepAlives: true}
+	client, err := promapi.NewClient(promapi.Config{Address: server, RoundTripper: transport})
 	if err != nil {
 		return nil, err
 	}
@@ -185,13 +190,23 @@ func firingAlerts(ctx context.Context, server, name string) ([]string, error) {
 }
 
 // guard bounds one run. It implements runner.Guard.
-type guard struct{ drill *drill.Drill }
+type guard struct {
+	drill *drill.Drill
+	owner *ownerLimits // the cluster's owner's
+}
 
-// Allows refuses plans that touch more than the guard allows.
-func (g guard) Allows(plans []drill.FaultPlan) error { return refuse(checkBounds(g.drill, plans)) }
+// Allows refuses plans that touch more than the guard, or the cluster's owner, allows.
+func (g guard) Allows(plans []drill.FaultPlan) error {
+	if err := refuse(checkBounds(g.drill, plans)); err != nil {
+		return err
+	}
+	return g.owner.allows(plans)
+}
 
 // Quiet refuses while an alert fires that must not, and while nobody can say.
-func (g guard) Quiet(ctx context.Context) error { return refuse(checkAlerts(ctx, g.drill.Guard)) }
+func (g guard) Quiet(ctx context.Context) error {
+	return refuse(checkAlerts(ctx, g.drill.Guard, g.owner.within()))
+}
 
 // refuse is the refusal by every guard that does not hold.
 func refuse(checks []guardCheck) error {

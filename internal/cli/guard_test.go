@@ -51,7 +51,7 @@ func TestMaxTargetsCountsEveryFaultsVictims(t *testing.T) {
 	for i, name := range []string{"one", "two", "three"} {
 		plans[i].Name = name
 	}
-	err := guard{d}.Allows(plans)
+	err := guard{drill: d}.Allows(plans)
 	refusal, ok := errors.AsType[*drill.Refusal](err)
 	require.True(t, ok)
 	require.Equal(t, "guard", refusal.Code)
@@ -85,9 +85,9 @@ func TestAlertGuard(t *testing.T) {
 	require.Equal(t, []guardCheck{
 		{What: guardNoAlert, Why: `The alert DatabaseDown fires: {db="orders"}. See to it first`},
 		{What: guardNoAlert, Holds: true, Why: "The alert Quiet does not fire."},
-	}, checkAlerts(t.Context(), g))
-	require.NoError(t, guard{&drill.Drill{Guard: drill.Guard{NoAlert: []string{"Quiet"}, Prometheus: g.Prometheus}}}.Quiet(t.Context()))
-	require.Error(t, guard{&drill.Drill{Guard: g}}.Quiet(t.Context()))
+	}, checkAlerts(t.Context(), g, nil))
+	require.NoError(t, guard{drill: &drill.Drill{Guard: drill.Guard{NoAlert: []string{"Quiet"}, Prometheus: g.Prometheus}}}.Quiet(t.Context()))
+	require.Error(t, guard{drill: &drill.Drill{Guard: g}}.Quiet(t.Context()))
 }
 
 // TestAnAlertThatNobodyCanAskAboutRefuses: silence is no consent.
@@ -112,19 +112,19 @@ func TestAnAlertThatNobodyCanAskAboutRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := drill.Guard{NoAlert: []string{"DatabaseDown"}, Prometheus: server}
-			checks := checkAlerts(t.Context(), g)
+			checks := checkAlerts(t.Context(), g, nil)
 			require.Len(t, checks, 1)
 			require.False(t, checks[0].Holds)
 			require.True(t, checks[0].Unasked)
 			require.Contains(t, checks[0].Why, "Whether the alert DatabaseDown fires is not known")
-			require.Error(t, guard{&drill.Drill{Guard: g}}.Quiet(t.Context()))
+			require.Error(t, guard{drill: &drill.Drill{Guard: g}}.Quiet(t.Context()))
 		})
 	}
 }
 
 func TestAPasswordInPrometheusAddressIsNotShown(t *testing.T) {
 	g := drill.Guard{NoAlert: []string{"DatabaseDown"}, Prometheus: "http://me:s3cret@127.0.0.1:1"}
-	require.NotContains(t, checkAlerts(t.Context(), g)[0].Why, "s3cret")
+	require.NotContains(t, checkAlerts(t.Context(), g, nil)[0].Why, "s3cret")
 }
 
 func TestWhatIsNotAvailableIsRefusedWithEveryPlace(t *testing.T) {

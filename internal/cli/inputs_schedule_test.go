@@ -21,7 +21,7 @@ func TestScheduledDrillsTakeNothingSecret(t *testing.T) {
 		env    string
 		says   string
 	}{
-		"environment":        {fmt.Sprintf(orders, cron, `?x=${env("X")}`), nil, "X=" + hidden, `env("X")`},
+		"environment":        {fmt.Sprintf(orders, cron, `?application_name=${env("X")}`), nil, "X=" + hidden, `env("X")`},
 		"sensitive variable": {plain, []string{"--var", "password=" + hidden}, "", "sensitive variable password"},
 		"and from outside":   {plain, nil, "DRILL_VAR_password=" + hidden, "sensitive variable password"},
 	} {
@@ -67,9 +67,9 @@ func TestTheServerReadsScheduledDrills(t *testing.T) {
 		"cannot be read":     {Recorded: "{"},
 		"Reference":          {Beside: map[string]string{"x.drillvars.hcl": "zone = eu"}},
 		"sensitive variable": {Beside: map[string]string{"x.drillvars.hcl": `password = "` + hidden + `"`}},
-		"variable X":         {Text: fmt.Sprintf(orders, "", `?x=${env("X")}`)},
-		"hosts":              {Text: fmt.Sprintf(orders, "", `?x=${file("/etc/hosts")}`)},
-		"variable X again":   {Text: fmt.Sprintf(orders, "", `?x=${env("X")}`), Recorded: `{"env":{"X":"x"}}`},
+		"variable X":         {Text: fmt.Sprintf(orders, "", `?application_name=${env("X")}`)},
+		"hosts":              {Text: fmt.Sprintf(orders, "", `?application_name=${file("/etc/hosts")}`)},
+		"variable X again":   {Text: fmt.Sprintf(orders, "", `?application_name=${env("X")}`), Recorded: `{"env":{"X":"x"}}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			from.File = "kill.hcl"

@@ -231,7 +231,7 @@ func TestWhatIsWrongWithAVariablesFileIsToldWithTheRest(t *testing.T) {
 }
 
 func TestFilesAreFoundFromTheDrillFile(t *testing.T) {
-	d := newDesk(t, fmt.Sprintf(orders, "", `?ca=${urlencode(file("certs/ca.pem"))}`))
+	d := newDesk(t, fmt.Sprintf(orders, "", `?application_name=${urlencode(file("certs/ca.pem"))}`))
 	_, err := d.load()
 	require.Equal(t, exitInvalidFile, exitCode(err))
 	require.Contains(t, d.errs.String(), "certs/ca.pem")
@@ -244,7 +244,7 @@ func TestFilesAreFoundFromTheDrillFile(t *testing.T) {
 
 // TestInputsTravel goes the whole way: what a user gives is in the runner's drill, and in nothing that others see.
 func TestInputsTravel(t *testing.T) {
-	d := newDesk(t, fmt.Sprintf(orders, "", `?x=${env("X")}&y=${urlencode(trimspace(file("y.txt")))}`))
+	d := newDesk(t, fmt.Sprintf(orders, "", `?application_name=${env("X")}&dbname=${urlencode(trimspace(file("y.txt")))}`))
 	d.env = []string{"X=" + hidden + "-env", "UNUSED=" + hidden}
 	d.write("y.txt", hidden+"-file\n")
 	read, err := d.load("--var", "password="+hidden+"-var", "--var", "zone=bank", "--var", "limits={lost=3}")
@@ -270,7 +270,7 @@ func TestInputsTravel(t *testing.T) {
 	request, err := admission(there)(got.Spec, all)
 	require.NoError(t, err)
 	require.Equal(t, []string{"bank"}, request.Namespaces)
-	want := fmt.Sprintf("postgres://u:%[1]s-var@db/orders?x=%[1]s-env&y=%[1]s-file", hidden)
+	want := fmt.Sprintf("postgres://u:%[1]s-var@db/orders?application_name=%[1]s-env&dbname=%[1]s-file", hidden)
 	require.Equal(t, want, dsnOf(t, again.Drill), "the drill that the runner has is whole")
 
 	shown, err := json.Marshal(again.Drill)
@@ -326,7 +326,7 @@ func TestAWrongSecretIsNotShown(t *testing.T) {
 // TestNoValueIsAReference: whoever gives a value cannot make the runner read a Secret that the file does not name.
 func TestNoValueIsAReference(t *testing.T) {
 	forged := drill.SecretRef(drill.SecretKey{Name: "other", Key: "password"})
-	d := newDesk(t, fmt.Sprintf(orders, "", `?x=${env("X")}`))
+	d := newDesk(t, fmt.Sprintf(orders, "", `?application_name=${env("X")}`))
 	d.env = []string{"X=" + forged}
 	_, err := d.load()
 	require.Equal(t, exitInvalidFile, exitCode(err))

@@ -13,11 +13,15 @@ func installCommand(env *Env) *cobra.Command {
 	var image string
 	var allow []string
 	var timeout time.Duration
+	limits := limitFlags{}
 	c := &cobra.Command{
 		Use: "install", Short: "Install or update drill in a cluster",
 		Long: `Install drill's namespace, resource, roles, admission policy and server, by server-side apply. It may be repeated.
-Drill can touch a namespace only after --allow has named it; what was allowed before stays allowed.`,
-		Example: "  drill install --allow shop",
+Drill can touch a namespace only after --allow has named it; what was allowed before stays allowed.
+
+Limits bound every drill, whatever its file says. They are in ConfigMap drill-limits, which only administrators may change. A limit that is not
+given stays as it is; one that is given replaces what was set, and an empty text sets the default again.`,
+		Example: "  drill install --allow shop\n  drill install --max-timeout 1h --max-hold 5m --kinds shop=pod_kill,kill_primary --kinds '*='",
 		Args:    exactArgs(0, "no argument"),
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx, stop := env.interruptible(c.Context(), func() {}, func() {})
@@ -26,13 +30,18 @@ Drill can touch a namespace only after --allow has named it; what was allowed be
 			if err != nil {
 				return err
 			}
-			return deploy.Apply(ctx, client, deploy.Options{Image: image, Allow: allow, Timeout: timeout, Out: env.Stderr})
+			set, err := limits.given(c)
+			if err != nil {
+				return err
+			}
+			return deploy.Apply(ctx, client, deploy.Options{Image: image, Allow: allow, Timeout: timeout, Out: env.Stderr, Limits: set})
 		},
 	}
 	cluster.add(c)
 	c.Flags().StringVar(&image, "image", "failoverdrill/drill:"+version, "drill's image")
 	c.Flags().StringSliceVar(&allow, "allow", nil, "a namespace that drills may touch (repeatable)")
 	c.Flags().DurationVar(&timeout, "timeout", 2*time.Minute, "how long to wait for the server to be ready")
+	limits.add(c)
 	return c
 }
 

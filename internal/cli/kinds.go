@@ -21,7 +21,7 @@ func fileKinds() drillfile.Kinds {
 		kinds.Targets = append(kinds.Targets, drillfile.Kind{Name: k.Name, Doc: k.Doc, Table: k.Table, Decode: k.Decode, Namespaces: k.Namespaces, Attributes: k.Attributes, Probed: k.Probed, NoLedger: k.NoLedger, Checks: k.Checks})
 	}
 	for _, k := range probes.Kinds() {
-		kinds.Probes = append(kinds.Probes, drillfile.Kind{Name: k.Name, Doc: k.Doc, Table: k.Table, Decode: k.Decode, Attributes: k.Attributes})
+		kinds.Probes = append(kinds.Probes, drillfile.Kind{Name: k.Name, Doc: k.Doc, Table: k.Table, Decode: k.Decode, Rate: paced, Attributes: k.Attributes})
 	}
 	for _, k := range faults.Kinds() {
 		kinds.Faults = append(kinds.Faults, drillfile.Kind{Name: k.Name, Doc: k.Doc, Table: k.Table, Decode: k.Decode, Namespaces: besides, Hold: holds, Check: suits(k.Name)})
@@ -35,6 +35,14 @@ func besides(spec any) []string {
 		return s.Namespaces()
 	}
 	return nil
+}
+
+// paced is how often a probe asks in a second; one that does not say so asks rarely.
+func paced(spec any) int {
+	if s, ok := spec.(interface{ PerSecond() int }); ok {
+		return s.PerSecond()
+	}
+	return 0
 }
 
 // holds is how long a fault stays before it is reverted.
@@ -106,6 +114,7 @@ type needs struct {
 // podSet are the pods of a target.
 type podSet struct{ namespace, selector string }
 
+// needsOf is linear in what it returns, and names everything once: what a file holds is not trusted.
 func needsOf(d *drill.Drill) needs {
 	var n needs
 	for _, t := range d.Targets {
@@ -120,50 +129,54 @@ func needsOf(d *drill.Drill) needs {
 			n.pods = append(n.pods, podSet{ns, selector})
 		}
 	}
+	ofTargets := n.namespaces
 	for _, p := range d.Probes {
 		kind, _ := probes.Find(p.Kind)
 		for _, permission := range kind.Permissions(p.Spec) {
 			n.permissions = append(n.permissions, permission)
-			if !slices.Contains(n.namespaces, permission.Namespace) {
+			if !slices.Contains(ofTargets, permission.Namespace) {
 				n.reads = append(n.reads, permission)
 			}
 		}
 	}
 	for _, f := range d.Faults {
-		for _, ns := range besides(f.Spec) {
-			if !slices.Contains(n.namespaces, ns) {
-				n.namespaces = append(n.namespaces, ns)
-			}
-		}
-	}
-	for _, f := range d.Faults {
-		kind, _ := faults.Find(f.Kind)
+		n.namespaces = append(n.namespaces, besides(f.Spec)...)
 		n.faults = append(n.faults, f.Kind)
+	}
+	n.namespaces, n.faults = once(n.namespaces), once(n.faults)
+	for _, name := range n.faults {
+		kind, _ := faults.Find(name)
 		for _, ns := range n.namespaces {
 			n.permissions = append(n.permissions, kind.Permissions(ns)...)
 		}
 	}
+	n.secrets, n.permissions, n.reads = once(n.secrets), once(n.permissions), once(n.reads)
 	return n
+}
+
+// once returns the first of each, in their order.
+func once[T comparable](all []T) []T {
+	var kept []T
+	seen := make(map[T]bool, len(all))
+	for _, x := range all {
+		if !seen[x] {
+			seen[x] = true
+			kept = append(kept, x)
+		}
+	}
+	return kept
+}
+
+// names are the Secrets that are read.
+func (n needs) names() []kube.SecretName {
+	var all []kube.SecretName
+	for _, s := range n.secrets {
+		all = append(all, kube.SecretName{Namespace: s.Namespace, Name: s.Name})
+	}
+	return all
 }
 
 // rights are what the requester must be allowed for the drill to do it: the server asks for the same.
 func (n needs) rights() []kube.Right {
-	var all []kube.Right
-	add := func(r kube.Right) {
-		if !slices.Contains(all, r) {
-			all = append(all, r)
-		}
-	}
-	for _, ns := range n.namespaces {
-		for _, f := range n.faults {
-			add(kube.MayInject(f, ns))
-		}
-	}
-	for _, s := range n.secrets {
-		add(kube.MayReadSecret(s.Namespace, s.Name))
-	}
-	for _, p := range n.reads {
-		add(kube.Right{Permission: p})
-	}
-	return all
+	return kube.RunRights(n.namespaces, n.faults, n.names(), n.reads)
 }

@@ -188,7 +188,7 @@ type right struct {
 func rightsOf(permissions []drill.Permission) []right {
 	var all []right
 	for _, p := range permissions {
-		r := right{resource: p.Resource, where: "in " + p.Namespace}
+		r := right{resource: strings.TrimSpace(p.Resource + " " + p.Name), where: "in " + p.Namespace}
 		if p.Group != "" {
 			r.resource += "." + p.Group
 		}

@@ -50,7 +50,7 @@ func TestKindOfFault(t *testing.T) {
 		"fault \"kill_primary\"\n\nKill the member",
 		"\n  method: string; \"graceful\" or \"force_delete\"; default \"force_delete\"; not\n      available yet: \"sigkill\", \"freeze\", \"node_loss\"\n",
 		"\n  hold_down: duration; default: none",
-		"\n  get, delete  pods in <namespace>\n", "\n  get, patch   nodes in the cluster\n",
+		"\n  get, list, delete  pods in <namespace>\n", "\n  get, patch         configmaps drill-held-members in failoverdrill\n",
 		"\n  fault \"kill_primary\" \"orders\" {\n    method    = \"force_delete\"\n",
 		"\nMore: docs/faults/kill_primary.md\n",
 	} {

@@ -123,6 +123,7 @@ type plannedFault struct {
 	Agents   []string       `json:"agents"`              // the nodes on which an agent is put
 	At       drill.Seconds  `json:"at_seconds"`          // after the first injection
 	Hold     drill.Seconds  `json:"hold_seconds"`        // after which it is reverted; 0: there is nothing to hold
+	Beside   []string       `json:"beside"`              // what it does beside its victims
 	Undo     string         `json:"undo"`                // what puts it back, and what cannot be put back
 	Heals    faults.Healing `json:"heals"`               // who, when what should is gone
 	NotNow   string         `json:"not_found,omitempty"` // why it cannot be planned; then there are no victims

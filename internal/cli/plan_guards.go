@@ -51,6 +51,7 @@ func (m *planner) guards(ctx context.Context) error {
 	if installed {
 		m.alone(ctx)
 	}
+	m.limits(ctx)
 	m.fileGuards(ctx)
 	return nil
 }

@@ -162,7 +162,7 @@ func (m *planner) faults(ctx context.Context) error {
 			at += drill.Seconds(f.After.Seconds())
 		}
 		kind, _ := faults.Find(f.Kind)
-		planned := plannedFault{Kind: f.Kind, Name: f.Name, At: at, Victims: []drill.Member{}, Nodes: []string{}, Agents: []string{}}
+		planned := plannedFault{Kind: f.Kind, Name: f.Name, At: at, Victims: []drill.Member{}, Nodes: []string{}, Agents: []string{}, Beside: []string{}}
 		_, fp, err := kind.Bind(deps, f.Name, f.Spec).Plan(ctx)
 		if err != nil {
 			planned.NotNow = sentence(err.Error())
@@ -174,7 +174,8 @@ func (m *planner) faults(ctx context.Context) error {
 			planned.Method, planned.Sentence, planned.Undo = fp.Method, fp.Sentence, fp.Undo
 			planned.Hold, planned.Heals = drill.Seconds(fp.Hold.Seconds()), kind.Healing(fp)
 			planned.Victims = slices.Concat(planned.Victims, fp.Victims)
-			planned.Nodes = slices.Concat(planned.Nodes, fp.Nodes)
+			planned.Nodes = append(planned.Nodes, fp.Nodes...)
+			planned.Beside = append(planned.Beside, fp.Beside...)
 			if fp.Prepares {
 				planned.Agents = slices.Concat(planned.Agents, fp.Nodes)
 			}

@@ -199,7 +199,8 @@ func TestPlan(t *testing.T) {
 	require.Equal(t, "the kernel, at once", cut.Heals.AgentKilled)
 	require.Contains(t, kill.Heals.RunnerLost, "the server")
 	require.Len(t, p.Nodes, 3)
-	require.Equal(t, plannedNode{Name: "node-1", UID: "node-uid-orders-1", Zone: "zone-b"}, p.Nodes[0])
+	require.Empty(t, kill.Nodes, "it is held down, and no node is touched")
+	require.Contains(t, p.Nodes, plannedNode{Name: "node-1", UID: "node-uid-orders-1", Zone: "zone-b"})
 
 	require.Equal(t, []moment{{0, "inject", "orders"}, {20, "inject", "cut"}, {45, "revert", "orders"}, {65, "revert", "cut"}, {80, "observed", ""}}, p.Timing.Moments)
 	require.Equal(t, drill.Seconds(100), p.Timing.Least)
@@ -303,14 +304,14 @@ func TestPlanSaysWhatItCannotKnow(t *testing.T) {
 			return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: resource}, "", nil)
 		})
 	}
-	d.Guard = drill.Guard{NoAlert: []string{"DatabaseDown"}, Prometheus: "http://127.0.0.1:1"}
+	d.Guard = drill.Guard{NoAlert: []string{"DatabaseDown"}, Prometheus: "http://no-such-prometheus.invalid:1"}
 	p, text, code := planOf(t, w, d)
 	require.Zero(t, code, "%+v", p.Refused)
 	unknown := map[string]bool{}
 	for _, g := range p.Guards {
 		unknown[g.Guard] = g.State == stateUnknown
 	}
-	require.Equal(t, map[string]bool{"installed": true, "locked": true, "guard.no_alert": true}, unknown)
+	require.Equal(t, map[string]bool{"installed": true, "limit": false, "locked": true, "guard.no_alert": true}, unknown)
 	require.NotEmpty(t, p.Rights[1].Unknown)
 	require.Contains(t, text, "you may not list nodes")
 }

@@ -177,6 +177,9 @@ func (p *plan) faultsText(s *sheet) {
 		if i > 0 {
 			s.item("     ", "Whom it meets is looked up again when its turn comes; should that be somebody else by then, it is planned anew, and may hurt no more members than here.")
 		}
+		for _, b := range f.Beside {
+			s.item("     beside the victims: ", "%s", b)
+		}
 		s.item("     undo: ", "%s", f.Undo)
 		for _, h := range []struct{ lost, by string }{
 			{"an agent is killed", f.Heals.AgentKilled}, {"an agent hangs", f.Heals.AgentHung}, {"the runner is lost", f.Heals.RunnerLost},

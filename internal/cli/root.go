@@ -21,7 +21,7 @@ var version = "dev"
 func commands() []func(*Env) *cobra.Command {
 	return []func(*Env) *cobra.Command{
 		initCommand, runCommand, validateCommand, fmtCommand, planCommand, kindsCommand,
-		scheduleCommand, recoverCommand, historyCommand, reportCommand, exportCommand, compareCommand,
+		scheduleCommand, statusCommand, cancelCommand, holdCommand, resumeCommand, recoverCommand, historyCommand, reportCommand, exportCommand, compareCommand,
 		installCommand, uninstallCommand, serveCommand, execCommand, agentCommand, versionCommand,
 	}
 }

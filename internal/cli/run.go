@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/history"
@@ -87,6 +88,9 @@ func runDrill(ctx context.Context, env *Env, path string, o *runOptions) error {
 	client, err := o.cluster.connect()
 	if err != nil {
 		return err
+	}
+	if err := notHeld(ctx, kube.NewHolds(client, kube.Namespace)); err != nil && !apierrors.IsForbidden(err) {
+		return err // whoever may not read it hears it from the server
 	}
 	if spec.Requester, err = client.WhoAmI(ctx); err != nil {
 		return err

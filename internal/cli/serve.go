@@ -15,7 +15,7 @@ func serveCommand(env *Env) *cobra.Command {
 	var cluster clusterFlags
 	var keep int
 	var keepFor time.Duration
-	var listen, image, namespace, directory, budget string
+	var listen, image, namespace, directory, budget, pageAuth, metricsAuth string
 	c := &cobra.Command{
 		Use: "serve", Short: "Schedule drills, admit runs, start their runner pods, and put back what a lost runner left",
 		Long: `Serve is what drill's Deployment runs. Several replicas may run; one of them leads.
@@ -42,6 +42,7 @@ mounted volume: in the name of the server's own account, which must be granted w
 			log := logger(env)
 			defer func() { _ = log.Sync() }()
 			return server.Run(ctx, server.Options{Client: client, Namespace: namespace, Image: image, Listen: listen,
+				PageAuth: pageAuth, MetricsAuth: metricsAuth,
 				Log: log, Check: admission(env), Revert: revert(client),
 				Targets: func(d *drill.Drill) []string { return needsOf(d).namespaces }, Keep: keep, KeepFor: keepFor,
 				Drills: drillReader(env), Directory: directory, DetailBudget: room.Value()})
@@ -49,6 +50,8 @@ mounted volume: in the name of the server's own account, which must be granted w
 	}
 	cluster.add(c)
 	c.Flags().StringVar(&listen, "listen", ":8080", "address of the page at /, of /metrics, /healthz and /readyz")
+	c.Flags().StringVar(&pageAuth, "page-auth", server.AuthToken, "who may see the pages: token, who shows a token of the cluster and may list drillruns; or anonymous")
+	c.Flags().StringVar(&metricsAuth, "metrics-auth", server.AuthAnonymous, "who may read /metrics: anonymous; or token, who shows one and may get /metrics")
 	c.Flags().StringVar(&image, "image", env.Getenv("DRILL_IMAGE"), "the image of runner pods")
 	c.Flags().StringVar(&directory, "drills", env.Getenv("DRILL_DRILLS"), "a directory of drill files to schedule in the server's own name")
 	c.Flags().StringVar(&namespace, "namespace", kube.Namespace, "drill's own namespace")

@@ -28,6 +28,7 @@ type Permission struct {
 	Group     string `json:"group,omitempty"`
 	Resource  string `json:"resource"`
 	Namespace string `json:"namespace,omitempty"` // empty for cluster-scoped resources
+	Name      string `json:"name,omitempty"`      // of the one object that it is about; empty: all
 }
 
 // String reads like kubectl auth can-i.
@@ -35,6 +36,9 @@ func (p Permission) String() string {
 	s := p.Verb + " " + p.Resource
 	if p.Group != "" {
 		s += "." + p.Group
+	}
+	if p.Name != "" {
+		s += " " + p.Name
 	}
 	if p.Namespace != "" {
 		s += " in namespace " + p.Namespace
@@ -55,6 +59,8 @@ type FaultPlan struct {
 	// state, for the first.
 	After time.Duration `json:"after,omitempty"`
 	Nodes []string      `json:"nodes,omitempty"`
+	// Beside is what the fault does beside its victims, found out by reading; a sentence each.
+	Beside []string `json:"beside,omitempty"`
 	// Prepares says that something is made for the fault before the steady state is waited for, which reverting removes.
 	Prepares bool `json:"prepares,omitempty"`
 }

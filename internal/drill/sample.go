@@ -58,6 +58,7 @@ const (
 	SignalReset      = "reset"
 	SignalTimeout    = "timeout"
 	SignalUnreach    = "unreachable"
+	SignalDenied     = "denied" // the cluster's owner does not allow the address
 	SignalClosed     = "closed"
 	SignalAuth       = "auth"
 	SignalReadOnly   = "read_only"

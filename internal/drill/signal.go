@@ -9,6 +9,9 @@ import (
 	"syscall"
 )
 
+// ErrDenied is the error of a connection that the cluster's owner does not allow.
+var ErrDenied = errors.New("the cluster's owner does not allow this address")
+
 // NetworkSignal names the way in which a connection failed; SignalError when it is none of the ways that have a name.
 func NetworkSignal(err error) string {
 	var dns *net.DNSError
@@ -17,6 +20,8 @@ func NetworkSignal(err error) string {
 	var op *net.OpError
 	var timeout interface{ Timeout() bool }
 	switch {
+	case errors.Is(err, ErrDenied):
+		return SignalDenied
 	case errors.As(err, &dns):
 		return SignalDNS
 	case errors.As(err, &certificate), errors.As(err, &header):

@@ -60,7 +60,7 @@ func drillBody() schema.Body[drillSpec] {
 		Defaults: drillSpec{Timeout: defaultTimeout, Repeat: 1, Blip: drill.DefaultBlip},
 		Arguments: func(s *drillSpec) []schema.Argument {
 			return []schema.Argument{
-				schema.String("description", &s.Description, "What the drill proves, for people."),
+				schema.String("description", &s.Description, "What the drill proves, for people.", schema.Check(checkDescription)),
 				schema.Duration("timeout", &s.Timeout, "How long one run may take; then everything is reverted, and the verdict is `error`.",
 					schema.Check(func(d time.Duration) (string, string) {
 						if d == 0 {
@@ -78,6 +78,13 @@ func drillBody() schema.Body[drillSpec] {
 		},
 		Blocks: drillBlocks(),
 	}
+}
+
+func checkDescription(text string) (summary, detail string) {
+	if len(text) > maxDescription {
+		return "Description too long", fmt.Sprintf("The description has %d bytes, and may have %d: it stands in every report. Put the rest into a comment.", len(text), maxDescription)
+	}
+	return "", ""
 }
 
 func checkStagger(d time.Duration) (summary, detail string) {
@@ -196,7 +203,7 @@ func guardBody() schema.Body[drill.Guard] {
 	return schema.Body[drill.Guard]{
 		Arguments: func(s *drill.Guard) []schema.Argument {
 			return []schema.Argument{
-				schema.Strings("namespaces", &s.Namespaces, "The only namespaces in which anything may be touched.", schema.Default("any"), schema.Check(checkNamespaces)),
+				schema.Strings("namespaces", &s.Namespaces, "The only namespaces in which anything may be touched.", schema.Default("any"), atMost(maxAllowed, "namespaces", checkNamespaces)),
 				schema.Number("max_targets", &s.MaxTargets, "The most members that all faults together may hurt.", schema.Default("any number"),
 					schema.Check(func(n int) (string, string) {
 						if n < 1 {
@@ -204,7 +211,7 @@ func guardBody() schema.Body[drill.Guard] {
 						}
 						return "", ""
 					})),
-				schema.Strings("no_alert", &s.NoAlert, "Names of alerts. While one of them fires in Prometheus, no run is started."),
+				schema.Strings("no_alert", &s.NoAlert, "Names of alerts. While one of them fires in Prometheus, no run is started.", atMost(maxAlerts, "alerts", nil)),
 				schema.String("prometheus", &s.Prometheus, "The URL of the Prometheus that knows of the alerts; needed with no_alert.", schema.Check(checkPrometheus)),
 			}
 		},

@@ -77,6 +77,7 @@ func (l *loader) drill(b *hcl.Block) *drill.Drill {
 	before := len(l.diags)
 	spec, body := drillBody().Decode(b.Body, l.static)
 	l.take(body)
+	body.Blocks = l.bounded(body.Blocks)
 	d := &drill.Drill{Name: b.Labels[0], File: l.path, Description: strings.TrimSpace(spec.Description),
 		Timeout: spec.Timeout, Repeat: spec.Repeat, Stagger: spec.Stagger, Blip: spec.Blip}
 	parts := l.parts(d, body.Blocks, b.Body)
@@ -116,7 +117,7 @@ func (l *loader) steadyState(b *hcl.Block, live scope) steadyState {
 	spec, d := steadyBody().Decode(b.Body, l.static)
 	l.take(d)
 	return steadyState{
-		drill.SteadyState{Hold: spec.Hold, Timeout: spec.Timeout, Asserts: l.asserts(d.Blocks.OfType("assert"), live)},
+		drill.SteadyState{Hold: spec.Hold, Timeout: spec.Timeout, Asserts: l.asserts(l.bounded(d.Blocks).OfType("assert"), live)},
 		d.Sound("hold"),
 	}
 }

@@ -30,6 +30,8 @@ type Kind struct {
 	Namespaces func(spec any) []string
 	// Hold is how long a fault stays, if its block says so. It may be nil.
 	Hold func(spec any) time.Duration
+	// Rate is how often a probe asks in a second. It may be nil.
+	Rate func(spec any) int
 	// Attributes are the live values of a target or a probe, numbers or bools, by name.
 	Attributes []schema.Attribute
 	// Probed says that a target of this kind is itself the name of a probe.

@@ -100,7 +100,7 @@ type judged struct {
 func (l *loader) objectives(b *hcl.Block) judged {
 	spec, d := objectivesBody().Decode(b.Body, l.static)
 	l.take(d)
-	asked := judged{at: map[string]hcl.Range{}, asserts: d.Blocks.OfType("assert")}
+	asked := judged{at: map[string]hcl.Range{}, asserts: l.bounded(d.Blocks).OfType("assert")}
 	for i, o := range objectives() {
 		if !d.Given(o.name) {
 			continue

@@ -30,7 +30,7 @@ func (p part) name() string { return p.block.Labels[1] }
 
 // parts are those of one drill.
 type parts struct {
-	targets, faults []part
+	targets, probes, faults []part
 	kinds           map[string]map[string]*Kind // by block type and name, of targets and probes
 	vague           map[string]bool             // block types of which some were left out, with a problem reported
 }
@@ -39,12 +39,12 @@ type parts struct {
 func (l *loader) parts(d *drill.Drill, blocks hcl.Blocks, body hcl.Body) *parts {
 	p := &parts{kinds: map[string]map[string]*Kind{"target": {}, "probe": {}}, vague: map[string]bool{}}
 	p.targets = l.partsOf(p, "target", l.kinds.Targets, blocks, body)
-	probes := l.partsOf(p, "probe", l.kinds.Probes, blocks, body)
+	p.probes = l.partsOf(p, "probe", l.kinds.Probes, blocks, body)
 	p.faults = l.partsOf(p, "fault", l.kinds.Faults, blocks, body)
 	for _, t := range p.targets {
 		d.Targets = append(d.Targets, drill.TargetSpec{Kind: t.block.Labels[0], Name: t.name(), Spec: t.spec})
 	}
-	for _, x := range probes {
+	for _, x := range p.probes {
 		if t := p.kinds["target"][x.name()]; t != nil && t.Probed {
 			l.report(x.block.LabelRanges[1], "Duplicate name",
 				fmt.Sprintf("The target %q is probed under its own name already. Give this probe another name, such as %q.", x.name(), x.name()+"-"+x.block.Labels[0]))
@@ -62,6 +62,7 @@ func (l *loader) parts(d *drill.Drill, blocks hcl.Blocks, body hcl.Body) *parts 
 			l.checkPart(x, p, d.Targets)
 		}
 	}
+	l.checkSizes(p)
 	return p
 }
 

@@ -18,8 +18,8 @@ func scheduleBody() schema.Body[drill.Schedule] {
 				schema.String("cron", &s.Cron, "When the drill is due: minute, hour, day of month, month and day of week, such as `0 10 1 * *`; or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`.", schema.Required()),
 				schema.String("timezone", &s.Timezone, "The time zone in which cron, window and blackout are read: an IANA name."),
 				schema.Duration("jitter", &s.Jitter, "The longest random delay after the due time.", schema.Default("no delay")),
-				schema.Strings("window", &s.Window, "When a run may start, such as `Mon-Fri 09:00-16:00`.", schema.Default("at any time")),
-				schema.Strings("blackout", &s.Blackout, "Days without a run, such as `2026-12-20/2027-01-05`."),
+				schema.Strings("window", &s.Window, "When a run may start, such as `Mon-Fri 09:00-16:00`.", schema.Default("at any time"), atMost(maxWindows, "windows", nil)),
+				schema.Strings("blackout", &s.Blackout, "Days without a run, such as `2026-12-20/2027-01-05`.", atMost(maxBlackouts, "blackouts", nil)),
 				schema.String("missed", &s.Missed, "What becomes of a due time at which nobody could start the run: `skip` counts it, `run_late` runs the newest one once, late.",
 					schema.Answer(drill.MissedSkip, drill.MissedRunLate)),
 			}

@@ -3,15 +3,13 @@ package faults
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/util/retry"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/kube"
 	"github.com/failoverdrill/drill/internal/schema"
 )
 
@@ -25,9 +23,6 @@ const (
 // confirmWithin is how long after a forced kill the victim may still be seen; a graceful one has its grace period more.
 const confirmWithin = 15 * time.Second
 
-// cordonedBy marks a node that a run cordoned, so that no revert ever uncordons what somebody else did.
-const cordonedBy = "failoverdrill.io/cordoned-by"
-
 func killPrimary() Kind {
 	return define(Kind{
 		Name: "kill_primary",
@@ -38,17 +33,16 @@ func killPrimary() Kind {
 }
 `,
 		Permissions: func(namespace string) []drill.Permission {
-			return []drill.Permission{
+			return append(kube.HeldPermissions(), []drill.Permission{
 				{Verb: "get", Resource: "pods", Namespace: namespace},
+				{Verb: "list", Resource: "pods", Namespace: namespace},
 				{Verb: "delete", Resource: "pods", Namespace: namespace},
-				{Verb: "get", Resource: "nodes"},
-				{Verb: "patch", Resource: "nodes"},
-			}
+			}...)
 		},
 		Healing: func(p drill.FaultPlan) Healing {
 			if p.Hold > 0 {
-				return Healing{RunnerLost: "the server, within about 10 s of the pod's end", APIServerLost: "the runner or the server, once the API is back",
-					NodeLost: "nothing to heal while the node is gone"}
+				return Healing{RunnerLost: "the server, within about 10 s of the pod's end, and 30 s after the hold's end at the latest",
+					APIServerLost: "the runner or the server, once the API is back; nothing is bound without it", NodeLost: "nothing to heal: the node is not touched"}
 			}
 			return Healing{RunnerLost: "its controller makes the pod again", APIServerLost: "its controller, once the API is back",
 				NodeLost: "its controller, as far as the pod's volume lets it move"}
@@ -62,7 +56,7 @@ func killPrimary() Kind {
 					"Until then the process may serve clients that are connected, and it may or may not hand over. It is no power cut. "+
 					"`graceful` leaves it its own grace period, like a drained node: it may hand over, and gives its lease back.",
 					schema.OneOf(methodGraceful, methodForceDelete), schema.Later("sigkill", "freeze", "node_loss")),
-				schema.Duration("hold_down", &s.HoldDown, "How long its node is cordoned, so that the pod cannot come back there and another member must take over.",
+				schema.Duration("hold_down", &s.HoldDown, "How long the pod is kept from being bound to any node, so that it cannot come back and another member must take over. Its node is not touched.",
 					schema.Default("none: it may come back at once")),
 			}
 		},
@@ -93,8 +87,11 @@ type killPrimaryState struct {
 	IP     string       `json:"ip"`
 	Grace  *int64       `json:"grace_seconds,omitempty"` // nil: the pod's own
 	Wait   float64      `json:"wait_seconds"`            // how long the victim may take to go
-	Cordon bool         `json:"cordon"`                  // whether this run cordons the node and must uncordon it
+	Held   string       `json:"held,omitempty"`          // the entry of the map that holds it down; empty: it may come back at once
+	Hold   float64      `json:"hold_seconds,omitempty"`
 }
+
+func (st killPrimaryState) hold() time.Duration { return time.Duration(st.Hold * float64(time.Second)) }
 
 // victim is the member with its address, which a member's own JSON leaves out.
 func (st killPrimaryState) victim() drill.Member {
@@ -103,8 +100,12 @@ func (st killPrimaryState) victim() drill.Member {
 	return m
 }
 
-// primaryKiller remembers when it injected, so that Confirm can say how long after that the victim was dead.
-type primaryKiller struct{ injected time.Time }
+// primaryKiller remembers when it injected, so that Confirm can say how long after that the victim was dead, and watches
+// that nothing comes in its place while it is held down.
+type primaryKiller struct {
+	injected time.Time
+	watch    *heldWatch // nil: it is not held down
+}
 
 func (*primaryKiller) Plan(ctx context.Context, d Deps, name string, spec killPrimarySpec) (killPrimaryState, drill.FaultPlan, error) {
 	st := killPrimaryState{Run: d.Run, Target: spec.TargetName(name, d.Targets)}
@@ -128,25 +129,26 @@ func (*primaryKiller) Plan(ctx context.Context, d Deps, name string, spec killPr
 		st.Grace = &zero
 	}
 	plan := drill.FaultPlan{
-		Method: spec.Method, Victims: []drill.Member{victim}, Nodes: []string{victim.Node},
+		Method: spec.Method, Victims: []drill.Member{victim},
 		Sentence: fmt.Sprintf("%s %s (primary, uid %s) on node %s", verb, victim, victim.UID, victim.Node),
 		Undo:     "Its controller makes the pod again; nothing else puts back what a killed process had in hand.",
 	}
 	if spec.HoldDown == 0 {
 		return st, plan, nil
 	}
-	node, err := d.Kube.CoreV1().Nodes().Get(ctx, victim.Node, metav1.GetOptions{})
+	key, prefixed, err := kube.HeldKey(pod)
 	if err != nil {
-		return st, plan, fmt.Errorf("get node %s: %w", victim.Node, err)
+		return st, plan, err
 	}
-	plan.Hold = spec.HoldDown
-	if node.Spec.Unschedulable {
-		plan.Undo += fmt.Sprintf(" Node %s is cordoned already, by somebody else, and stays so.", victim.Node)
-		return st, plan, nil
+	st.Held, st.Hold, plan.Hold = key, spec.HoldDown.Seconds(), spec.HoldDown
+	what := "this pod"
+	if prefixed {
+		what = fmt.Sprintf("every new pod of %s %s", metav1.GetControllerOf(pod).Kind, metav1.GetControllerOf(pod).Name)
+		plan.Beside = append(plan.Beside, fmt.Sprintf("While the hold lasts %s stays without a node: also those of a rollout or of a scale-up.", what))
 	}
-	st.Cordon = true
-	plan.Sentence += fmt.Sprintf(", and cordon that node for %s so that the pod cannot come back", spec.HoldDown)
-	plan.Undo += fmt.Sprintf(" Node %s is uncordoned after %s, or at once when the run ends early.", victim.Node, spec.HoldDown)
+	plan.Sentence += fmt.Sprintf(", and hold %s down for %s: the API server denies its binding to any node", what, spec.HoldDown)
+	plan.Undo += fmt.Sprintf(" The hold ends after %s, or at once when the run ends early; the server ends one that is 30 s overdue or whose run is over. The scheduler then tries again within about 10 s. "+
+		"No node is touched.", spec.HoldDown)
 	return st, plan, nil
 }
 
@@ -167,8 +169,13 @@ func (*primaryKiller) Recheck(ctx context.Context, d Deps, st killPrimaryState) 
 
 func (k *primaryKiller) Inject(ctx context.Context, d Deps, st killPrimaryState) error {
 	k.injected = time.Now()
-	if st.Cordon {
-		if err := setCordon(ctx, d, st, true); err != nil {
+	if st.Held != "" {
+		k.watch = newHeldWatch(st.Held, st.Victim)
+		if err := k.watch.look(ctx, d); err != nil { // who is there already is none of those that must not come
+			return fmt.Errorf("list the pods beside %s: %w", st.Victim, err)
+		}
+		m := kube.HeldMember{Run: st.Run, UID: st.Victim.UID, Until: time.Now().Add(st.hold()), Hold: st.Hold}
+		if err := kube.HoldDown(ctx, d.Kube, st.Held, m); err != nil {
 			return err
 		}
 	}
@@ -179,6 +186,9 @@ func (k *primaryKiller) Inject(ctx context.Context, d Deps, st killPrimaryState)
 	})
 	if err != nil {
 		return fmt.Errorf("delete %s: %w", st.Victim, err)
+	}
+	if k.watch != nil {
+		k.watch.start(ctx, d)
 	}
 	return nil
 }
@@ -208,41 +218,34 @@ func (k *primaryKiller) Confirm(ctx context.Context, d Deps, st killPrimaryState
 	}
 }
 
-func (*primaryKiller) Revert(ctx context.Context, d Deps, st killPrimaryState) error {
-	if !st.Cordon {
+// Broken says, while the hold lasts, that it does not.
+func (k *primaryKiller) Broken() error {
+	if k.watch == nil {
 		return nil
 	}
-	return setCordon(ctx, d, st, false)
+	return k.watch.broken()
 }
 
-// setCordon cordons the victim's node in the run's name, or takes back just that. It tries again when somebody else
-// changed the node in between; the kubelet does so all the time.
-func setCordon(ctx context.Context, d Deps, st killPrimaryState, cordon bool) error {
-	return retry.RetryOnConflict(retry.DefaultBackoff, func() error { return trySetCordon(ctx, d, st, cordon) })
+// Held shows that whatever came in the victim's place has no node to the end.
+func (k *primaryKiller) Held(ctx context.Context, d Deps, st killPrimaryState) error {
+	if k.watch == nil {
+		return nil
+	}
+	if err := k.watch.broken(); err != nil {
+		return err
+	}
+	if err := k.watch.look(ctx, d); err != nil {
+		return fmt.Errorf("%w: whether %s was held down to the end cannot be seen: %w", drill.ErrNotConfirmed, st.Victim, err)
+	}
+	return k.watch.broken()
 }
 
-func trySetCordon(ctx context.Context, d Deps, st killPrimaryState, cordon bool) error {
-	name := st.Victim.Node
-	node, err := d.Kube.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
-	switch {
-	case apierrors.IsNotFound(err) && !cordon:
-		return nil // a node that is gone is not cordoned
-	case err != nil:
-		return fmt.Errorf("get node %s: %w", name, err)
-	case cordon && node.Spec.Unschedulable:
-		return fmt.Errorf("cordon node %s: %w: somebody cordoned it since the plan", name, drill.ErrVictimChanged)
-	case !cordon && node.Annotations[cordonedBy] != st.Run:
-		return nil // not ours, or already taken back
+func (k *primaryKiller) Revert(ctx context.Context, d Deps, st killPrimaryState) error {
+	if k.watch != nil {
+		k.watch.stop()
 	}
-	mark, verb := "null", "uncordon"
-	if cordon {
-		mark, verb = strconv.Quote(st.Run), "cordon"
+	if st.Held == "" {
+		return nil
 	}
-	// The resource version makes this a compare-and-swap: nobody else's change in between is overwritten.
-	patch := fmt.Sprintf(`{"metadata":{"resourceVersion":%q,"annotations":{%q:%s}},"spec":{"unschedulable":%t}}`,
-		node.ResourceVersion, cordonedBy, mark, cordon)
-	if _, err := d.Kube.CoreV1().Nodes().Patch(ctx, name, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
-		return fmt.Errorf("%s node %s: %w", verb, name, err)
-	}
-	return nil
+	return kube.LetGo(ctx, d.Kube, st.Run, st.Held)
 }

@@ -83,6 +83,12 @@ type holder[State any] interface {
 	Held(ctx context.Context, d Deps, st State) error
 }
 
+// watched is an Impl whose fault lasts, and that sees by itself when it ends too early.
+type watched interface {
+	// Broken says so while the fault lasts, without waiting for anything; nil as long as it does.
+	Broken() error
+}
+
 // primary is the target's primary now.
 func (d Deps) primary(ctx context.Context, name string) (drill.Member, error) {
 	target, ok := d.Target(name)
@@ -133,6 +139,7 @@ type Fault struct {
 	inject  func(context.Context, json.RawMessage) error
 	confirm func(context.Context, json.RawMessage) (string, error)
 	held    func(context.Context, json.RawMessage) error
+	broken  func() error
 	revert  func(context.Context, json.RawMessage) error
 }
 
@@ -161,6 +168,9 @@ func (f *Fault) Confirm(ctx context.Context, state json.RawMessage) (string, err
 
 // Held proves that a fault that was to last did so.
 func (f *Fault) Held(ctx context.Context, state json.RawMessage) error { return f.held(ctx, state) }
+
+// Broken says that a fault that is to last has ended before its time. It waits for nothing.
+func (f *Fault) Broken() error { return f.broken() }
 
 // Revert puts everything back; it may be called any number of times.
 func (f *Fault) Revert(ctx context.Context, state json.RawMessage) error { return f.revert(ctx, state) }
@@ -206,7 +216,12 @@ func erase[Spec, State any](d Deps, impl Impl[Spec, State]) *Fault {
 	if h, ok := impl.(holder[State]); ok {
 		held = h.Held
 	}
+	broken := func() error { return nil }
+	if w, ok := impl.(watched); ok {
+		broken = w.Broken
+	}
 	return &Fault{
+		broken:  broken,
 		prepare: step(prepare),
 		held:    step(held),
 		recheck: step(impl.Recheck),

@@ -158,7 +158,6 @@ func (*podKiller) Plan(ctx context.Context, d Deps, name string, spec podKillSpe
 		m := able[i]
 		st.Victims = append(st.Victims, killVictim{m, m.IP})
 		plan.Victims = append(plan.Victims, m)
-		plan.Nodes = append(plan.Nodes, m.Node)
 		if g := pods[i].Spec.TerminationGracePeriodSeconds; g != nil && spec.Method != methodForceDelete {
 			st.Wait = max(st.Wait, confirmWithin.Seconds()+float64(*g))
 		}

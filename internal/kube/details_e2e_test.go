@@ -52,15 +52,21 @@ func TestADetailGoesWithItsRecord(t *testing.T) {
 	}, time.Minute, 500*time.Millisecond, "they go with the record")
 }
 
-// TestTheRunnerCanOnlyMakeDetails: by the roles that drill install makes.
+// TestTheRunnerCanOnlyMakeDetails: by the roles that drill install makes, and those of its own run alone.
 func TestTheRunnerCanOnlyMakeDetails(t *testing.T) {
 	c := connect(t)
-	runner, err := c.As("system:serviceaccount:failoverdrill:drill-runner", "system:serviceaccounts", "system:serviceaccounts:failoverdrill", "system:authenticated")
-	require.NoError(t, err)
+	runner := runnerOf(t, c, "a-run", "uid-1")
 	maps := runner.CoreV1().ConfigMaps(kube.Namespace)
-	_, err = maps.Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{GenerateName: "detail-test-"}}, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-	require.NoError(t, err)
-	_, err = maps.Get(t.Context(), kube.TotalsName, metav1.GetOptions{})
+	create := func(name string) error {
+		_, err := maps.Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		return err
+	}
+	require.NoError(t, create("detail-a-run-0"))
+	require.NoError(t, create("detail-a-run-17"))
+	for _, name := range []string{"detail-another-run-0", "detail-a-run-t2-0", "detail-a-run", "detail-x-l0000-0", "drill-totals", "drill-schedule-state", "drill-hold", "drill-limits"} {
+		require.ErrorContains(t, create(name), "books.failoverdrill.io", name)
+	}
+	_, err := maps.Get(t.Context(), kube.TotalsName, metav1.GetOptions{})
 	require.ErrorContains(t, err, "forbidden")
 	require.ErrorContains(t, maps.Delete(t.Context(), kube.TotalsName, metav1.DeleteOptions{}), "forbidden")
 }

@@ -1,5 +1,9 @@
 package kube
 
+import (
+	"k8s.io/client-go/rest"
+)
+
 import "time"
 
 // SetTimes makes a lock short-lived, so that a test need not wait for a real one to expire.
@@ -9,3 +13,6 @@ func (l *Lock) SetTimes(duration, interval time.Duration) {
 
 // LeaseName is the name of a scope's Lease.
 var LeaseName = leaseName
+
+// ForConfig connects as a configuration says.
+func ForConfig(config *rest.Config) (*Client, error) { return newClient(config, "test") }

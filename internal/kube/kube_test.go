@@ -31,6 +31,10 @@ func TestRunIDsAreNamesOfPods(t *testing.T) {
 		require.Empty(t, validation.IsDNS1123Label(kube.RunnerPod(id)))
 		require.Empty(t, validation.IsDNS1123Label(kube.RunnerPod(kube.TrialID(id, 1000))))
 		require.Equal(t, id, kube.TrialID(id, 1))
+		for form, id := range map[string]string{"s": kube.ScheduledRunID(now, name), "l": kube.LocalRunID(now, name)} {
+			require.Regexp(t, strings.Replace(want, "-[0-9a-f]{4}$", "-"+form+"[0-9a-f]{4}$", 1), id, "the policy goes by this")
+			require.Empty(t, validation.IsDNS1123Label(kube.RunnerPod(kube.TrialID(id, 1000))))
+		}
 	}
 }
 

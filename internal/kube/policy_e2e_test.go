@@ -211,16 +211,17 @@ func TestNobodySchedulesInAnothersName(t *testing.T) {
 	_, err = records.CreateScheduled(ctx, local, due.Add(time.Minute))
 	require.ErrorContains(t, err, "spec.requester")
 
-	// A record in the way is not taken for the schedule's.
-	inTheWay := due.Add(2 * time.Minute)
+	// T18: nobody else gets hold of a name that can be foretold, and so no record is in the way.
 	u, err := grantCreate.Dynamic.Resource(kube.Resource).Namespace(ns).Get(ctx, run.Name, metav1.GetOptions{})
 	require.NoError(t, err)
-	u.SetName(kube.ScheduledRunID(inTheWay, "d"))
 	u.SetResourceVersion("")
-	_, err = grantCreate.Dynamic.Resource(kube.Resource).Namespace(ns).Create(ctx, u, metav1.CreateOptions{})
+	for _, name := range []string{kube.ScheduledRunID(due.Add(2*time.Minute), "d"), kube.TrialID(kube.ScheduledRunID(due, "d"), 2), kube.TrialID(run.Name, 2), "any-l0a1b"} {
+		u.SetName(name)
+		_, err = grantCreate.Dynamic.Resource(kube.Resource).Namespace(ns).Create(ctx, u, metav1.CreateOptions{})
+		require.ErrorContains(t, err, "a name that ends in", name)
+	}
+	_, err = records.CreateScheduled(ctx, spec, due.Add(2*time.Minute))
 	require.NoError(t, err)
-	_, err = records.CreateScheduled(ctx, spec, inTheWay)
-	require.ErrorContains(t, err, "is not this schedule's")
 }
 
 // TestARequesterMakesInputsAlone: the right to make a Secret in drill's namespace is the right to make one with a run's inputs.

@@ -48,30 +48,42 @@ var notInName = regexp.MustCompile("[^a-z0-9]+")
 func RunID(now time.Time, drillName string) string {
 	var random [2]byte
 	_, _ = rand.Read(random[:]) // never fails
-	return runID(now, drillName, random)
+	return runID(now, drillName, "", random)
+}
+
+// LocalRunID makes the id of a new run that its requester's own process executes. Nobody else's run may have a name of this
+// form, so that no trial of such a series is in the way of a trial that the server makes.
+func LocalRunID(now time.Time, drillName string) string {
+	var random [2]byte
+	_, _ = rand.Read(random[:]) // never fails
+	return runID(now, drillName, "l", random)
 }
 
 // ScheduledRunID is the id of the run that a schedule makes for a due time: the same on every server, so that only one
-// of them can make it.
+// of them can make it. The policy drillruns.failoverdrill.io lets nobody else make a name of this form: it can be foretold.
 func ScheduledRunID(due time.Time, drillName string) string {
 	sum := sha256.Sum256([]byte(drillName + "\x00" + due.UTC().Format(time.RFC3339)))
-	return runID(due, drillName, [2]byte(sum[:2]))
+	return runID(due, drillName, "s", [2]byte(sum[:2]))
 }
 
-func runID(at time.Time, drillName string, last [2]byte) string {
+func runID(at time.Time, drillName, form string, last [2]byte) string {
 	const longest = 26 // and room for the number of a trial
 	name := strings.Trim(notInName.ReplaceAllString(strings.ToLower(drillName), "-"), "-")
 	if len(name) > longest {
 		name = strings.Trim(name[:longest], "-")
 	}
-	parts := []string{strings.ToLower(at.UTC().Format("2006-01-02T15-04-05Z")), name, hex.EncodeToString(last[:])}
+	parts := []string{strings.ToLower(at.UTC().Format("2006-01-02T15-04-05Z")), name, form + hex.EncodeToString(last[:])}
 	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), "-")
 }
 
 // Create stores a new run, pending.
 func (s *Runs) Create(ctx context.Context, spec Spec) (*DrillRun, error) {
+	id := RunID
+	if spec.Local {
+		id = LocalRunID
+	}
 	for {
-		run, err := s.create(ctx, &DrillRun{ObjectMeta: metav1.ObjectMeta{Name: RunID(time.Now(), spec.Drill)}, Spec: spec})
+		run, err := s.create(ctx, &DrillRun{ObjectMeta: metav1.ObjectMeta{Name: id(time.Now(), spec.Drill)}, Spec: spec})
 		if apierrors.IsAlreadyExists(err) { // same second, same drill, same four digits
 			continue
 		}

@@ -50,7 +50,7 @@ func TestNobodyMakesATrialInAnothersName(t *testing.T) {
 	require.Equal(t, 2, trial)
 	forged = *local
 	forged.Spec.Requester = her
-	forged.Name = "x"
+	forged.Name = "x-l0000"
 	_, err = kube.NewRuns(bob.Dynamic, ns).CreateTrial(ctx, &forged)
 	require.ErrorContains(t, err, "spec.requester")
 

@@ -52,6 +52,7 @@ func httpKind() Kind {
 			Arguments: httpArguments,
 			Check:     (*httpSpec).check,
 		},
+		host: func(s httpSpec) string { return hostOf(s.URL) },
 		bind: bindHTTP,
 	})
 }
@@ -98,7 +99,7 @@ type httpProbe struct {
 	transports []*http.Transport
 }
 
-func bindHTTP(_ Deps, name string, spec httpSpec) (drill.Probe, error) {
+func bindHTTP(d Deps, name string, spec httpSpec) (drill.Probe, error) {
 	h := &httpProbe{name: name, spec: spec}
 	n := 1
 	if spec.Class == drill.ClassPooled {
@@ -106,7 +107,7 @@ func bindHTTP(_ Deps, name string, spec httpSpec) (drill.Probe, error) {
 	}
 	for range n {
 		h.transports = append(h.transports, &http.Transport{
-			DialContext:         (&net.Dialer{KeepAlive: -1}).DialContext, // the slot's deadline rules
+			DialContext:         d.Reach.Bound(net.Dialer{KeepAlive: -1}, nil).DialContext, // the slot's deadline rules
 			DisableKeepAlives:   spec.Class != drill.ClassPooled,
 			DisableCompression:  true,
 			MaxIdleConnsPerHost: 1,

@@ -11,13 +11,15 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/kube"
 	"github.com/failoverdrill/drill/internal/schema"
 )
 
 // Deps is what a probe works with.
 type Deps struct {
-	Kube kubernetes.Interface
-	Log  *zap.Logger
+	Kube  kubernetes.Interface
+	Log   *zap.Logger
+	Reach *kube.Reach // the addresses that probes may connect to; nil allows all
 }
 
 // Kind is one row of the table of probes.
@@ -29,6 +31,7 @@ type Kind struct {
 	Attributes  []schema.Attribute // what conditions may ask of probe.<name>
 	Decode      func(hcl.Body, *hcl.EvalContext) (any, *schema.Decoded)
 	permissions func(spec any) []drill.Permission
+	host        func(spec any) string
 	bind        func(d Deps, name string, spec any) (drill.Probe, error)
 }
 
@@ -44,10 +47,14 @@ func (k Kind) Bind(d Deps, name string, spec any) (drill.Probe, error) {
 // Permissions are the rights in the cluster that the probe needs.
 func (k Kind) Permissions(spec any) []drill.Permission { return k.permissions(spec) }
 
+// Host is the host that the probe connects to, as the file names it; "" when it is none but the API server.
+func (k Kind) Host(spec any) string { return k.host(spec) }
+
 // impl is what the author of a kind writes, with a typed spec.
 type impl[Spec any] struct {
 	body        schema.Body[Spec]
 	permissions func(Spec) []drill.Permission
+	host        func(Spec) string
 	bind        func(Deps, string, Spec) (drill.Probe, error)
 }
 
@@ -60,6 +67,12 @@ func define[Spec any](k Kind, i impl[Spec]) Kind {
 			return nil
 		}
 		return i.permissions(spec.(Spec))
+	}
+	k.host = func(spec any) string {
+		if i.host == nil {
+			return ""
+		}
+		return i.host(spec.(Spec))
 	}
 	k.bind = func(d Deps, name string, spec any) (drill.Probe, error) { return i.bind(d, name, spec.(Spec)) }
 	return k
@@ -92,6 +105,9 @@ type pace struct {
 
 func defaultPace() pace { return pace{rate: defaultRate, timeout: defaultTimeout} }
 
+// PerSecond is how often a probe of this pace asks in a second.
+func (p pace) PerSecond() int { return p.rate }
+
 func (p *pace) paceArguments() []schema.Argument {
 	return []schema.Argument{
 		schema.Number("rate", &p.rate, "Slots a second.", schema.Between(1, maxRate)),
@@ -116,6 +132,15 @@ func checkURL(example string) schema.Option {
 		}
 		return "", ""
 	})
+}
+
+// hostOf is the host of a URL.
+func hostOf(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
 }
 
 // info describes a probe that asks whether something answers.

@@ -22,6 +22,9 @@ type kubernetesSpec struct {
 	Rate      int // Hz
 }
 
+// PerSecond is how often the probe asks in a second.
+func (s kubernetesSpec) PerSecond() int { return s.Rate }
+
 // Each slot is a request to the API server, which is asked and not watched: a watch that is cut off would go on showing
 // the last it heard.
 const (

@@ -67,6 +67,7 @@ func promqlKind() Kind {
 				}
 			},
 		},
+		host: func(s promqlSpec) string { return hostOf(s.URL) },
 		bind: bindPromQL,
 	})
 }
@@ -82,7 +83,7 @@ type promqlProbe struct {
 }
 
 func bindPromQL(d Deps, name string, spec promqlSpec) (drill.Probe, error) {
-	transport := &http.Transport{DialContext: (&net.Dialer{}).DialContext, IdleConnTimeout: time.Minute}
+	transport := &http.Transport{DialContext: d.Reach.Bound(net.Dialer{}, nil).DialContext, IdleConnTimeout: time.Minute}
 	client, err := api.NewClient(api.Config{Address: spec.URL, RoundTripper: transport})
 	if err != nil {
 		return nil, &drill.Refusal{Code: "invalid_probe", Text: fmt.Sprintf("Prometheus at %s cannot be asked", spec.URL), Err: err}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/kube"
 	"github.com/failoverdrill/drill/internal/schema"
 )
 
@@ -33,8 +34,12 @@ func tcpKind() Kind {
 			},
 			Check: func(s *tcpSpec, d *schema.Decoded) { s.checkPace(d) },
 		},
-		bind: func(_ Deps, name string, spec tcpSpec) (drill.Probe, error) {
-			return &tcpProbe{name: name, spec: spec}, nil
+		host: func(s tcpSpec) string {
+			host, _, _ := net.SplitHostPort(s.Address)
+			return host
+		},
+		bind: func(d Deps, name string, spec tcpSpec) (drill.Probe, error) {
+			return &tcpProbe{name: name, spec: spec, dialer: d.Reach.Bound(net.Dialer{KeepAlive: -1}, nil)}, nil
 		},
 	})
 }
@@ -50,8 +55,9 @@ func checkAddress(address string) (summary, detail string) {
 
 // tcpProbe connects anew in every slot.
 type tcpProbe struct {
-	name string
-	spec tcpSpec
+	name   string
+	spec   tcpSpec
+	dialer *kube.Dialer
 }
 
 // Info describes the probe.
@@ -59,7 +65,7 @@ func (t *tcpProbe) Info() drill.ProbeInfo { return t.spec.info("tcp", t.name, dr
 
 // Sample is good once the connection is accepted.
 func (t *tcpProbe) Sample(ctx context.Context, s *drill.Sample) {
-	conn, err := (&net.Dialer{KeepAlive: -1}).DialContext(ctx, "tcp", t.spec.Address)
+	conn, err := t.dialer.DialContext(ctx, "tcp", t.spec.Address)
 	if err != nil {
 		fail(s, drill.NetworkSignal(err))
 		return

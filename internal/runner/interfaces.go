@@ -53,6 +53,9 @@ type Fault interface {
 	// Held returns drill.ErrNotConfirmed when a fault that was to last cannot be shown to have done so without a break.
 	// It is called when its time is up, right before it is reverted.
 	Held(ctx context.Context, state json.RawMessage) error
+	// Broken returns drill.ErrNotConfirmed as soon as such a fault is seen to have ended before its time. It is asked all
+	// the time while the fault lasts, and waits for nothing.
+	Broken() error
 	Revert(ctx context.Context, state json.RawMessage) error
 }
 

@@ -27,9 +27,10 @@ type world struct {
 	killedAt  time.Time
 	seen      map[string]map[int64]bool
 	acked     []int64
-	active    bool // the fault's node is cordoned
-	prepared  bool // what the fault needs is there
-	stored    bool // how to take that away is journaled
+	active    bool          // the fault is there
+	breaks    time.Duration // how long after the injection the fault ends by itself; 0: it does not
+	prepared  bool          // what the fault needs is there
+	stored    bool          // how to take that away is journaled
 	journaled bool
 	noted     []string // residue noted in the journal
 	locks     int
@@ -144,6 +145,14 @@ func (f worldFault) Prepare(ctx context.Context, _ json.RawMessage) error {
 	return f.w.hook(ctx, "prepare")
 }
 func (f worldFault) Held(ctx context.Context, _ json.RawMessage) error { return f.w.hook(ctx, "held") }
+func (f worldFault) Broken() error {
+	f.w.mu.Lock()
+	defer f.w.mu.Unlock()
+	if f.w.breaks > 0 && f.w.active && time.Since(f.w.killedAt) >= f.w.breaks {
+		return drill.ErrNotConfirmed
+	}
+	return nil
+}
 func (f worldFault) Recheck(ctx context.Context, _ json.RawMessage) error {
 	return f.w.hook(ctx, "recheck")
 }
@@ -329,7 +338,7 @@ func TestRunPasses(t *testing.T) {
 		require.Equal(t, drill.OutcomeFailedOver, rep.Recovery.Outcome)
 		require.LessOrEqual(t, float64(rep.Recovery.Lower), 8.0)
 		require.GreaterOrEqual(t, float64(rep.Recovery.Upper), 8.0)
-		require.InDelta(t, 45, float64(*rep.Recovery.Redundancy), 0.5, "the member came back when its node was uncordoned")
+		require.InDelta(t, 45, float64(*rep.Recovery.Redundancy), 0.5, "the member came back when it was let go")
 		w.checkClean(t)
 	})
 }
@@ -445,6 +454,23 @@ func TestAFaultThatBrokeOffIsInvalid(t *testing.T) {
 		require.Equal(t, drill.VerdictInvalid, rep.Run.Verdict)
 		require.False(t, rep.Faults[0].Confirmed)
 		require.True(t, rep.Faults[0].Reverted)
+		w.checkClean(t)
+	})
+}
+
+// TestT21AFaultThatBreaksIsNoticedAtOnce: not at its planned end, which may be half an hour later.
+func TestT21AFaultThatBreaksIsNoticedAtOnce(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.breaks = 3 * time.Second
+		var revertedAt time.Time
+		w.hooks["revert"] = func(context.Context) error { revertedAt = time.Now(); return nil }
+		rep := Run(t.Context(), w.config())
+		require.Equal(t, drill.VerdictInvalid, rep.Run.Verdict)
+		require.Equal(t, "fault_unconfirmed", rep.Run.Reasons[0].Code)
+		require.NotContains(t, w.calls, "held")
+		require.True(t, rep.Faults[0].Reverted)
+		require.InDelta(t, 3, revertedAt.Sub(w.killedAt).Seconds(), 0.5, "and not 45 s after the injection")
 		w.checkClean(t)
 	})
 }

@@ -58,10 +58,16 @@ func (r *run) observe(ctx context.Context) error {
 // revertDue reverts what has been there for as long as it was to last, and shows first that it did so without a break.
 func (r *run) revertDue(ctx context.Context, now drill.Offset) error {
 	for _, f := range r.active {
-		if !f.confirmed || f.reverted || now.Sub(f.injected) < f.plan.Hold {
+		if !f.confirmed || f.reverted {
 			continue
 		}
-		err := f.Fault.Held(ctx, f.state)
+		err := f.Fault.Broken()
+		if err == nil && now.Sub(f.injected) < f.plan.Hold {
+			continue
+		}
+		if err == nil {
+			err = f.Fault.Held(ctx, f.state)
+		}
 		if ctx.Err() != nil { // then its answer says nothing, and the clean-up reverts it
 			return context.Cause(ctx)
 		}

@@ -239,6 +239,9 @@ func (b *Book) Lost(s Start, reason string) {
 	}
 }
 
+// Skipped counts a due time as missed whose run must not start. It does not run late either.
+func (b *Book) Skipped(s Start, reason string) { b.Lost(s, reason) }
+
 // Next is when the next run of any schedule starts; zero when never.
 func (b *Book) Next() time.Time {
 	var next time.Time

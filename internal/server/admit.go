@@ -36,7 +36,7 @@ type gate func(ctx context.Context, a *admission) (passed bool, again time.Durat
 
 // gates are all, in order. What costs little and trusts nothing comes before anything of the requester's is read.
 func (r *reconciler) gates() []gate {
-	return []gate{r.notRestored, r.notCancelled, r.notLocal, r.hasInputs, r.readable, r.mayDoIt}
+	return []gate{r.notRestored, r.notCancelled, r.notHeld, r.notLocal, r.hasInputs, r.readable, r.withinLimits, r.mayDoIt}
 }
 
 // admit leads a run through the gates, and makes its runner pod.
@@ -96,7 +96,13 @@ func (r *reconciler) readable(ctx context.Context, a *admission) (passed bool, a
 
 // mayDoIt asks the cluster whether the requester may do what the drill does.
 func (r *reconciler) mayDoIt(ctx context.Context, a *admission) (bool, time.Duration, error) {
-	missing, err := r.o.Client.RequesterMay(ctx, a.run.Spec.Requester, a.request.rights())
+	missing, err := r.o.Client.RequesterLacks(ctx, a.run.Spec.Requester, a.request.rights())
+	if refusal, refused := errors.AsType[*drill.Refusal](err); refused {
+		return false, 0, r.end(ctx, a.run, drill.VerdictRefused, refusal.Error()+". Nothing was touched.")
+	}
+	if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) { // and will be as often as it is asked
+		return false, 0, r.end(ctx, a.run, drill.VerdictRefused, fmt.Sprintf("%v. Nothing was touched.", err))
+	}
 	if err != nil {
 		return false, 0, err
 	}
@@ -162,19 +168,7 @@ func (r *reconciler) check(spec kube.Spec, in drill.Inputs) (request Request, er
 
 // rights are what the requester must hold, in every namespace of the targets.
 func (q Request) rights() []kube.Right {
-	var all []kube.Right
-	for _, ns := range q.Namespaces {
-		for _, kind := range q.FaultKinds {
-			all = append(all, kube.MayInject(kind, ns))
-		}
-	}
-	for _, s := range q.Secrets {
-		all = append(all, kube.MayReadSecret(s.Namespace, s.Name))
-	}
-	for _, p := range q.Reads {
-		all = append(all, kube.Right{Permission: p})
-	}
-	return all
+	return kube.RunRights(q.Namespaces, q.FaultKinds, q.Secrets, q.Reads)
 }
 
 func lacks(user string, missing []kube.Right) string {

@@ -40,6 +40,7 @@ type reconciler struct {
 	runs  *kube.Runs
 	index *index
 	queue workqueue.TypedRateLimitingInterface[string]
+	alive func() // is told that a worker took the heartbeat
 	*background
 
 	mu       sync.Mutex
@@ -64,6 +65,7 @@ func newReconciler(o Options, x *index) *reconciler {
 		index: x,
 		queue: workqueue.NewTypedRateLimitingQueue(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[string](200*time.Millisecond, 15*time.Second)),
+		alive:      func() {},
 		background: newBackground(),
 		memories:   map[string]*memory{}, late: map[string]bool{},
 	}
@@ -156,6 +158,11 @@ func (r *reconciler) next(ctx context.Context) bool {
 		return false
 	}
 	defer r.queue.Done(name)
+	if name == heartbeat {
+		r.alive()
+		r.queue.Forget(name)
+		return true
+	}
 	again, err := r.reconcile(ctx, name)
 	switch {
 	case ctx.Err() != nil:

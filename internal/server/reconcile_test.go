@@ -318,7 +318,7 @@ func TestAFinishedRunWhoseRevertWasNotNotedIsPutBack(t *testing.T) {
 // TestTheRequesterMustHoldEveryRight: what the runner may do, its requester must be allowed to.
 func TestTheRequesterMustHoldEveryRight(t *testing.T) {
 	var all []string
-	for _, r := range (Request{Namespaces: []string{"shop"}, FaultKinds: []string{"kill_primary"}, Secrets: []Secret{{"shop", "orders-app"}},
+	for _, r := range (Request{Namespaces: []string{"shop"}, FaultKinds: []string{"kill_primary"}, Secrets: []Secret{{Namespace: "shop", Name: "orders-app"}},
 		Reads: []drill.Permission{{Verb: "list", Group: "discovery.k8s.io", Resource: "endpointslices", Namespace: "bank"}}}).rights() {
 		all = append(all, r.String())
 	}

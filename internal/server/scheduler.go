@@ -135,7 +135,11 @@ func (s *scheduler) pass(ctx context.Context) (time.Duration, error) {
 		s.listed = true
 	}
 	s.settle(book, made)
-	err = s.startAll(ctx, kept, book.Decide(now, made), found.drills)
+	due, err := s.unheld(ctx, book, book.Decide(now, made))
+	if err != nil {
+		return 0, err
+	}
+	err = s.startAll(ctx, kept, due, found.drills)
 	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
 		return 0, nil // somebody else was faster: look again at what is there now
 	}

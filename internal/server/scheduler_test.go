@@ -35,6 +35,7 @@ import (
 type apiServer struct {
 	mu      sync.Mutex
 	book    *corev1.ConfigMap
+	hold    *corev1.ConfigMap // nil while there is none
 	version int
 	records map[string]*unstructured.Unstructured
 	made    map[string]int // how often each record was made
@@ -58,6 +59,12 @@ func (s *apiServer) do(action clienttesting.Action) (runtime.Object, error) {
 	notFound := func(name string) error { return apierrors.NewNotFound(resource, name) }
 	switch a := action.(type) {
 	case clienttesting.GetActionImpl:
+		if resource.Resource == "configmaps" && a.Name == kube.HoldName {
+			if s.hold == nil {
+				return nil, notFound(a.Name)
+			}
+			return s.hold.DeepCopy(), nil
+		}
 		if resource.Resource == "configmaps" && s.book != nil {
 			return s.book.DeepCopy(), nil
 		}
@@ -124,6 +131,10 @@ type doer func(clienttesting.Action) (runtime.Object, error)
 func (s *apiServer) lead(through func(n int, action clienttesting.Action, do doer) (runtime.Object, error)) *leader {
 	l := &leader{}
 	react := func(a clienttesting.Action) (bool, runtime.Object, error) {
+		if get, ok := a.(clienttesting.GetActionImpl); ok && get.Name == kube.HoldName { // it changes nothing, and is always answered here
+			o, err := s.do(a)
+			return true, o, err
+		}
 		l.requests = append(l.requests, a.GetVerb()+" "+a.GetResource().Resource)
 		if through == nil {
 			o, err := s.do(a)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -29,8 +30,11 @@ type Options struct {
 	Image     string // of the runner pods
 	Identity  string // of this replica; the host's name, which is the pod's, when empty
 	Listen    string // address of /healthz, /readyz and /metrics; empty for none
-	Registry  *prometheus.Registry
-	Log       *zap.Logger
+	PageAuth  string // who may see the pages: AuthToken, also when empty, or AuthAnonymous
+	// MetricsAuth says who may read /metrics: AuthAnonymous, also when empty, or AuthToken.
+	MetricsAuth string
+	Registry    *prometheus.Registry
+	Log         *zap.Logger
 
 	// Check reads a run's drill file and says what the run needs. An error refuses the run, with the error's text.
 	Check func(spec kube.Spec, in drill.Inputs) (Request, error)
@@ -59,6 +63,7 @@ type Request struct {
 	Reads      []drill.Permission // what the runner looks at where there is no target
 	Avoid      []Pods             // the targets' pods, whose nodes are no place for the runner
 	Timeout    time.Duration      // of the whole run
+	Asked      kube.Asked         // what limits of the cluster's owner bound
 	Trials     int                // how many runs the series has; 0 is one
 }
 
@@ -70,7 +75,7 @@ type Source struct {
 }
 
 // Secret names a Secret.
-type Secret struct{ Namespace, Name string }
+type Secret = kube.SecretName
 
 // Pods names pods by a label selector.
 type Pods struct{ Namespace, Selector string }
@@ -129,6 +134,8 @@ type elector struct {
 	options   Options
 	index     *index
 	leading   atomic.Bool
+	vital     vital
+	lease     atomic.Pointer[leaderelection.HealthzAdaptor]
 	scheduler atomic.Pointer[scheduler] // while it leads
 }
 
@@ -149,13 +156,41 @@ func (e *elector) lead(ctx context.Context) {
 		defer e.scheduler.Store(nil)
 		wg.Go(func() { s.run(ctx) })
 	}
-	newReconciler(e.options, e.index).run(ctx)
+	wg.Go(func() { keepHeld(ctx, e.options) })
+	wg.Go(func() { keepLocks(ctx, e.options) })
+	r := newReconciler(e.options, e.index)
+	r.alive = e.vital.tick
+	wg.Go(func() { r.beats(ctx) })
+	r.run(ctx)
 	wg.Wait()
+}
+
+// healthy is nil unless this server leads and hangs, or does not notice that its lease is over.
+func (e *elector) healthy(r *http.Request) error {
+	if lease := e.lease.Load(); lease != nil {
+		if err := lease.Check(r); err != nil {
+			return err
+		}
+	}
+	return e.vital.check()
+}
+
+// separate is a client with a rate of its own, or the same one when there can be none.
+func separate(client *kube.Client, log *zap.Logger, qps float32, burst int) *kube.Client {
+	own, err := client.Separate(qps, burst)
+	if err != nil {
+		log.Warn("requests share the rate of all others", zap.Error(err))
+		return client
+	}
+	return own
 }
 
 // run stands for election, again after each loss, until ctx ends.
 func (e *elector) run(ctx context.Context) error {
 	o := e.options
+	own := separate(o.Client, o.Log, 5, 10) // the lease is renewed however much there is to do
+	watchdog := leaderelection.NewLeaderHealthzAdaptor(20 * time.Second)
+	e.lease.Store(watchdog)
 	for ctx.Err() == nil {
 		var leading sync.WaitGroup
 		leading.Add(1)
@@ -163,7 +198,7 @@ func (e *elector) run(ctx context.Context) error {
 		election, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 			Lock: &resourcelock.LeaseLock{
 				LeaseMeta:  metav1.ObjectMeta{Name: "drill-server", Namespace: o.Namespace},
-				Client:     o.Client.CoordinationV1(),
+				Client:     own.CoordinationV1(),
 				LockConfig: resourcelock.ResourceLockConfig{Identity: o.Identity},
 			},
 			LeaseDuration:   15 * time.Second,
@@ -171,9 +206,13 @@ func (e *elector) run(ctx context.Context) error {
 			RetryPeriod:     2 * time.Second,
 			ReleaseOnCancel: true,
 			Name:            "drill-server",
+			WatchDog:        watchdog,
 			Callbacks: leaderelection.LeaderCallbacks{
 				OnStartedLeading: func(ctx context.Context) {
 					defer leading.Done()
+					lost, ended := e.vital.began()
+					defer ended()
+					context.AfterFunc(ctx, lost)
 					started.Store(true)
 					e.leading.Store(true)
 					o.Log.Info("this server leads", zap.String("identity", o.Identity))

@@ -167,11 +167,11 @@ func (s *System) postgresql(b block) {
 	k.gap()
 	switch {
 	case s.TTL > 0:
-		k.comment("The pod is kept away (its node is cordoned) for longer than Patroni's lease, ttl = %s here: it would be back before that and simply resume, and nobody had to take over.", short(s.TTL))
+		k.comment("The pod is kept away (it is not bound to any node) for longer than Patroni's lease, ttl = %s here: it would be back before that and simply resume, and nobody had to take over.", short(s.TTL))
 	case s.Preset == "cloudnativepg":
-		k.comment("The pod is kept away (its node is cordoned), so that a replica must take over. The operator promotes one as soon as it finds the primary gone.")
+		k.comment("The pod is kept away (it is not bound to any node), so that a replica must take over. The operator promotes one as soon as it finds the primary gone.")
 	default:
-		k.comment("TODO: The pod is kept away (its node is cordoned), for longer than the lease on leadership lasts: Patroni's ttl, which could not be read here; its default is 30s.")
+		k.comment("TODO: The pod is kept away (it is not bound to any node), for longer than the lease on leadership lasts: Patroni's ttl, which could not be read here; its default is 30s.")
 	}
 	k.text("hold_down", short(lease*3/2))
 	s.abort(b, at+".outage_seconds", 2*recovery)

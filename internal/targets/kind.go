@@ -64,6 +64,7 @@ type Deps struct {
 	Secret func(ctx context.Context, namespace, name, key string) (string, error)
 	Checks []drill.Check // the probes of invariants that the drill asks for
 	Log    *zap.Logger
+	Reach  *kube.Reach // the addresses that a DSN may lead to; nil allows all
 }
 
 // SecretRef is a secret that a target's block names, and the namespace it is in.

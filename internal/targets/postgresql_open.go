@@ -103,6 +103,10 @@ func (t *postgreSQL) findService(ctx context.Context) error {
 	if t.dial, err = newDialer(dsn, ca); err != nil {
 		return t.refuse("invalid_dsn", err, "invalid dsn")
 	}
+	t.dial.bind(t.Reach, t.cluster.had)
+	if err := t.dial.bound.CheckHost(t.dial.config.Host); err != nil {
+		return t.refuse("denied", err, "its dsn cannot be used")
+	}
 	name := serviceIn(t.dial.config.Host, t.spec.Namespace)
 	if t.spec.Service == "" {
 		t.spec.Service = name

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -11,11 +12,13 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/kube"
 )
 
 // dialer opens sessions with the credentials of one DSN, and knows every socket that is still open.
 type dialer struct {
 	config *pgconn.Config
+	bound  *kube.Dialer // makes the connections that are allowed
 
 	mu     sync.Mutex
 	socks  map[*sock]struct{}
@@ -45,15 +48,26 @@ func newDialer(dsn, ca string) (*dialer, error) {
 	if err != nil {
 		return nil, errors.New(strings.TrimSuffix(err.Error(), ".")) // its own words quote nothing of the password
 	}
-	d := &dialer{config: config, socks: map[*sock]struct{}{}}
+	d := &dialer{config: config, bound: (*kube.Reach)(nil).Bound(plain(), nil), socks: map[*sock]struct{}{}}
 	config.DialFunc = d.net
 	return d, nil
 }
 
-// net dials without keepalives: drill decides by its own deadlines when a session is given up. Dials without a nearer
+// plain dials without keepalives: drill decides by its own deadlines when a session is given up. Dials without a nearer
 // deadline are those that cancel a statement of a session that was given up, which must not pile up.
+func plain() net.Dialer { return net.Dialer{Timeout: askTimeout, KeepAlive: -1} }
+
+// bind bounds what the DSN may lead to. The members' own addresses are always allowed: the cluster named them, and no requester.
+func (d *dialer) bind(reach *kube.Reach, member func(netip.Addr) bool) {
+	if reach.Named(d.config.Host) {
+		reach = nil
+	}
+	d.bound = reach.Bound(plain(), member)
+}
+
+// net makes a connection, and keeps account of it.
 func (d *dialer) net(ctx context.Context, network, address string) (net.Conn, error) {
-	c, err := (&net.Dialer{Timeout: askTimeout, KeepAlive: -1}).DialContext(ctx, network, address)
+	c, err := d.bound.DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}

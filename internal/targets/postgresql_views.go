@@ -57,6 +57,14 @@ func (c *cluster) setSlices(s map[string]*discoveryv1.EndpointSlice) {
 	c.slices = s
 }
 
+// had reports whether a member has the address, or had it.
+func (c *cluster) had(ip netip.Addr) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, ok := c.byIP[ip.Unmap()]
+	return ok
+}
+
 // memberAt names the member with the address, or the address itself when no member has it.
 func (c *cluster) memberAt(address string) instance {
 	ip, err := netip.ParseAddr(address)

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -201,7 +202,11 @@ func (c *cluster) serve(port int) *server {
 	log, err := os.Create(filepath.Join(c.TempDir(), fmt.Sprintf("serve-%d.log", port)))
 	require.NoError(c, err)
 	s := &server{cluster: c, url: fmt.Sprintf("http://127.0.0.1:%d", port), log: log, done: make(chan struct{})}
-	s.cmd = exec.Command(c.binary, "serve", "--image", "drill:none", "--listen", fmt.Sprintf("127.0.0.1:%d", port))
+	args := []string{"serve", "--image", "drill:none", "--listen", fmt.Sprintf("127.0.0.1:%d", port)}
+	if os.Getenv("SCALE") != "before" {
+		args = append(args, "--page-auth", "anonymous")
+	}
+	s.cmd = exec.Command(c.binary, args...)
 	s.cmd.Env = append(os.Environ(), "KUBECONFIG="+c.kubeconfig, "GOMEMLIMIT=110MiB")
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	require.NoError(c, s.cmd.Start())
@@ -294,7 +299,7 @@ func (s *server) page() (first, again time.Duration, size int) {
 				break
 			}
 		}
-		require.Less(s, time.Since(began), 2*time.Minute)
+		require.Less(s, time.Since(began), 10*time.Minute)
 		time.Sleep(50 * time.Millisecond)
 	}
 	first = time.Since(began)
@@ -330,17 +335,22 @@ func TestScale(t *testing.T) {
 		first, page, size := s.page()
 		time.Sleep(10 * time.Second)
 		peak, now := s.memory("VmHWM"), s.memory("VmRSS")
-		t.Logf("%-44s peak %6.1f MiB, then %6.1f MiB; first admission %v; page %v (first %v, %d KiB)", what, peak, now,
-			admission.Round(time.Millisecond), page.Round(time.Millisecond), first.Round(time.Millisecond), size>>10)
+		load, _ := os.ReadFile("/proc/loadavg")
+		t.Logf("%-44s peak %6.1f MiB, then %6.1f MiB; first admission %v; page %v (first %v, %d KiB); load %.5s", what, peak, now,
+			admission.Round(time.Millisecond), page.Round(time.Millisecond), first.Round(time.Millisecond), size>>10, load)
 		if want != "before" {
-			require.LessOrEqual(t, peak, 128.0, what)
-			require.LessOrEqual(t, admission, 5*time.Second, what)
-			require.LessOrEqual(t, page, 200*time.Millisecond, what)
+			assert.LessOrEqual(t, peak, 128.0, what)
+			assert.LessOrEqual(t, admission, 5*time.Second, what)
+			assert.LessOrEqual(t, page, 200*time.Millisecond, what)
 		}
 		s.stop()
 	}
 	measure("nothing")
-	for _, records := range []int{1000, 3000, 5000} {
+	steps := []int{1000, 3000, 5000}
+	if only, err := strconv.Atoi(os.Getenv("RECORDS")); err == nil {
+		steps = []int{only}
+	}
+	for _, records := range steps {
 		c.fill(n, records-n, want != "before")
 		n = records
 		measure(fmt.Sprintf("%d finished records", n))

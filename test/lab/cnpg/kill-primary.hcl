@@ -35,7 +35,7 @@ drill "cnpg-kill-primary" {
     # Its processes are killed after about 2 s, and it may or may not hand over. "graceful" is like a drained node.
     method = "force_delete"
 
-    # The pod is kept away (its node is cordoned), so that a replica must take over. The operator promotes one as
+    # The pod is kept away (it is not bound to any node), so that a replica must take over. The operator promotes one as
     # soon as it finds the primary gone.
     hold_down = "45s"
   }
