@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -39,9 +40,7 @@ const (
 	namespace      = kube.Namespace
 	serverName     = "drill-server"
 	targetRole     = "drill-runner-target"
-	policyName     = "drillruns.failoverdrill.io"
-	schedulePolicy = "schedules.failoverdrill.io"
-	inputsPolicy   = "inputs.failoverdrill.io"
+	podsPolicy     = "pods.failoverdrill.io"
 	crdName        = "drillruns.failoverdrill.io"
 	pollEvery      = 500 * time.Millisecond
 	defaultTimeout = 90 * time.Second
@@ -52,8 +51,12 @@ var resources = map[string]schema.GroupVersionResource{
 	"Namespace":                        {Version: "v1", Resource: "namespaces"},
 	"ServiceAccount":                   {Version: "v1", Resource: "serviceaccounts"},
 	"Service":                          {Version: "v1", Resource: "services"},
-	"ConfigMap":                        {Version: "v1", Resource: "configmaps"},
 	"CustomResourceDefinition":         {Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"},
+	"PriorityClass":                    {Group: "scheduling.k8s.io", Version: "v1", Resource: "priorityclasses"},
+	"ResourceQuota":                    {Version: "v1", Resource: "resourcequotas"},
+	"ConfigMap":                        {Version: "v1", Resource: "configmaps"},
+	"NetworkPolicy":                    {Group: "networking.k8s.io", Version: "v1", Resource: "networkpolicies"},
+	"PodDisruptionBudget":              {Group: "policy", Version: "v1", Resource: "poddisruptionbudgets"},
 	"Role":                             {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "roles"},
 	"RoleBinding":                      {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "rolebindings"},
 	"ClusterRole":                      {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterroles"},
@@ -79,6 +82,11 @@ func Manifests(image string, allow ...string) ([]*unstructured.Unstructured, err
 			object := new(unstructured.Unstructured)
 			if err := yaml.UnmarshalStrict([]byte(document), &object.Object); err != nil {
 				return nil, fmt.Errorf("read %s: %w", entry.Name(), err)
+			}
+			if object.GetKind() == "ValidatingAdmissionPolicy" && object.GetName() == podsPolicy {
+				if err := setImages(object, image); err != nil {
+					return nil, fmt.Errorf("read %s: %w", entry.Name(), err)
+				}
 			}
 			if object.GetKind() == "Deployment" {
 				if err := setImage(object, image); err != nil {
@@ -123,6 +131,43 @@ func setImage(deployment *unstructured.Unstructured, image string) error {
 	return unstructured.SetNestedSlice(deployment.Object, containers, path...)
 }
 
+// setImages says in the policy for pods of which images drill's pods may be.
+func setImages(policy *unstructured.Unstructured, images ...string) error {
+	variables, _, err := unstructured.NestedSlice(policy.Object, "spec", "variables")
+	if err != nil {
+		return fmt.Errorf("policy %s: %w", podsPolicy, err)
+	}
+	quoted := make([]string, len(images))
+	for i, image := range images {
+		quoted[i] = strconv.Quote(image)
+	}
+	for _, v := range variables {
+		if variable, ok := v.(map[string]any); ok && variable["name"] == "images" {
+			variable["expression"] = "[" + strings.Join(quoted, ", ") + "]"
+			return unstructured.SetNestedSlice(policy.Object, variables, "spec", "variables")
+		}
+	}
+	return fmt.Errorf("policy %s has no variable for its images", podsPolicy)
+}
+
+// allowBefore lets pods of the image that is installed be made, beside the new one's: a run of it may be in flight.
+func (i *installer) allowBefore(ctx context.Context, objects []*unstructured.Unstructured) error {
+	d, err := i.client.AppsV1().Deployments(namespace).Get(ctx, serverName, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read deployment %s: %w", serverName, err)
+	}
+	before := d.Spec.Template.Spec.Containers[0].Image
+	for _, object := range objects {
+		if object.GetName() == podsPolicy && object.GetKind() == "ValidatingAdmissionPolicy" && before != i.image {
+			return setImages(object, i.image, before)
+		}
+	}
+	return nil
+}
+
 // allowance lets runners act in a namespace.
 func allowance(ns string) *unstructured.Unstructured {
 	return &unstructured.Unstructured{Object: map[string]any{
@@ -163,14 +208,18 @@ func Apply(ctx context.Context, client *kube.Client, o Options) error {
 	if err := i.keepFlags(ctx, objects, o.Flags); err != nil {
 		return err
 	}
+	if err := i.allowBefore(ctx, objects); err != nil {
+		return err
+	}
+	// Rights, and what uses them, come after the proof that the policies which bound them are in force.
+	later := func(o *unstructured.Unstructured) bool {
+		return strings.HasPrefix(o.GetKind(), "Role") || strings.HasPrefix(o.GetKind(), "ClusterRole") || o.GetKind() == "Deployment"
+	}
 	for _, object := range objects {
-		if object.GetKind() == "Deployment" { // the server finds them from the start
-			if err := i.limits(ctx, o.Limits); err != nil {
+		if !later(object) {
+			if err := i.apply(ctx, object); err != nil {
 				return err
 			}
-		}
-		if err := i.apply(ctx, object); err != nil {
-			return err
 		}
 	}
 	if err := i.established(ctx); err != nil {
@@ -178,6 +227,16 @@ func Apply(ctx context.Context, client *kube.Client, o Options) error {
 	}
 	if err := i.policed(ctx, namespace); err != nil {
 		return err
+	}
+	if err := i.limits(ctx, o.Limits); err != nil { // the server finds them from the start
+		return err
+	}
+	for _, object := range objects {
+		if later(object) {
+			if err := i.apply(ctx, object); err != nil {
+				return err
+			}
+		}
 	}
 	return i.serving(ctx)
 }
@@ -192,7 +251,7 @@ func ApplyDefinitions(ctx context.Context, client *kube.Client) error {
 	i := &installer{client: client}
 	for _, object := range objects {
 		switch object.GetKind() {
-		case "CustomResourceDefinition", "ClusterRole", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding":
+		case "CustomResourceDefinition", "PriorityClass", "ClusterRole", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding":
 			if err := i.apply(ctx, object); err != nil {
 				return err
 			}

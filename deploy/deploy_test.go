@@ -152,7 +152,7 @@ func TestTheRunnerMayDoWhatEveryFaultNeeds(t *testing.T) {
 	all := manifests(t)
 	granted := map[string]bool{}
 	for role, namespace := range map[string]string{"ClusterRole /drill-runner": "", "ClusterRole /drill-runner-target": "shop",
-		"Role failoverdrill/drill-runner": "failoverdrill"} {
+		"Role failoverdrill/drill-runner": "failoverdrill", "Role failoverdrill-agents/drill-runner": "failoverdrill-agents"} {
 		for _, r := range field[[]any](t, all[role], "rules") {
 			rule := r.(map[string]any)
 			for _, group := range rule["apiGroups"].([]any) {

@@ -86,63 +86,24 @@ func (i *installer) established(ctx context.Context) error {
 	})
 }
 
-// policed waits until the API server refuses a run, and a scheduled drill, in another's name. Until then anybody could borrow anybody's rights.
+// policed waits until the API server refuses what each policy must refuse. Until then anybody could borrow anybody's rights.
 func (i *installer) policed(ctx context.Context, namespace string) error {
-	forged := &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": kube.Resource.GroupVersion().String(), "kind": kube.Kind,
-		"metadata": map[string]any{"name": "drill-install-checks-the-policy", "namespace": namespace},
-		"spec": map[string]any{"drill": "none", "file": "none", "source": "none",
-			"requester": map[string]any{"user": "failoverdrill.io:nobody"}},
-	}}
-	err := until(ctx, "the policy "+policyName, func(ctx context.Context) (string, error) {
-		_, err := i.client.Dynamic.Resource(kube.Resource).Namespace(namespace).Create(ctx, forged,
-			metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	err := until(ctx, "the admission policies", func(ctx context.Context) (string, error) {
+		holes, err := kube.Prove(ctx, i.client, namespace)
 		switch {
-		case err == nil:
-			return "the API server accepts a run in another's name", nil
-		case strings.Contains(err.Error(), policyName) && strings.Contains(err.Error(), "spec.requester"):
-			return "", nil
 		case apierrors.IsNotFound(err):
 			return "the API server does not serve " + crdName + " yet", nil
+		case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "not yet synced"):
+			return err.Error(), nil
+		case err != nil:
+			return "", err
+		case len(holes) > 0:
+			return holes[0].String(), nil
 		}
-		return "", err
-	})
-	if err != nil {
-		return err
-	}
-	i.say("the policy %s is in force", policyName)
-	drills := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "drill-install-checks-the-policy", Namespace: namespace,
-		Labels: map[string]string{kube.LabelDrills: kube.Scheduled}, Annotations: map[string]string{kube.AnnotationUser: "failoverdrill.io:nobody"}}}
-	err = until(ctx, "the policy "+schedulePolicy, func(ctx context.Context) (string, error) {
-		_, err := i.client.CoreV1().ConfigMaps(namespace).Create(ctx, drills, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-		switch {
-		case err == nil:
-			return "the API server accepts a scheduled drill in another's name", nil
-		case strings.Contains(err.Error(), schedulePolicy) && strings.Contains(err.Error(), kube.AnnotationUser):
-			return "", nil
-		}
-		return "", err
-	})
-	if err != nil {
-		return err
-	}
-	i.say("the policy %s is in force", schedulePolicy)
-	if namespace != kube.Namespace { // for which alone the third one is
-		return nil
-	}
-	inputs := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "drill-install-checks-the-policy", Namespace: namespace}, Type: kube.InputsType}
-	err = until(ctx, "the policy "+inputsPolicy, func(ctx context.Context) (string, error) {
-		_, err := i.client.CoreV1().Secrets(namespace).Create(ctx, inputs, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-		switch {
-		case err == nil:
-			return "the API server accepts inputs that belong to no run", nil
-		case strings.Contains(err.Error(), inputsPolicy):
-			return "", nil
-		}
-		return "", err
+		return "", nil
 	})
 	if err == nil {
-		i.say("the policy %s is in force", inputsPolicy)
+		i.say("the admission policies are in force")
 	}
 	return err
 }

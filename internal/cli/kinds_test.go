@@ -15,6 +15,7 @@ import (
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/drillfile"
 	"github.com/failoverdrill/drill/internal/faults"
+	"github.com/failoverdrill/drill/internal/kube"
 	"github.com/failoverdrill/drill/internal/probes"
 	"github.com/failoverdrill/drill/internal/runner"
 	"github.com/failoverdrill/drill/internal/schema"
@@ -121,7 +122,7 @@ func TestRunnerMayDoWhatDrillsNeed(t *testing.T) {
 	for _, f := range files {
 		for _, p := range needsOf(shippedDrill(t, filepath.Base(f))).permissions {
 			rules := inCluster
-			if p.Namespace != "" && p.Namespace != "failoverdrill" {
+			if p.Namespace != "" && p.Namespace != kube.Namespace && p.Namespace != kube.AgentNamespace {
 				rules = inTarget
 			}
 			require.True(t, grants(rules, p), "%s needs to %s, and deploy/manifests/30-rbac.yaml does not grant it", f, p)

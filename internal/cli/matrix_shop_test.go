@@ -232,7 +232,6 @@ type partition struct {
 
 type partitionState struct {
 	Agents map[string]string
-	Secret string
 }
 
 func (p *partition) state(raw json.RawMessage) (st partitionState) {
@@ -242,8 +241,12 @@ func (p *partition) state(raw json.RawMessage) (st partitionState) {
 
 func (p *partition) Prepare(ctx context.Context, raw json.RawMessage) error {
 	st, record := p.state(raw), p.c.record()
-	_, err := kube.Agents{Run: p.c.run, Image: "drill:test", Owner: kube.OwnerOf(record), Secret: st.Secret, Nodes: st.Agents,
-		Generation: record.Status.Generation, Life: time.Hour}.Start(ctx, p.client, map[string][]byte{"ca.crt": nil})
+	secrets := map[string]map[string][]byte{}
+	for agent := range st.Agents {
+		secrets[agent] = map[string][]byte{"ca.crt": nil}
+	}
+	_, err := kube.Agents{Run: p.c.run, Image: "drill:test", RunUID: record.UID, Nodes: st.Agents,
+		Generation: record.Status.Generation, Life: time.Hour}.Start(ctx, p.client, secrets)
 	return err
 }
 

@@ -280,8 +280,8 @@ func (m *planner) makes() {
 	}
 	for _, f := range m.plan.Faults {
 		if len(f.Agents) > 0 {
-			add("In namespace %s, for %s %q: an agent pod on each of the nodes %s, before the steady state is waited for, and a Secret with their certificates.",
-				kube.Namespace, f.Kind, f.Name, strings.Join(f.Agents, ", "))
+			add("In namespace %s, for %s %q: an agent pod on each of the nodes %s, before the steady state is waited for, and a Secret with the certificate of each.",
+				kube.AgentNamespace, f.Kind, f.Name, strings.Join(f.Agents, ", "))
 		}
 	}
 	for _, t := range m.drill.Targets {

@@ -1,12 +1,14 @@
 package cli
 
 import (
+	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/api/resource"
 
-	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/child"
 	"github.com/failoverdrill/drill/internal/kube"
 	"github.com/failoverdrill/drill/internal/server"
 )
@@ -16,6 +18,7 @@ func serveCommand(env *Env) *cobra.Command {
 	var keep int
 	var keepFor time.Duration
 	var listen, image, namespace, directory, budget, pageAuth, metricsAuth string
+	var startDeadline time.Duration
 	c := &cobra.Command{
 		Use: "serve", Short: "Schedule drills, admit runs, start their runner pods, and put back what a lost runner left",
 		Long: `Serve is what drill's Deployment runs. Several replicas may run; one of them leads.
@@ -41,11 +44,15 @@ mounted volume: in the name of the server's own account, which must be granted w
 			divertKlog(env)
 			log := logger(env)
 			defer func() { _ = log.Sync() }()
+			self, err := os.Executable()
+			if err != nil {
+				return fmt.Errorf("find drill's own program, which reads the drill files: %w", err)
+			}
+			files := newReader(child.New(self, "read"), env.Stderr)
 			return server.Run(ctx, server.Options{Client: client, Namespace: namespace, Image: image, Listen: listen,
 				PageAuth: pageAuth, MetricsAuth: metricsAuth,
-				Log: log, Check: admission(env), Revert: revert(client),
-				Targets: func(d *drill.Drill) []string { return needsOf(d).namespaces }, Keep: keep, KeepFor: keepFor,
-				Drills: drillReader(env), Directory: directory, DetailBudget: room.Value()})
+				Log: log, Check: files.check, Revert: revert(client), Targets: targetsOf, Keep: keep, KeepFor: keepFor,
+				Drills: files.drills, Directory: directory, DetailBudget: room.Value(), StartDeadline: startDeadline})
 		},
 	}
 	cluster.add(c)
@@ -55,6 +62,8 @@ mounted volume: in the name of the server's own account, which must be granted w
 	c.Flags().StringVar(&image, "image", env.Getenv("DRILL_IMAGE"), "the image of runner pods")
 	c.Flags().StringVar(&directory, "drills", env.Getenv("DRILL_DRILLS"), "a directory of drill files to schedule in the server's own name")
 	c.Flags().StringVar(&namespace, "namespace", kube.Namespace, "drill's own namespace")
+	c.Flags().DurationVar(&startDeadline, "start-deadline", server.StartDeadline,
+		"how old a request may be when its run begins; a run that is asked for before that is refused, 0 lets it be any age")
 	c.Flags().StringVar(&budget, "detail-budget", resource.NewQuantity(kube.DetailBudget, resource.BinarySI).String(),
 		"how much the details of runs may take in the cluster; the oldest are removed, 0 keeps them all")
 	c.Flags().IntVar(&keep, "keep", defaultKeep, "how many finished runs of each drill are kept; the oldest are removed and stay in the totals, 0 keeps them all")

@@ -40,11 +40,11 @@ func networkPartition() Kind {
 				{Verb: "list", Resource: "pods", Namespace: namespace},
 				{Verb: "list", Resource: "services", Namespace: namespace},
 				{Verb: "list", Group: discovery, Resource: "endpointslices", Namespace: namespace},
-				{Verb: "create", Resource: "pods", Namespace: kube.Namespace},
-				{Verb: "get", Resource: "pods", Namespace: kube.Namespace},
-				{Verb: "delete", Resource: "pods", Namespace: kube.Namespace},
-				{Verb: "create", Resource: "secrets", Namespace: kube.Namespace},
-				{Verb: "delete", Resource: "secrets", Namespace: kube.Namespace},
+				{Verb: "create", Resource: "pods", Namespace: kube.AgentNamespace},
+				{Verb: "get", Resource: "pods", Namespace: kube.AgentNamespace},
+				{Verb: "delete", Resource: "pods", Namespace: kube.AgentNamespace},
+				{Verb: "create", Resource: "secrets", Namespace: kube.AgentNamespace},
+				{Verb: "delete", Resource: "secrets", Namespace: kube.AgentNamespace},
 			}
 		},
 		Healing: func(drill.FaultPlan) Healing {
@@ -157,8 +157,8 @@ type networkPartitionState struct {
 	API       []netip.AddrPort  `json:"api_server,omitempty"`
 	Direction string            `json:"direction"`
 	Hold      float64           `json:"hold_seconds"`
-	Agents    map[string]string `json:"agents"` // pod name -> node
-	Secret    string            `json:"secret"`
+	Agents    map[string]string `json:"agents"`           // pod name -> node
+	Secret    string            `json:"secret,omitempty"` // of an older drill, whose agents are in kube.Namespace
 }
 
 // partitionedPod is a pod on one of the sides.

@@ -38,16 +38,16 @@ func (p *partitioner) Prepare(ctx context.Context, d Deps, st networkPartitionSt
 	if err != nil {
 		return err
 	}
-	secret := map[string][]byte{kube.AgentAuthority: authority.PEM()}
+	secrets := map[string]map[string][]byte{} // one for each agent: it reads no neighbour's key
 	for name := range st.Agents {
 		c, err := authority.Issue(name)
 		if err != nil {
 			return err
 		}
-		secret[name+"."+kube.AgentCert], secret[name+"."+kube.AgentKey] = c.Cert, c.Key
+		secrets[name] = map[string][]byte{kube.AgentAuthority: authority.PEM(), kube.AgentCert: c.Cert, kube.AgentKey: c.Key}
 	}
-	addresses, err := kube.Agents{Run: st.Run, Image: d.Agents.Image, Owner: d.Agents.Owner, Secret: st.Secret, Nodes: st.Agents,
-		Generation: d.Agents.Generation(), Life: life}.Start(ctx, d.Kube, secret)
+	addresses, err := kube.Agents{Run: st.Run, Image: d.Agents.Image, RunUID: d.Agents.Owner.UID, Nodes: st.Agents,
+		Generation: d.Agents.Generation(), Life: life}.Start(ctx, d.Kube, secrets)
 	if err != nil {
 		return err
 	}

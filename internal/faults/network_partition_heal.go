@@ -29,7 +29,10 @@ func (p *partitioner) Revert(ctx context.Context, d Deps, st networkPartitionSta
 		}
 		p.clients = nil
 	}
-	return errors.Join(kube.RemoveAgents(ctx, d.Kube, agentNames(st), st.Secret), p.failed)
+	if st.Secret != "" { // made by a drill before agents had a namespace of their own
+		return errors.Join(kube.RemoveAgentsOf(ctx, d.Kube, agentNames(st), st.Secret), p.failed)
+	}
+	return errors.Join(kube.RemoveAgents(ctx, d.Kube, agentNames(st)), p.failed)
 }
 
 // heal tells every agent to heal, until it says that its kernel shows nothing left, and returns the nodes of those that

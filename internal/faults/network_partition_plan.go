@@ -19,7 +19,7 @@ import (
 func (p *partitioner) Plan(ctx context.Context, d Deps, name string, spec networkPartitionSpec) (networkPartitionState, drill.FaultPlan, error) {
 	agents := agentPrefix(d.Run, name)
 	st := networkPartitionState{Run: d.Run, Target: spec.TargetName(name, d.Targets), Direction: spec.Direction, Hold: spec.Duration.Seconds(),
-		Agents: map[string]string{}, Secret: agents}
+		Agents: map[string]string{}}
 	var err error
 	if st.From, err = p.members(ctx, d, &st, spec.from); err != nil {
 		return st, drill.FaultPlan{}, err

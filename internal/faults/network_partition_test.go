@@ -163,7 +163,7 @@ func TestTheCutIsHealedWithoutTheAPIServer(t *testing.T) {
 func TestAPreparationIsTakenAwayByAnyProcess(t *testing.T) {
 	n := newNetwork(t)
 	_, state := n.prepared(t, isolate)
-	require.Len(t, n.left(t), 3, "two agents and their Secret")
+	require.Len(t, n.left(t), 4, "two agents with a Secret each")
 	kind, _ := Find("network_partition")
 	require.NoError(t, kind.Restore(Deps{Run: "run-1", Kube: n.kube}).Revert(t.Context(), state))
 	require.Empty(t, n.left(t))
@@ -240,14 +240,14 @@ func TestTwoPartitionsOfARunHaveAgentsOfTheirOwn(t *testing.T) {
 	n := newNetwork(t)
 	f, state := n.prepared(t, isolate)
 	require.Contains(t, string(state), agentPrefix("run-1", "cut")+"-0")
-	require.Contains(t, string(state), `"secret":"`+agentPrefix("run-1", "cut")+`"`)
+	require.Contains(t, string(state), `"`+agentPrefix("run-1", "cut")+`-0"`)
 	require.NoError(t, f.Revert(t.Context(), state))
 }
 
 func TestTheAgentPodHasNoMoreThanItNeeds(t *testing.T) {
 	n := newNetwork(t)
 	f, state := n.prepared(t, isolate)
-	pod, err := n.kube.CoreV1().Pods(kube.Namespace).Get(t.Context(), agentPrefix("run-1", "cut")+"-0", metav1.GetOptions{})
+	pod, err := n.kube.CoreV1().Pods(kube.AgentNamespace).Get(t.Context(), agentPrefix("run-1", "cut")+"-0", metav1.GetOptions{})
 	require.NoError(t, err)
 	require.Equal(t, "n1", pod.Spec.NodeName)
 	require.False(t, *pod.Spec.AutomountServiceAccountToken)
@@ -256,9 +256,15 @@ func TestTheAgentPodHasNoMoreThanItNeeds(t *testing.T) {
 	require.Nil(t, security.Privileged)
 	require.Equal(t, []corev1.Capability{"ALL"}, security.Capabilities.Drop)
 	require.ElementsMatch(t, []corev1.Capability{"SYS_PTRACE", "SYS_ADMIN", "NET_ADMIN"}, security.Capabilities.Add)
-	for _, item := range pod.Spec.Volumes[0].Secret.Items {
-		require.NotContains(t, item.Key, agentPrefix("run-1", "cut")+"-1", "another agent's key")
-	}
+	// T21: its own key and no neighbour's.
+	require.Equal(t, pod.Name, pod.Spec.Volumes[0].Secret.SecretName)
+	own, err := n.kube.CoreV1().Secrets(kube.AgentNamespace).Get(t.Context(), pod.Name, metav1.GetOptions{})
+	require.NoError(t, err)
+	require.Len(t, own.Data, 3)
+	other, err := n.kube.CoreV1().Secrets(kube.AgentNamespace).Get(t.Context(), agentPrefix("run-1", "cut")+"-1", metav1.GetOptions{})
+	require.NoError(t, err)
+	require.NotEqual(t, own.Data[kube.AgentKey], other.Data[kube.AgentKey])
+	require.Empty(t, pod.OwnerReferences, "an owner in another namespace would make the garbage collector delete it")
 	require.NoError(t, f.Revert(t.Context(), state))
 	n.deps.Agents.Image = ""
 	var refusal *drill.Refusal

@@ -224,15 +224,12 @@ func (n *network) created() ktesting.ReactionFunc {
 		ip := map[string]string{"n1": "127.0.78.1", "n2": "127.0.78.2"}[pod.Spec.NodeName]
 		pod.Status = corev1.PodStatus{Phase: corev1.PodRunning, PodIP: ip}
 		// Past the client, which holds its lock while it reacts.
-		found, err := n.kube.Tracker().Get(corev1.SchemeGroupVersion.WithResource("secrets"), kube.Namespace, pod.Spec.Volumes[0].Secret.SecretName)
+		found, err := n.kube.Tracker().Get(corev1.SchemeGroupVersion.WithResource("secrets"), kube.AgentNamespace, pod.Spec.Volumes[0].Secret.SecretName)
 		if err != nil {
 			return true, nil, err
 		}
 		secret := found.(*corev1.Secret)
-		files := map[string][]byte{}
-		for _, item := range pod.Spec.Volumes[0].Secret.Items {
-			files[item.Path] = secret.Data[item.Key]
-		}
+		files := secret.Data
 		config, err := agent.ServerConfig(files[kube.AgentAuthority], agent.Certificate{Cert: files[kube.AgentCert], Key: files[kube.AgentKey]})
 		if err != nil {
 			return true, nil, err
@@ -300,12 +297,12 @@ func (n *network) reaches(t *testing.T, to string) bool {
 // left are the agent pods and Secrets that are still there.
 func (n *network) left(t *testing.T) (all []string) {
 	t.Helper()
-	pods, err := n.kube.CoreV1().Pods(kube.Namespace).List(t.Context(), metav1.ListOptions{})
+	pods, err := n.kube.CoreV1().Pods(kube.AgentNamespace).List(t.Context(), metav1.ListOptions{})
 	require.NoError(t, err)
 	for _, p := range pods.Items {
 		all = append(all, p.Name)
 	}
-	secrets, err := n.kube.CoreV1().Secrets(kube.Namespace).List(t.Context(), metav1.ListOptions{})
+	secrets, err := n.kube.CoreV1().Secrets(kube.AgentNamespace).List(t.Context(), metav1.ListOptions{})
 	require.NoError(t, err)
 	for _, s := range secrets.Items {
 		all = append(all, s.Name)

@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/failoverdrill/drill/internal/drill"
@@ -24,7 +25,7 @@ const (
 	agentStartWithin = time.Minute
 )
 
-// Where an agent finds its certificate, and under which names; the Secret has them under the agent's name as well.
+// Where an agent finds its certificate, and under which names.
 const (
 	AgentCertificates = "/certificates"
 	AgentAuthority    = "ca.crt"
@@ -36,8 +37,7 @@ const (
 type Agents struct {
 	Run        string
 	Image      string
-	Owner      metav1.OwnerReference
-	Secret     string            // its name
+	RunUID     types.UID
 	Nodes      map[string]string // by the pod's name
 	Generation int64
 	Life       time.Duration // after which their kubelets end them
@@ -48,17 +48,17 @@ func OwnerOf(run *DrillRun) metav1.OwnerReference {
 	return metav1.OwnerReference{APIVersion: Resource.GroupVersion().String(), Kind: Kind, Name: run.Name, UID: run.UID}
 }
 
-// Start makes the agents' Secret and pods, and returns each pod's address once all run. What it made stays when it
+// Start makes the agents' Secrets, of which each is called like its agent and no other agent can read it, and their pods, and returns each pod's address once all run. What it made stays when it
 // fails: RemoveAgents takes it away.
-func (a Agents) Start(ctx context.Context, client kubernetes.Interface, secret map[string][]byte) (map[string]string, error) {
+func (a Agents) Start(ctx context.Context, client kubernetes.Interface, secrets map[string]map[string][]byte) (map[string]string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, agentStartWithin, fmt.Errorf("they did not start within %v", agentStartWithin))
 	defer cancel()
-	s := &corev1.Secret{ObjectMeta: a.meta(a.Secret), Immutable: new(true), Data: secret}
-	if _, err := client.CoreV1().Secrets(Namespace).Create(ctx, s, metav1.CreateOptions{FieldManager: ManagedBy}); err != nil {
-		return nil, fmt.Errorf("create Secret %s: %w", a.Secret, err)
-	}
 	for name, node := range a.Nodes {
-		_, err := client.CoreV1().Pods(Namespace).Create(ctx, a.pod(name, node), metav1.CreateOptions{FieldManager: ManagedBy})
+		s := &corev1.Secret{ObjectMeta: a.meta(name), Immutable: new(true), Data: secrets[name]}
+		if _, err := client.CoreV1().Secrets(AgentNamespace).Create(ctx, s, metav1.CreateOptions{FieldManager: ManagedBy}); err != nil {
+			return nil, fmt.Errorf("create Secret %s: %w", name, err)
+		}
+		_, err := client.CoreV1().Pods(AgentNamespace).Create(ctx, a.pod(name, node), metav1.CreateOptions{FieldManager: ManagedBy})
 		if apierrors.IsForbidden(err) || apierrors.IsInvalid(err) {
 			return nil, &drill.Refusal{Code: "agent_refused", Err: err, Text: fmt.Sprintf("the agent cannot be made on node %s, by a quota or a policy", node)}
 		}
@@ -92,7 +92,7 @@ func awaitAgent(ctx context.Context, client kubernetes.Interface, name string) (
 	var trouble *Trouble
 	var since time.Time
 	for {
-		pod, err := client.CoreV1().Pods(Namespace).Get(ctx, name, metav1.GetOptions{})
+		pod, err := client.CoreV1().Pods(AgentNamespace).Get(ctx, name, metav1.GetOptions{})
 		switch {
 		case err != nil && !Retriable(err):
 			return "", fmt.Errorf("read pod %s: %w", name, err)
@@ -113,23 +113,34 @@ func awaitAgent(ctx context.Context, client kubernetes.Interface, name string) (
 	}
 }
 
-// RemoveAgents deletes the pods, which heal on the way out, waits until they are really gone, and deletes their Secret.
+// RemoveAgents deletes the pods, which heal on the way out, waits until they are really gone, and deletes their Secrets.
 // It may be repeated, by any process.
-func RemoveAgents(ctx context.Context, client kubernetes.Interface, pods []string, secret string) error {
-	errs := make([]error, len(pods), len(pods)+1)
+func RemoveAgents(ctx context.Context, client kubernetes.Interface, agents []string) error {
+	return removeAgents(ctx, client, AgentNamespace, agents, agents)
+}
+
+// RemoveAgentsOf deletes those of a drill before agents had a namespace of their own, and one Secret for all.
+func RemoveAgentsOf(ctx context.Context, client kubernetes.Interface, pods []string, secret string) error {
+	return removeAgents(ctx, client, Namespace, pods, []string{secret})
+}
+
+func removeAgents(ctx context.Context, client kubernetes.Interface, namespace string, pods, secrets []string) error {
+	errs := make([]error, len(pods), len(pods)+len(secrets))
 	var wg sync.WaitGroup
 	for i, name := range pods {
-		wg.Go(func() { errs[i] = removeAgent(ctx, client, name) })
+		wg.Go(func() { errs[i] = removeAgent(ctx, client, namespace, name) })
 	}
 	wg.Wait()
-	if err := client.CoreV1().Secrets(Namespace).Delete(ctx, secret, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
-		errs = append(errs, fmt.Errorf("delete Secret %s: %w", secret, err))
+	for _, name := range secrets {
+		if err := client.CoreV1().Secrets(namespace).Delete(ctx, name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+			errs = append(errs, fmt.Errorf("delete Secret %s: %w", name, err))
+		}
 	}
 	return errors.Join(errs...)
 }
 
-func removeAgent(ctx context.Context, client kubernetes.Interface, name string) error {
-	pods := client.CoreV1().Pods(Namespace)
+func removeAgent(ctx context.Context, client kubernetes.Interface, namespace, name string) error {
+	pods := client.CoreV1().Pods(namespace)
 	err := pods.Delete(ctx, name, metav1.DeleteOptions{GracePeriodSeconds: new(int64(agentGrace))})
 	if apierrors.IsNotFound(err) {
 		return nil
@@ -154,19 +165,20 @@ func removeAgent(ctx context.Context, client kubernetes.Interface, name string) 
 }
 
 func (a Agents) meta(name string) metav1.ObjectMeta {
-	return metav1.ObjectMeta{Name: name, Namespace: Namespace, OwnerReferences: []metav1.OwnerReference{a.Owner},
-		Labels: map[string]string{"app.kubernetes.io/name": "drill", LabelManagedBy: ManagedBy, LabelComponent: componentAgent, LabelRun: a.Run}}
+	return metav1.ObjectMeta{Name: name, Namespace: AgentNamespace, Annotations: NoSidecars(),
+		Labels: WithoutSidecars(map[string]string{"app.kubernetes.io/name": "drill", LabelManagedBy: ManagedBy, LabelComponent: componentAgent,
+			LabelRun: a.Run, LabelRunUID: string(a.RunUID)})}
 }
 
 // pod is an agent on a node. It is bound to the node here, because no scheduler may have a say in where a fault is.
 func (a Agents) pod(name, node string) *corev1.Pod {
-	item := func(key, path string) corev1.KeyToPath { return corev1.KeyToPath{Key: key, Path: path} }
 	return &corev1.Pod{
 		ObjectMeta: a.meta(name),
 		Spec: corev1.PodSpec{
 			NodeName:                      node,
 			HostPID:                       true, // to find the pods' network namespaces
 			RestartPolicy:                 corev1.RestartPolicyNever,
+			PriorityClassName:             PriorityClass,
 			AutomountServiceAccountToken:  new(false),
 			EnableServiceLinks:            new(false),
 			TerminationGracePeriodSeconds: new(int64(agentGrace)),
@@ -174,10 +186,7 @@ func (a Agents) pod(name, node string) *corev1.Pod {
 			Tolerations:                   []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
 			SecurityContext:               &corev1.PodSecurityContext{SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}},
 			Volumes: []corev1.Volume{{Name: "certificates", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
-				SecretName: a.Secret, DefaultMode: new(int32(0o400)),
-				// Its own, and no other agent's.
-				Items: []corev1.KeyToPath{item(AgentAuthority, AgentAuthority), item(name+"."+AgentCert, AgentCert), item(name+"."+AgentKey, AgentKey)},
-			}}}},
+				SecretName: name, DefaultMode: new(int32(0o400))}}}},
 			Containers: []corev1.Container{{
 				Name: "agent", Image: a.Image, ImagePullPolicy: corev1.PullIfNotPresent,
 				Args:         []string{"agent", "--run", a.Run, "--generation", fmt.Sprint(a.Generation)},

@@ -1,10 +1,10 @@
 package kube
 
 import (
+	"time"
+
 	"k8s.io/client-go/rest"
 )
-
-import "time"
 
 // SetTimes makes a lock short-lived, so that a test need not wait for a real one to expire.
 func (l *Lock) SetTimes(duration, interval time.Duration) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -65,6 +66,17 @@ func RequesterOf(cm *corev1.ConfigMap) (Requester, bool) {
 		}
 	}
 	return who, who.User != ""
+}
+
+// Changed is when an object was written last, by the API server's clock.
+func Changed(o metav1.Object) time.Time {
+	last := o.GetCreationTimestamp().Time
+	for _, m := range o.GetManagedFields() {
+		if m.Time != nil && m.Time.After(last) {
+			last = m.Time.Time
+		}
+	}
+	return last
 }
 
 // List reads the ConfigMaps of scheduled drills, the oldest first.

@@ -25,6 +25,7 @@ func names(t *testing.T) map[string]bool {
 	// A vector shows nothing before its first value: its description does.
 	descs := make(chan *prometheus.Desc, 100)
 	registry.Describe(descs)
+	NewPolicies(nil).Describe(descs)
 	close(descs)
 	for d := range descs {
 		all[regexp.MustCompile(`fqName: "([^"]+)"`).FindStringSubmatch(d.String())[1]] = true

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -57,7 +58,7 @@ func handler(o Options, e *elector, ready *readiness) http.Handler {
 		case err != nil:
 			http.Error(w, "the API server does not answer", http.StatusServiceUnavailable)
 		case e.leading.Load():
-			_, _ = fmt.Fprintln(w, "ok, leading")
+			_, _ = fmt.Fprintln(w, strings.TrimSuffix("ok, leading; "+o.policies.state(), "; "))
 		default:
 			_, _ = fmt.Fprintln(w, "ok, standing by")
 		}

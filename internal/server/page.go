@@ -258,10 +258,11 @@ func (p *pages) all(w http.ResponseWriter, r *http.Request) {
 	}
 	p.render(w, "index.html", struct {
 		Now    time.Time
+		Halted string
 		Alarm  []history.Entry
 		Drills []*overview
 		More   int
-	}{now, alarm, shown, more})
+	}{now, p.o.policies.state(), alarm, shown, more})
 }
 
 // overviews are the series of runs, those with a schedule first, and the runs that left something behind.

@@ -43,9 +43,10 @@ type reconciler struct {
 	alive func() // is told that a worker took the heartbeat
 	*background
 
-	mu       sync.Mutex
-	memories map[string]*memory
-	late     map[string]bool // runs of an older drill that wait to be labelled
+	mu         sync.Mutex
+	memories   map[string]*memory
+	unlabelled map[string]bool // runs of an older drill that wait to be labelled
+	reading    reading
 }
 
 // memory is since when the server has seen a run in some state, by its own clock.
@@ -67,7 +68,8 @@ func newReconciler(o Options, x *index) *reconciler {
 			workqueue.NewTypedItemExponentialFailureRateLimiter[string](200*time.Millisecond, 15*time.Second)),
 		alive:      func() {},
 		background: newBackground(),
-		memories:   map[string]*memory{}, late: map[string]bool{},
+		memories:   map[string]*memory{}, unlabelled: map[string]bool{},
+		reading: newReading(),
 	}
 }
 
@@ -85,6 +87,7 @@ func (r *reconciler) run(ctx context.Context) {
 	wg.Go(func() { recorded.run(ctx) })
 	wg.Go(func() { pruneDetails(ctx, r.o) })
 	wg.Go(func() { retain(ctx, r.o, r.index, pods.GetStore(), recorded.metrics.Counted) })
+	wg.Go(func() { sweepAgents(ctx, r.o) })
 	for range workers {
 		wg.Go(func() {
 			for r.next(ctx) {
@@ -138,9 +141,9 @@ func (r *reconciler) runOfRecord(object any) string {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.late[m.Name] {
-		r.late[m.Name] = true
-		r.queue.AddAfter(m.Name, time.Duration(len(r.late))*lateEvery)
+	if !r.unlabelled[m.Name] {
+		r.unlabelled[m.Name] = true
+		r.queue.AddAfter(m.Name, time.Duration(len(r.unlabelled))*lateEvery)
 	}
 	return ""
 }
@@ -187,10 +190,14 @@ func (r *reconciler) reconcile(ctx context.Context, name string) (time.Duration,
 	run, err := r.runs.Get(ctx, name)
 	if apierrors.IsNotFound(err) {
 		r.forget(name)
+		r.waitsNoMore(name)
 		return 0, nil
 	}
 	if err != nil {
 		return 0, err
+	}
+	if run.Status.Phase != "" && run.Status.Phase != kube.PhasePending {
+		r.waitsNoMore(name)
 	}
 	var again time.Duration
 	switch run.Status.Phase {
@@ -246,7 +253,7 @@ func (r *reconciler) forget(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.memories, name)
-	delete(r.late, name)
+	delete(r.unlabelled, name)
 }
 
 // lasted reports whether something has been seen for longer than it may last.

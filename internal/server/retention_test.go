@@ -162,7 +162,7 @@ func TestT4RunsOfAnOlderDrillAreLabelledSlowly(t *testing.T) {
 			require.Empty(t, w.runOfRecord(m))
 		}
 	}
-	require.Len(t, w.late, 1000)
+	require.Len(t, w.unlabelled, 1000)
 	require.Less(t, w.queue.Len(), 100)
 	open := past("open", "d", "schedule", 24, func(e *entry) { e.Labels, e.Finalizers = nil, []string{kube.Finalizer} })
 	require.Equal(t, "open", w.runOfRecord(open.PartialObjectMetadata))

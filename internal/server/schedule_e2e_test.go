@@ -42,7 +42,7 @@ func newScheduling(t *testing.T) *scheduling {
 	objects, err := deploy.Manifests("none")
 	require.NoError(t, err)
 	for _, o := range objects {
-		if o.GetKind() == "Role" && o.GetName() == "drill-server" {
+		if o.GetKind() == "Role" && o.GetName() == "drill-server" && o.GetNamespace() == kube.Namespace {
 			role := new(rbacv1.Role)
 			require.NoError(t, runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, role))
 			role.Namespace = ns

@@ -107,6 +107,11 @@ func (s *scheduler) run(ctx context.Context) {
 
 // pass does what is due, and returns when to look again.
 func (s *scheduler) pass(ctx context.Context) (time.Duration, error) {
+	if p := s.o.policies; p != nil { // else anybody could have scheduled in anybody's name
+		if err := p.check(ctx); err != nil || len(p.open()) > 0 {
+			return proveAgain, nil // it is logged
+		}
+	}
 	if s.o.Directory != "" && s.me.User == "" {
 		me, err := s.o.Client.WhoAmI(ctx)
 		if err != nil {
@@ -124,6 +129,9 @@ func (s *scheduler) pass(ctx context.Context) (time.Duration, error) {
 		missed[e.Drill] = e.Missed
 	}
 	found := s.find()
+	if found.later != nil {
+		return 0, found.later
+	}
 	now := time.Now()
 	book.Use(s.tables)
 	book.Update(now, found.sources, found.problems, s.firstFound(found.installed(), now))

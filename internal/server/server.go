@@ -36,7 +36,12 @@ type Options struct {
 	Registry    *prometheus.Registry
 	Log         *zap.Logger
 
-	// Check reads a run's drill file and says what the run needs. An error refuses the run, with the error's text.
+	// Prove returns the admission policies that are not in force; kube.Prove when nil.
+	Prove    func(ctx context.Context) ([]kube.Hole, error)
+	policies *policies // nil in tests of one part
+
+	// Check reads a run's drill file and says what the run needs. An error refuses the run, with the error's text; after an
+	// *UnreadableError it is asked twice more, after a *LaterError again.
 	Check func(spec kube.Spec, in drill.Inputs) (Request, error)
 	// Targets are the namespaces of a drill's targets.
 	Targets func(*drill.Drill) []string
@@ -48,6 +53,8 @@ type Options struct {
 	Drills func(Source) ([]*drill.Drill, kube.Inputs, error)
 	// Directory holds drill files to schedule in the server's own name, beside those of the ConfigMaps; empty for none.
 	Directory string
+	// StartDeadline is how old a request may be when its run begins; 0 lets it be any age.
+	StartDeadline time.Duration
 	// DetailBudget is how many bytes the details of runs may take in the cluster; 0 keeps them all.
 	DetailBudget int64
 	// Keep is how many finished runs of each drill are kept, and KeepFor how long; 0 keeps them all.
@@ -65,6 +72,7 @@ type Request struct {
 	Timeout    time.Duration      // of the whole run
 	Asked      kube.Asked         // what limits of the cluster's owner bound
 	Trials     int                // how many runs the series has; 0 is one
+	Schedule   *drill.Schedule    // nil for a drill that runs by hand only
 }
 
 // Source is a drill file to schedule, with what its source gives to its variables.
@@ -100,12 +108,17 @@ func Run(ctx context.Context, o Options) error {
 	if o.Image == "" {
 		return errors.New("start the server: no image for its runners is named. Set --image or DRILL_IMAGE")
 	}
+	if o.Prove == nil {
+		o.Prove = func(ctx context.Context) ([]kube.Hole, error) { return kube.Prove(ctx, o.Client, o.Namespace) }
+	}
+	o.policies = &policies{prove: o.Prove, log: o.Log}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	e := &elector{index: newIndex(o)}
 	wg.Go(func() { e.index.run(ctx) })
+	wg.Go(func() { o.policies.run(ctx) })
 	if o.Drills != nil {
 		o.Schedules = e.schedules
 	}
@@ -155,6 +168,12 @@ func (e *elector) lead(ctx context.Context) {
 		e.scheduler.Store(s)
 		defer e.scheduler.Store(nil)
 		wg.Go(func() { s.run(ctx) })
+	}
+	inForce := metrics.NewPolicies(e.options.policies.measured)
+	if err := e.options.Registry.Register(inForce); err != nil {
+		e.options.Log.Error("whether the policies are in force cannot be exported", zap.Error(err))
+	} else {
+		defer e.options.Registry.Unregister(inForce)
 	}
 	wg.Go(func() { keepHeld(ctx, e.options) })
 	wg.Go(func() { keepLocks(ctx, e.options) })

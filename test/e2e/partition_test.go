@@ -88,9 +88,9 @@ func cutPods(t *testing.T, c *kube.Client) (primary, replica, replicaIP string) 
 func noAgents(t *testing.T, c *kube.Client) {
 	t.Helper()
 	eventually(t, 90*time.Second, "no agent and no certificate is left", func() (bool, string) {
-		pods, err := c.CoreV1().Pods(kube.Namespace).List(context.Background(), metav1.ListOptions{LabelSelector: kube.LabelComponent + "=agent"})
+		pods, err := c.CoreV1().Pods(kube.AgentNamespace).List(context.Background(), metav1.ListOptions{LabelSelector: kube.LabelComponent + "=agent"})
 		require.NoError(t, err)
-		secrets, err := c.CoreV1().Secrets(kube.Namespace).List(context.Background(), metav1.ListOptions{LabelSelector: kube.LabelRun})
+		secrets, err := c.CoreV1().Secrets(kube.AgentNamespace).List(context.Background(), metav1.ListOptions{LabelSelector: kube.LabelRun})
 		require.NoError(t, err)
 		var left bytes.Buffer
 		for _, p := range pods.Items {
