@@ -138,8 +138,6 @@ func tooLong(task readTask) string {
 	switch {
 	case task.Run != nil:
 		texts[task.Run.Spec.File] = task.Run.Spec.Source
-	case task.Fault != nil:
-		texts[task.Fault.File] = task.Fault.Source
 	case task.Schedule != nil:
 		maps.Copy(texts, task.Schedule.Beside)
 		texts[task.Schedule.File] = task.Schedule.Text
