@@ -26,7 +26,6 @@ func (l *lab) exporting(identity string) (registry *prometheus.Registry, stop fu
 	registry = prometheus.NewRegistry()
 	o := l.options(identity)
 	o.Registry = registry
-	o.FaultKind = func(kube.Spec) string { return "kill_primary" }
 	ctx, cancel := context.WithCancel(context.WithoutCancel(l.Context()))
 	done := make(chan error, 1)
 	go func() { done <- server.Run(ctx, o) }()
