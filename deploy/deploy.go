@@ -50,7 +50,6 @@ var resources = map[string]schema.GroupVersionResource{
 	"Namespace":                        {Version: "v1", Resource: "namespaces"},
 	"ServiceAccount":                   {Version: "v1", Resource: "serviceaccounts"},
 	"Service":                          {Version: "v1", Resource: "services"},
-	"ConfigMap":                        {Version: "v1", Resource: "configmaps"},
 	"CustomResourceDefinition":         {Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"},
 	"PriorityClass":                    {Group: "scheduling.k8s.io", Version: "v1", Resource: "priorityclasses"},
 	"ResourceQuota":                    {Version: "v1", Resource: "resourcequotas"},
@@ -222,6 +221,9 @@ func Apply(ctx context.Context, client *kube.Client, o Options) error {
 		return err
 	}
 	if err := i.policed(ctx, namespace); err != nil {
+		return err
+	}
+	if err := i.limits(ctx, o.Limits); err != nil { // the server finds them from the start
 		return err
 	}
 	for _, object := range objects {

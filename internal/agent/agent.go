@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -19,6 +20,7 @@ type Agent struct {
 	proc string // where the node's processes are seen
 	ttl  time.Duration
 	log  *zap.Logger
+	own  namespace // this process's own network
 
 	mu         sync.Mutex // guards all below
 	generation int64      // the newest that was heard; an older runner is refused
@@ -53,7 +55,12 @@ func New(o Options) *Agent {
 	if o.Proc == "" {
 		o.Proc = "/proc"
 	}
-	return &Agent{run: o.Run, generation: o.Generation, ttl: o.TTL, proc: o.Proc, log: o.Log,
+	// Opened before any thread is elsewhere. Without it, what is asked from here is asked on whatever thread there is.
+	own, err := openNamespace(filepath.Join(o.Proc, "self/ns/net"))
+	if err != nil {
+		o.Log.Warn("our own network namespace cannot be opened", zap.Error(err))
+	}
+	return &Agent{run: o.Run, generation: o.Generation, ttl: o.TTL, proc: o.Proc, log: o.Log, own: own,
 		pods: map[string]pod{}, walls: map[string]*wall{}}
 }
 
@@ -218,5 +225,8 @@ func (a *Agent) Close() error {
 		_ = p.close()
 	}
 	a.pods = map[string]pod{}
+	if a.own.file != nil {
+		_ = a.own.close()
+	}
 	return err
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -32,6 +33,7 @@ type Client struct {
 	lastID  int64
 	beaten  time.Time // when the agent last answered a heartbeat
 	failed  error     // why the last one was not answered
+	status  Status    // what it answered last
 
 	stop    context.CancelFunc
 	stopped chan struct{}
@@ -85,12 +87,13 @@ func (c *Client) beat(ctx context.Context) {
 			return
 		}
 		trying, cancel := context.WithTimeout(ctx, c.ttl/2)
-		err := c.call(trying, opBeat, nil, nil)
+		var status Status
+		err := c.call(trying, opBeat, nil, &status)
 		cancel()
 		c.mu.Lock()
 		c.failed = err
 		if err == nil {
-			c.beaten = time.Now()
+			c.beaten, c.status = time.Now(), status
 		}
 		c.mu.Unlock()
 	}
@@ -104,6 +107,21 @@ func (c *Client) Lost() error {
 		return errors.Join(fmt.Errorf("agent %s has not answered for %s", c.name, silent.Round(100*time.Millisecond)), c.failed)
 	}
 	return nil
+}
+
+// Broken says why what was cut is not cut any more, as far as the heartbeat has shown: the agent says so, nobody listens
+// where it did, or it has not answered for a TTL. It waits for nothing.
+func (c *Client) Broken() error {
+	c.mu.Lock()
+	broken, failed := c.status.Broken, c.failed
+	c.mu.Unlock()
+	switch {
+	case broken != "":
+		return errors.New(broken)
+	case errors.Is(failed, syscall.ECONNREFUSED):
+		return fmt.Errorf("agent %s died: %w", c.name, failed)
+	}
+	return c.Lost()
 }
 
 // Prepare finds the pods on the agent's node.

@@ -66,7 +66,7 @@ const (
 
 // Path is a way from a pod to an address.
 type Path struct {
-	Pod      string         `json:"pod"` // its UID
+	Pod      string         `json:"pod"` // its UID; empty: from the agent itself, whose network is never cut
 	To       netip.AddrPort `json:"to"`
 	Protocol Protocol       `json:"protocol"`
 }

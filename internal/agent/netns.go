@@ -43,8 +43,12 @@ func (n namespace) same(path string) (bool, error) {
 	return a.Dev == b.Dev && a.Ino == b.Ino, nil
 }
 
-// do calls f on a thread that is in the namespace. Sockets that f makes stay in it.
+// do calls f on a thread that is in the namespace. Sockets that f makes stay in it. Without a namespace, f is called in
+// the agent's own.
 func (n namespace) do(f func() error) error {
+	if n.file == nil {
+		return f()
+	}
 	done := make(chan error, 1)
 	go func() {
 		// A thread that cannot be brought back is not unlocked, and ends with this goroutine.

@@ -157,9 +157,12 @@ func (a *Agent) try(q request) (any, error) {
 	if q.Op == opEcho {
 		return a.paths.echo(args.Kept, args.Within), nil
 	}
-	p, err := a.pod(args.Path.Pod)
-	if err != nil {
-		return nil, err
+	p := pod{namespace: a.own}
+	if args.Path.Pod != "" || q.Op == opOpen {
+		var err error
+		if p, err = a.pod(args.Path.Pod); err != nil {
+			return nil, err
+		}
 	}
 	if q.Op == opOpen {
 		return a.paths.open(p, args.Path, args.Within), nil

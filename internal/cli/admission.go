@@ -27,7 +27,8 @@ func admission(env *Env) func(kube.Spec, drill.Inputs) (server.Request, error) {
 				continue
 			}
 			need := needsOf(d)
-			request := server.Request{Namespaces: need.namespaces, FaultKinds: need.faults, Secrets: need.names(), Reads: need.reads, Timeout: d.Timeout, Trials: d.Repeat, Asked: asked(d)}
+			request := server.Request{Namespaces: need.namespaces, FaultKinds: need.faults, Secrets: need.names(), Reads: need.reads, Timeout: d.Timeout, Trials: d.Repeat,
+				Asked: asked(d), Schedule: d.Schedule}
 			for _, p := range need.pods {
 				request.Avoid = append(request.Avoid, server.Pods{Namespace: p.namespace, Selector: p.selector})
 			}

@@ -67,7 +67,7 @@ func inFlight(ctx context.Context, cluster *clusterFlags) []string {
 	}
 	var names []string
 	for _, r := range runs {
-		names = append(names, fmt.Sprintf("%s\t%s of %s", r.Name, phaseOf(r), r.Spec.Drill))
+		names = append(names, fmt.Sprintf("%s\t%s of %s", r.Name, phaseOf(r), drill.Clean(r.Spec.Drill)))
 	}
 	return names
 }

@@ -28,6 +28,8 @@ type Env struct {
 	Asked   bool                   // somebody can be asked: standard input is a terminal, and so is standard error
 	Notify  func(chan<- os.Signal) // asks for interrupts
 	Exit    func(code int)         // ends the process at once; for the second Ctrl-C
+
+	stage *stage // for tests
 }
 
 // OS is the real process.

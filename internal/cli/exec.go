@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/faults"
 	"github.com/failoverdrill/drill/internal/kube"
 	"github.com/failoverdrill/drill/internal/metrics"
@@ -53,32 +54,31 @@ func execRun(ctx context.Context, env *Env, client *kube.Client, id string, me k
 		return err
 	}
 	journal := runs.Journal(id, run.Status.Generation)
+	within, _ := time.ParseDuration(env.Getenv(server.EnvStartDeadline)) // an older server's pod has none
+	if late := tooLate(client, run, within); late != nil {
+		rep := refusedReport(run, late)
+		return errors.Join(late, journal.Finish(ctx, kube.Outcome{Verdict: drill.VerdictRefused, Message: late.Text + ". Nothing was touched.", Report: &rep}))
+	}
 	d, err := handedDrill(env, run)
 	if err != nil {
 		return errors.Join(err, journal.Finish(ctx, kube.Outcome{Verdict: "error", Message: "The drill file cannot be read: " + err.Error()}))
 	}
+	leaving := ctx.Done() // a runner pod is told to end when it is about to be killed
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	go func() {
-		_ = runs.Watch(ctx, id, func(r *kube.DrillRun) bool {
-			if r.CancelRequested() {
-				cancel(errStopped)
-			}
-			return !r.CancelRequested()
-		})
-	}()
+	go obey(ctx, runs, id, log, cancel)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	stop := serveMetrics(registry, listen, log)
 	defer stop()
 	events := runner.NewOutbox(&jsonView{w: env.Stdout})
-	x := execution{inside: true, client: client, runs: runs, id: id, drill: d.Drill, source: d.source, variables: d.variables(), journal: journal, log: log, trial: place(ctx, runs, run, log),
+	x := execution{inside: true, client: client, runs: runs, id: id, drill: d.Drill, source: d.source, variables: d.variables(), journal: journal, log: log,
+		leaving: leaving, revert: revert(client), permit: permit(client, run, d.Drill), trial: place(ctx, runs, run, log),
 		agents:    faults.Agents{Image: env.Getenv(server.EnvImage), Owner: kube.OwnerOf(run), Generation: journal.Generation},
 		observers: []runner.Observer{events, metrics.New(registry, d.Drill, settings(d.Drill))}}
+	x.stage = env.stage
 	rep, recorded := x.execute(ctx)
-	clean, done := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Minute)
-	defer done()
-	err = x.conclude(clean, run, journal, rep, recorded)
+	err = x.conclude(ctx, run, journal, rep, recorded)
 	if left := events.Flush(showTimeout); left > 0 {
 		log.Warn("standard output takes nothing: the last events are in the record alone", zap.Int("events", left))
 	}
@@ -105,12 +105,12 @@ func handedDrill(env *Env, run *kube.DrillRun) (*loaded, error) {
 func serveMetrics(registry *prometheus.Registry, listen string, log *zap.Logger) (stop func()) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	serving := server.BoundedServer(mux)
 	l, err := net.Listen("tcp", listen)
 	if err != nil {
 		log.Warn("metrics are not served", zap.String("address", listen), zap.Error(err))
 		return func() {}
 	}
-	go func() { _ = server.Serve(l) }()
-	return func() { _ = server.Close() }
+	go func() { _ = serving.Serve(server.BoundedListener(l)) }()
+	return func() { _ = serving.Close() }
 }

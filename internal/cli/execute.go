@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -50,8 +49,12 @@ type execution struct {
 	log       *zap.Logger
 	agents    faults.Agents
 	trial     trial
-	inside    bool        // it is a runner pod: what it connects to is bounded
-	reach     *kube.Reach // what it may connect to; nil allows all
+	stage     *stage
+	inside    bool            // it is a runner pod: what it connects to is bounded
+	reach     *kube.Reach     // what it may connect to; nil allows all
+	leaving   <-chan struct{} // closed when the process is about to be killed; nil when nobody says so
+	revert    func(ctx context.Context, record kube.FaultRecord, run string) error
+	permit    func(ctx context.Context) error // asked right before the first injection
 }
 
 // trial is a run's place in its series.
@@ -79,14 +82,14 @@ func (x execution) execute(ctx context.Context) (drill.Report, []byte) {
 	var target targets.Target
 	owner, exceeded := x.ownerLimits(ctx, func(ctx context.Context) ([]drill.Member, error) { return target.Members(ctx) })
 	x.reach = owner.within()
-	target = kind.Bind(targets.Deps{Reach: x.reach, Run: x.id, Kube: x.client, Secret: x.secret, Checks: x.drill.Checks(), Log: x.log.Named("target")}, spec.Name, spec.Spec)
+	target = x.stage.bindTarget(kind, targets.Deps{Reach: x.reach, Run: x.id, Kube: x.client, Secret: x.secret, Checks: x.drill.Checks(), Log: x.log.Named("target")}, spec)
 	deps := faults.Deps{Run: x.id, Kube: x.client, Target: func(name string) (faults.Target, bool) { return target, name == spec.Name }, Targets: []string{spec.Name},
 		Namespace: kind.Namespaces(spec.Spec)[0], Agents: x.agents}
 	deps.Agents.Timeout = x.drill.Timeout
 	var bound []runner.BoundFault
 	for _, f := range x.drill.Faults {
 		kind, _ := faults.Find(f.Kind)
-		bound = append(bound, runner.BoundFault{Kind: f.Kind, Name: f.Name, After: f.After, Fault: kind.Bind(deps, f.Name, f.Spec)})
+		bound = append(bound, runner.BoundFault{Kind: f.Kind, Name: f.Name, After: f.After, Fault: x.stage.bindFault(f.Kind, kind.Bind(deps, f.Name, f.Spec))})
 	}
 	bindings, unbound := x.probes()
 	need := needsOf(x.drill)
@@ -114,22 +117,11 @@ func (x execution) execute(ctx context.Context) (drill.Report, []byte) {
 			return x.preflight(ctx, need)
 		},
 		Namespaces: need.namespaces, Target: target, Probes: bindings, Faults: bound, Guard: guard{x.drill, owner},
-		Sampler: probes.Sample, Journal: x.journal, Lock: kube.NewLock(x.client, x.runs, x.id),
+		Sampler: x.stage.sample(), Journal: x.journal, Lock: kube.NewLock(x.client, x.runs, x.id),
 		Observers: x.observers, Recorder: recorder, Source: sha256Of([]byte(x.source)), Log: x.log,
+		Leaving: x.leaving, Permit: x.permit,
 	})
 	return rep, recorder.Bytes()
-}
-
-// conclude stores the run's detail and finishes its record. A run without its detail is worth its report nonetheless.
-func (x execution) conclude(ctx context.Context, run *kube.DrillRun, journal *kube.Journal, rep drill.Report, recorded []byte) error {
-	stored, err := kube.NewDetails(x.client, x.runs.Namespace()).Save(ctx, run, recorded)
-	if err != nil {
-		x.log.Warn("the run's detail is not in the cluster: its report cannot be computed again from there", zap.Error(err))
-	}
-	if err := journal.Finish(ctx, kube.Outcome{Verdict: rep.Run.Verdict, Report: &rep, Detail: &stored}); err != nil {
-		return fmt.Errorf("record the end of run %s: %w", run.Name, err)
-	}
-	return nil
 }
 
 // notHeld refuses a run while drill is on hold, or while that cannot be read: nothing has been touched yet.
@@ -261,6 +253,3 @@ func revert(client *kube.Client) func(ctx context.Context, rec kube.FaultRecord,
 		return kind.Restore(faults.Deps{Run: run, Kube: client}).Revert(ctx, rec.State)
 	}
 }
-
-// errStopped is the cause of a run's end when its record was cancelled or deleted.
-var errStopped = errors.New("the run was cancelled")

@@ -14,8 +14,8 @@ import (
 
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/drillfile"
-	"github.com/failoverdrill/drill/internal/kube"
 	"github.com/failoverdrill/drill/internal/faults"
+	"github.com/failoverdrill/drill/internal/kube"
 	"github.com/failoverdrill/drill/internal/probes"
 	"github.com/failoverdrill/drill/internal/runner"
 	"github.com/failoverdrill/drill/internal/schema"

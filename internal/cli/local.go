@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"time"
 
+	"go.uber.org/zap"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/faults"
 	"github.com/failoverdrill/drill/internal/kube"
@@ -28,13 +31,32 @@ func runLocal(ctx context.Context, env *Env, client *kube.Client, runs *kube.Run
 	journal := runs.Journal(run.Name, claimed.Status.Generation)
 	log := logger(env)
 	defer func() { _ = log.Sync() }()
-	x := execution{client: client, runs: runs, id: run.Name, drill: d.Drill, source: d.source, variables: d.variables(), journal: journal, log: log, trial: place(ctx, runs, run, log),
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go obey(ctx, runs, run.Name, log, cancel)
+	x := execution{client: client, runs: runs, id: run.Name, drill: d.Drill, source: d.source, variables: d.variables(), journal: journal, log: log, revert: revert(client), permit: permit(client, run, d.Drill), trial: place(ctx, runs, run, log),
 		agents:    faults.Agents{Image: env.Getenv(server.EnvImage), Owner: kube.OwnerOf(run), Generation: journal.Generation},
 		observers: []runner.Observer{v}}
 	rep, recorded := x.execute(ctx)
-	clean, done := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-	defer done()
-	return rep, recorded, x.conclude(clean, run, journal, rep, recorded)
+	if err := x.conclude(ctx, run, journal, rep, recorded); err != nil {
+		return rep, recorded, err
+	}
+	letGo(ctx, runs, run.Name, log)
+	return rep, recorded, nil
+}
+
+// letGo takes drill's finalizer off the record of a local run that has left nothing. Else, and when this fails, the server
+// does so once everything is reverted.
+func letGo(ctx context.Context, runs *kube.Runs, name string, log *zap.Logger) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	run, err := runs.Get(ctx, name)
+	if err == nil && run.Finished() && len(run.Unreverted()) == 0 {
+		err = runs.SetFinalizer(ctx, run, false)
+	}
+	if err != nil && !apierrors.IsNotFound(err) {
+		log.Warn("the run's record is kept until the server lets it go", zap.String("run", name), zap.Error(err))
+	}
 }
 
 // decodeEvent reads one line of a runner's output.

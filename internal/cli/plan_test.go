@@ -311,7 +311,7 @@ func TestPlanSaysWhatItCannotKnow(t *testing.T) {
 	for _, g := range p.Guards {
 		unknown[g.Guard] = g.State == stateUnknown
 	}
-	require.Equal(t, map[string]bool{"installed": true, "limit": true, "locked": true, "guard.no_alert": true}, unknown)
+	require.Equal(t, map[string]bool{"installed": true, "limit": false, "locked": true, "guard.no_alert": true}, unknown)
 	require.NotEmpty(t, p.Rights[1].Unknown)
 	require.Contains(t, text, "you may not list nodes")
 }

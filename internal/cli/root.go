@@ -22,7 +22,7 @@ func commands() []func(*Env) *cobra.Command {
 	return []func(*Env) *cobra.Command{
 		initCommand, runCommand, validateCommand, fmtCommand, planCommand, kindsCommand,
 		scheduleCommand, statusCommand, cancelCommand, holdCommand, resumeCommand, recoverCommand, historyCommand, reportCommand, exportCommand, compareCommand,
-		installCommand, uninstallCommand, serveCommand, execCommand, agentCommand, versionCommand,
+		installCommand, uninstallCommand, serveCommand, execCommand, agentCommand, readCommand, versionCommand,
 	}
 }
 

@@ -225,7 +225,8 @@ func (s *status) show(w io.Writer, output string) error {
 	}
 	switch {
 	case s.Hold != nil:
-		line("Hold", "IN FORCE%s, since %s. Nothing starts. End it: drill resume", strings.TrimPrefix(s.Hold.String(), "drill is on hold"), when(s.Hold.Since, s.Now.Local()))
+		line("Hold", "%s, for %s. Nothing starts. End it: drill resume", strings.Replace(s.Hold.String(), "drill is on hold", "IN FORCE", 1),
+			roughly(max(0, s.Now.Sub(s.Hold.Since))))
 	case !slices.ContainsFunc(s.Unknown, func(u string) bool { return strings.HasPrefix(u, "the hold") }):
 		line("Hold", "none")
 	}

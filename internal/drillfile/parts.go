@@ -31,8 +31,8 @@ func (p part) name() string { return p.block.Labels[1] }
 // parts are those of one drill.
 type parts struct {
 	targets, probes, faults []part
-	kinds           map[string]map[string]*Kind // by block type and name, of targets and probes
-	vague           map[string]bool             // block types of which some were left out, with a problem reported
+	kinds                   map[string]map[string]*Kind // by block type and name, of targets and probes
+	vague                   map[string]bool             // block types of which some were left out, with a problem reported
 }
 
 // parts reads the targets, probes and faults into d.

@@ -14,7 +14,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/failoverdrill/drill/internal/agent"
@@ -246,66 +245,4 @@ func pathsThrough(s *corev1.Service, behind []string, from, to []partitionedPod)
 
 func all(of []string, holds func(string) bool) bool {
 	return !slices.ContainsFunc(of, func(s string) bool { return !holds(s) })
-}
-
-// Revert heals through the agents where this process is connected to them, and shows that every path works again; in any
-// case it takes the agents away, which heal as they go.
-func (p *partitioner) Revert(ctx context.Context, d Deps, st networkPartitionState) error {
-	if len(p.clients) > 0 {
-		// An agent that does not answer has healed, or its kernel has; that its pod goes is shown below.
-		_ = p.each(func(_ string, c *agent.Client) error { _, err := c.Heal(ctx); return err })
-		if p.injected {
-			p.failed = p.back(ctx, d, st)
-		}
-		for _, c := range p.clients {
-			c.Close()
-		}
-		p.clients = nil
-	}
-	if st.Secret != "" { // made by a drill before agents had a namespace of their own
-		return errors.Join(kube.RemoveAgentsOf(ctx, d.Kube, agentNames(st), st.Secret), p.failed)
-	}
-	return errors.Join(kube.RemoveAgents(ctx, d.Kube, agentNames(st)), p.failed)
-}
-
-// back waits until every path works again, with a new connection and with one that was open all the time. Pods that are
-// gone took their network with them.
-func (p *partitioner) back(ctx context.Context, d Deps, st networkPartitionState) error {
-	ctx, cancel := context.WithTimeout(ctx, healedWithin)
-	defer cancel()
-	for {
-		left := slices.DeleteFunc(slices.Clone(p.paths), func(one *path) bool {
-			return one.through || p.clients[one.node] == nil || p.clients[one.node].Lost() != nil || p.gone(ctx, d, st, one)
-		})
-		wrong, err := p.try(left, func(one *path, c *agent.Client) (string, error) {
-			r, err := c.Reach(ctx, one.Path, answerWithin)
-			if err == nil && r.OK && one.spare > 0 {
-				r, err = c.Echo(ctx, one.spare, answerWithin)
-			}
-			// Whose agent died has nobody who listens any more, and says so: that came over the path, too.
-			return one.unless(r.OK || r.How == agent.Refused || r.How == agent.Reset, r), err
-		})
-		if err == nil && len(wrong) == 0 {
-			return nil
-		}
-		select {
-		case <-time.After(time.Second):
-		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("after the heal, these paths do not work: %s", strings.Join(wrong, "; ")), err)
-		}
-	}
-}
-
-// gone reports whether a pod at either end of the path is not the one that was cut any more.
-func (p *partitioner) gone(ctx context.Context, d Deps, st networkPartitionState, one *path) bool {
-	for _, pod := range st.pods() {
-		if pod.UID != one.Pod && p.listeners[pod.UID] != one.To {
-			continue
-		}
-		now, err := d.Kube.CoreV1().Pods(pod.Namespace).Get(ctx, pod.Name, metav1.GetOptions{})
-		if apierrors.IsNotFound(err) || err == nil && (string(now.UID) != pod.UID || now.DeletionTimestamp != nil || now.Status.PodIP != pod.IPs[0].String()) {
-			return true
-		}
-	}
-	return false
 }

@@ -40,11 +40,9 @@ type partitioner struct {
 // path is a way that must be open before the cut, closed during it, and open again afterwards.
 type path struct {
 	agent.Path
-	node string
-	what string
-	kept int // an open connection, for the time of the cut
-	// spare is another one, for afterwards: what was tried during the cut waits longer and longer before it is sent again.
-	spare   int
+	node    string
+	what    string
+	kept    int  // an open connection, for the time of the cut
 	through bool // a Service, whose endpoints may change while the cut lasts
 }
 
@@ -132,20 +130,17 @@ func (p *partitioner) Recheck(ctx context.Context, d Deps, st networkPartitionSt
 	return nil
 }
 
-// open makes the two connections of a path; a Service's is only tried.
+// open makes the connection of a path that the cut is to silence; a Service's is only tried.
 func (one *path) open(ctx context.Context, c *agent.Client) (string, error) {
 	if one.through {
 		r, err := c.Reach(ctx, one.Path, answerWithin)
 		return one.unless(r.OK, r), err
 	}
-	for _, kept := range []*int{&one.kept, &one.spare} {
-		r, err := c.Open(ctx, one.Path, answerWithin)
-		if err != nil || !r.OK {
-			return one.unless(false, r), err
-		}
-		*kept = r.Kept
+	r, err := c.Open(ctx, one.Path, answerWithin)
+	if err == nil && r.OK {
+		one.kept = r.Kept
 	}
-	return "", nil
+	return one.unless(r.OK, r), err
 }
 
 func (one *path) unless(fine bool, r agent.Reach) string {
@@ -214,6 +209,18 @@ func (p *partitioner) Confirm(ctx context.Context, _ Deps, _ networkPartitionSta
 func (p *partitioner) Held(ctx context.Context, _ Deps, _ networkPartitionState) error {
 	_, err := p.standing(ctx)
 	return err
+}
+
+// Broken shows, while the cut lasts, that it does not: by what the heartbeats have brought.
+func (p *partitioner) Broken() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for node, c := range p.clients {
+		if err := c.Broken(); err != nil {
+			return fmt.Errorf("%w: the cut on node %s did not last: %w", drill.ErrNotConfirmed, node, err)
+		}
+	}
+	return nil
 }
 
 // standing asks every agent how its cuts stand, and sums up what they dropped.

@@ -42,6 +42,14 @@ func (n *network) fault(t *testing.T, body string) *Fault {
 	return kind.Bind(n.deps, "cut", spec)
 }
 
+func (n *network) planned(t *testing.T, body string) (*Fault, json.RawMessage, drill.FaultPlan) {
+	t.Helper()
+	f := n.fault(t, body)
+	state, plan, err := f.Plan(t.Context())
+	require.NoError(t, err)
+	return f, state, plan
+}
+
 func (n *network) prepared(t *testing.T, body string) (*Fault, json.RawMessage) {
 	t.Helper()
 	f := n.fault(t, body)
@@ -108,7 +116,9 @@ func TestAnAgentThatDiesBreaksTheCut(t *testing.T) {
 	require.NoError(t, f.Recheck(t.Context(), state))
 	require.NoError(t, f.Inject(t.Context(), state))
 	require.NoError(t, f.Held(t.Context(), state))
+	require.NoError(t, f.Broken())
 	n.end(agentPrefix("run-1", "cut") + "-0")
+	require.Eventually(t, func() bool { return errors.Is(f.Broken(), drill.ErrNotConfirmed) }, 2*time.Second, 50*time.Millisecond, "T21: at once, and not at the planned end")
 	require.ErrorIs(t, f.Held(t.Context(), state), drill.ErrNotConfirmed)
 	require.NoError(t, f.Revert(t.Context(), state))
 	require.Empty(t, n.rulesets(t))

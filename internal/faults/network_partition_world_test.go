@@ -39,6 +39,7 @@ type network struct {
 	deps  Deps
 	group *groupOf
 	pods  []netns.NsHandle
+	api   *httptest.Server
 	proc  string
 
 	mu     sync.Mutex
@@ -50,6 +51,10 @@ type network struct {
 var ownNamespace netns.NsHandle
 
 func TestMain(m *testing.M) {
+	if at := os.Getenv("DRILL_TEST_API_SERVER"); at != "" {
+		serveAPIAlone(at)
+		return
+	}
 	var err error
 	if ownNamespace, err = netns.Get(); err != nil {
 		panic(err)
@@ -94,6 +99,7 @@ func newNetwork(t *testing.T) *network {
 			Spec: corev1.PodSpec{NodeName: m.Node}, Status: corev1.PodStatus{Phase: corev1.PodRunning, PodIP: podIP(i), PodIPs: []corev1.PodIP{{IP: podIP(i)}},
 				ContainerStatuses: []corev1.ContainerStatus{{ContainerID: "containerd://" + containerID(i), State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}}})
 	}
+	n.process(t, "self", "", fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), int(n.pods[1]))) // where an agent's own network reaches the pods'
 	n.wire(t)
 	n.serveAPI(t)
 	n.kube = fake.NewClientset(objects...)
@@ -195,7 +201,20 @@ func (n *network) serveAPI(t *testing.T) {
 		return err
 	})
 	server.StartTLS()
+	n.api = server
 	t.Cleanup(server.Close)
+}
+
+// serveAPIAlone is an API server as a process of its own, which can be stopped.
+func serveAPIAlone(at string) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }))
+	_ = server.Listener.Close()
+	var err error
+	if server.Listener, err = net.Listen("tcp", at); err != nil {
+		panic(err)
+	}
+	server.StartTLS()
+	select {}
 }
 
 // created lets a new agent pod run at once: it is an agent in this process.

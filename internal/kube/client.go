@@ -59,6 +59,7 @@ type Client struct {
 	Context  string // of the kubeconfig; "in-cluster" in a pod
 	Host     string // the API server's address
 	Version  string // the API server's version
+	Clock    *Clock // the API server's time; nil is this machine's
 }
 
 // Connect reaches the cluster of a kubeconfig and one of its contexts. Both may be empty: then $KUBECONFIG,
@@ -95,6 +96,9 @@ func (c *Client) As(user string, groups ...string) (*Client, error) {
 }
 
 func newClient(config *rest.Config, contextName string) (*Client, error) {
+	clock := new(Clock)
+	config = rest.CopyConfig(config)
+	config.Wrap(clock.wrap)
 	typed, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("the settings of context %q cannot be used: %w", contextName, err)
@@ -107,7 +111,7 @@ func newClient(config *rest.Config, contextName string) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the settings of context %q cannot be used: %w", contextName, err)
 	}
-	return &Client{Interface: typed, Dynamic: dyn, Metadata: meta, Config: config, Context: contextName, Host: config.Host}, nil
+	return &Client{Interface: typed, Dynamic: dyn, Metadata: meta, Config: config, Context: contextName, Host: config.Host, Clock: clock}, nil
 }
 
 func load(kubeconfig, contextName string) (*rest.Config, string, error) {

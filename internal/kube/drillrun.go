@@ -73,6 +73,7 @@ type Status struct {
 	// Generation is raised, by compare-and-swap, by whoever is about to touch the target. Who finds it raised by
 	// another is not in charge any more.
 	Generation int64         `json:"generation,omitempty"`
+	Reads      int           `json:"reads,omitempty"` // how often a server began to read the drill file
 	Runner     Runner        `json:"runner,omitzero"`
 	Faults     []FaultRecord `json:"faults,omitempty"`
 	Started    *metav1.Time  `json:"started,omitempty"`

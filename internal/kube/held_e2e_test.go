@@ -4,6 +4,8 @@ package kube_test
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -160,7 +162,15 @@ func TestT7AMemberIsHeldAndNothingElse(t *testing.T) {
 	time.Sleep(3 * time.Second)
 	require.Equal(t, []string{web.Items[1].Name}, withNode(t, c, ns, "app=web"))
 
-	// The last way back, when nothing of drill's is left: the map goes, and the hold with it.
+	// The last way back, when nothing of drill's is left: the map goes, and the hold with it, however many it names.
+	many := map[string]string{}
+	for i := range 90 {
+		many[fmt.Sprintf("%s.many-%d", ns, i)] = "{}"
+	}
+	raw, err := json.Marshal(map[string]any{"data": many})
+	require.NoError(t, err)
+	_, err = c.CoreV1().ConfigMaps(kube.Namespace).Patch(t.Context(), kube.HeldMembers, types.MergePatchType, raw, metav1.PatchOptions{})
+	require.NoError(t, err)
 	require.NoError(t, c.CoreV1().ConfigMaps(kube.Namespace).Delete(t.Context(), kube.HeldMembers, metav1.DeleteOptions{}))
 	bound(t, c, ns, "app=web", 2)
 	var refusal *drill.Refusal

@@ -153,18 +153,21 @@ func (h *holding) release(ctx context.Context) error {
 func (h *holding) delete(ctx context.Context) error {
 	var all []error
 	for _, lease := range h.leases {
-		for {
-			err := deleteLease(ctx, h.lock.leases, lease, false)
-			if err == nil {
-				break
-			}
-			if !Retriable(err) || !sleep(ctx, time.Second) {
-				all = append(all, err)
-				break
-			}
-		}
+		all = append(all, patiently(ctx, func(ctx context.Context) error { return deleteLease(ctx, h.lock.leases, lease, false) }))
 	}
 	return errors.Join(all...)
+}
+
+// patiently tries again, until ctx ends, what fails in a way that may pass, each time with a short deadline.
+func patiently(ctx context.Context, try func(context.Context) error) error {
+	for {
+		trying, cancel := context.WithTimeout(ctx, requestTimeout)
+		err := try(trying)
+		cancel()
+		if err == nil || !Retriable(err) || !sleep(ctx, time.Second) {
+			return err
+		}
+	}
 }
 
 // locksOf lists the Leases of a run's locks.
@@ -177,54 +180,19 @@ func locksOf(ctx context.Context, client kubernetes.Interface, namespace, run st
 	return list.Items, nil
 }
 
-// ReleaseLocks deletes the locks of a run whose runner is dead.
+// ReleaseLocks deletes the locks of a run whose runner is dead. It tries for a while.
 func ReleaseLocks(ctx context.Context, client kubernetes.Interface, namespace, run string) error {
-	leases, err := locksOf(ctx, client, namespace, run)
-	if err != nil {
-		return err
-	}
-	var all []error
-	for i := range leases {
-		all = append(all, deleteLease(ctx, client.CoordinationV1().Leases(namespace), &leases[i], false))
-	}
-	return errors.Join(all...)
-}
-
-// Pulse watches whether a runner still renews its locks, for a pod of which the cluster knows nothing because its node
-// does not answer.
-type Pulse struct {
-	client    kubernetes.Interface
-	namespace string
-	run       string
-	seen      map[string]*sighting
-	started   time.Time
-	locks     int
-}
-
-// Locks is how many locks the run held at the last look.
-func (p *Pulse) Locks() int { return p.locks }
-
-// NewPulse starts to watch the locks of a run.
-func NewPulse(client kubernetes.Interface, namespace, run string) *Pulse {
-	return &Pulse{client: client, namespace: namespace, run: run, seen: map[string]*sighting{}, started: time.Now()}
-}
-
-// Dead looks once more, and reports whether every lock of the run has looked the same for longer than it lives.
-func (p *Pulse) Dead(ctx context.Context) (bool, error) {
-	leases, err := locksOf(ctx, p.client, p.namespace, p.run)
-	if err != nil {
-		return false, err
-	}
-	p.locks = len(leases)
-	dead := time.Since(p.started) >= leaseDuration
-	for i := range leases {
-		s, ok := p.seen[leases[i].Name]
-		if !ok {
-			s = new(sighting)
-			p.seen[leases[i].Name] = s
+	ctx, cancel := context.WithTimeout(ctx, brief)
+	defer cancel()
+	return patiently(ctx, func(ctx context.Context) error {
+		leases, err := locksOf(ctx, client, namespace, run)
+		if err != nil {
+			return err
 		}
-		s.look(&leases[i])
-		dead = dead && s.unchangedFor() >= leaseLength(&leases[i])
-	}
-	return dead, nil
+		var all []error
+		for i := range leases {
+			all = append(all, deleteLease(ctx, client.CoordinationV1().Leases(namespace), &leases[i], false))
+		}
+		return errors.Join(all...)
+	})
 }

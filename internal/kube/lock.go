@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -27,8 +28,9 @@ const (
 )
 
 const (
-	componentLock   = "lock"
-	annotationScope = "failoverdrill.io/scope"
+	componentLock    = "lock"
+	annotationScope  = "failoverdrill.io/scope"
+	annotationHolder = "failoverdrill.io/holder" // the process that made the Lease
 )
 
 // Lock lets one run at a time into each scope, by a Lease per scope. It implements runner.Lock.
@@ -38,6 +40,7 @@ const (
 type Lock struct {
 	leases coordinationclient.LeaseInterface
 	run    string
+	holder string // this process, by which it knows a Lease that it made without hearing of it
 	// finished reports whether a run will never touch anything again.
 	finished           func(ctx context.Context, run string) (bool, error)
 	duration, interval time.Duration
@@ -51,6 +54,7 @@ func NewLock(client kubernetes.Interface, runs *Runs, run string) *Lock {
 	return &Lock{
 		leases:   client.CoordinationV1().Leases(runs.namespace),
 		run:      run,
+		holder:   rand.Text(),
 		finished: runs.over,
 		duration: leaseDuration,
 		interval: leaseRenewal,
@@ -102,7 +106,7 @@ func (l *Lock) Acquire(ctx context.Context, scopes []string) (func(context.Conte
 		if err != nil {
 			undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseDuration)
 			defer cancel()
-			return nil, nil, errors.Join(err, h.delete(undo))
+			return nil, nil, errors.Join(err, h.delete(undo), l.forget(undo, scope))
 		}
 		h.leases = append(h.leases, lease)
 		// Waiting for another scope to expire must not let those that we have expire.
@@ -137,39 +141,73 @@ func (l *Lock) Until() time.Time {
 	return until
 }
 
-// take creates the scope's Lease, after deleting one whose run is over and whose holder does not renew it any more.
+// take creates the scope's Lease, after deleting one whose run is over and whose holder does not renew it any more. What
+// was not answered is tried again: the Lease may be there, and is known by its holder.
 func (l *Lock) take(ctx context.Context, scope string) (*coordinationv1.Lease, error) {
 	var seen sighting
-	for {
-		lease, err := l.leases.Create(ctx, l.lease(scope), metav1.CreateOptions{})
-		if err == nil {
+	for giveUp := time.Now().Add(brief); ; {
+		lease, changed, err := l.tryTake(ctx, scope, &seen)
+		if err == nil && lease != nil {
 			return lease, nil
 		}
-		if !apierrors.IsAlreadyExists(err) {
-			return nil, fmt.Errorf("lock %s: %w", scope, err)
-		}
-		lease, err = l.leases.Get(ctx, leaseName(scope), metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read the lock of %s: %w", scope, err)
-		}
-		changed := seen.look(lease)
-		if err := l.mayTake(ctx, scope, lease, changed); err != nil {
+		if _, refused := errors.AsType[*drill.Refusal](err); refused || err != nil && (!Retriable(err) || time.Now().After(giveUp)) {
 			return nil, err
 		}
-		if seen.unchangedFor() >= leaseLength(lease) {
-			// Deleted and made anew, not updated: the old holder's release must not hit ours, and goes by UID.
-			if err := deleteLease(ctx, l.leases, lease, true); err != nil {
-				return nil, fmt.Errorf("take over the lock of %s from run %s: %w", scope, holder(lease), err)
-			}
+		if changed {
 			continue
 		}
 		if !sleep(ctx, min(time.Second, l.interval)) {
-			return nil, fmt.Errorf("lock %s: %w", scope, context.Cause(ctx))
+			return nil, errors.Join(fmt.Errorf("lock %s: %w", scope, context.Cause(ctx)), err)
 		}
 	}
+}
+
+// tryTake tries once. It returns no Lease and no error when there is another's that may soon be taken, and at once when
+// that one is gone.
+func (l *Lock) tryTake(ctx context.Context, scope string, seen *sighting) (lease *coordinationv1.Lease, atOnce bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	lease, err = l.leases.Create(ctx, l.lease(scope), metav1.CreateOptions{})
+	if err == nil {
+		return lease, false, nil
+	}
+	if !apierrors.IsAlreadyExists(err) {
+		return nil, false, fmt.Errorf("lock %s: %w", scope, err)
+	}
+	lease, err = l.leases.Get(ctx, leaseName(scope), metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, true, nil
+	case err != nil:
+		return nil, false, fmt.Errorf("read the lock of %s: %w", scope, err)
+	case lease.Annotations[annotationHolder] == l.holder:
+		return lease, false, nil
+	}
+	if err := l.mayTake(ctx, scope, lease, seen.look(lease)); err != nil {
+		return nil, false, err
+	}
+	if seen.unchangedFor() < leaseLength(lease) {
+		return nil, false, nil
+	}
+	// Deleted and made anew, not updated: the old holder's release must not hit ours, and goes by UID.
+	if err := deleteLease(ctx, l.leases, lease, true); err != nil {
+		return nil, false, fmt.Errorf("take over the lock of %s from run %s: %w", scope, holder(lease), err)
+	}
+	return nil, true, nil
+}
+
+// forget deletes a Lease that this process may have made without hearing of it.
+func (l *Lock) forget(ctx context.Context, scope string) error {
+	return patiently(ctx, func(ctx context.Context) error {
+		lease, err := l.leases.Get(ctx, leaseName(scope), metav1.GetOptions{})
+		if apierrors.IsNotFound(err) || err == nil && lease.Annotations[annotationHolder] != l.holder {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read the lock of %s: %w", scope, err)
+		}
+		return deleteLease(ctx, l.leases, lease, false)
+	})
 }
 
 // mayTake refuses a scope that a live run holds. A run whose record is finished may still be about to release.
@@ -199,7 +237,7 @@ func (l *Lock) lease(scope string) *coordinationv1.Lease {
 		ObjectMeta: metav1.ObjectMeta{
 			Name:        leaseName(scope),
 			Labels:      map[string]string{LabelManagedBy: ManagedBy, LabelComponent: componentLock, LabelRun: l.run},
-			Annotations: map[string]string{annotationScope: scope},
+			Annotations: map[string]string{annotationScope: scope, annotationHolder: l.holder},
 		},
 		Spec: coordinationv1.LeaseSpec{HolderIdentity: &l.run, LeaseDurationSeconds: &seconds, AcquireTime: &now, RenewTime: &now},
 	}

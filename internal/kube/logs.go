@@ -15,7 +15,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// Follow calls each with every line of the log of a pod's only container, from its start until it has ended and the log
+// Follow calls each with every line of the log of a runner pod's own container, from its start until it has ended and the log
 // is read to its end. It waits for the container to start, outlives lost connections for as long as ctx lives, and
 // resumes after the last line that it delivered. A pod that is gone is an error for which apierrors.IsNotFound holds.
 func Follow(ctx context.Context, client kubernetes.Interface, namespace, pod string, each func(line []byte)) error {
@@ -63,11 +63,11 @@ func (f *follower) ended(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("read pod %s/%s: %w", f.namespace, f.pod, err)
 	}
-	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed, nil
+	return RunnerEnded(pod), nil
 }
 
 func (f *follower) read(ctx context.Context) error {
-	options := &corev1.PodLogOptions{Follow: true, Timestamps: true}
+	options := &corev1.PodLogOptions{Container: RunnerContainer, Follow: true, Timestamps: true}
 	if !f.last.IsZero() {
 		// Whole seconds only, so the lines of that second come again.
 		since := metav1.NewTime(f.last.Truncate(time.Second))

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +18,36 @@ import (
 
 // RunnerPod is the name of the pod that executes a run.
 func RunnerPod(run string) string { return "run-" + run }
+
+// Names of the containers that drill makes. A pod may have others, which somebody injected and nothing depends on.
+const (
+	RunnerContainer = "runner"
+	AgentContainer  = "agent"
+)
+
+// RunnerEnded reports whether the runner's process in a pod has ended for good.
+func RunnerEnded(pod *corev1.Pod) bool {
+	if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+		return true
+	}
+	return slices.ContainsFunc(pod.Status.ContainerStatuses, func(c corev1.ContainerStatus) bool {
+		return c.Name == RunnerContainer && c.State.Terminated != nil
+	})
+}
+
+// ours are the statuses of drill's own containers; all, when none is known by name.
+func ours(pod *corev1.Pod) []corev1.ContainerStatus {
+	var own []corev1.ContainerStatus
+	for _, c := range pod.Status.ContainerStatuses {
+		if c.Name == RunnerContainer || c.Name == AgentContainer {
+			own = append(own, c)
+		}
+	}
+	if own == nil {
+		return pod.Status.ContainerStatuses
+	}
+	return own
+}
 
 // Trouble is why a pod does not start, or ended.
 type Trouble struct {
@@ -43,7 +74,7 @@ func PodTrouble(pod *corev1.Pod) *Trouble {
 				Text: "no node takes it: " + strings.TrimSuffix(cmp.Or(c.Message, c.Reason), ".")}
 		}
 	}
-	for _, c := range pod.Status.ContainerStatuses {
+	for _, c := range ours(pod) {
 		switch {
 		case c.State.Waiting != nil:
 			if t := waitingTrouble(c.Image, c.State.Waiting); t != nil {

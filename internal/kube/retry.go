@@ -38,7 +38,7 @@ func Retriable(err error) bool {
 }
 
 // edit changes a record that was just read. It returns false when there is nothing to write. When unsure, an earlier
-// write of the same call may have been carried out although no answer came: edit must recognise its own work.
+// write of the same call may have been carried out although no answer came that says so: edit must recognise its own work.
 type edit func(run *DrillRun, unsure bool) (write bool, err error)
 
 // change is the compare-and-swap under every write of a status: it reads, edits, and writes on condition that nobody
@@ -100,11 +100,12 @@ func (s *Runs) attempt(ctx context.Context, name string, edit edit, unsure *bool
 		return fromUnstructured(u)
 	}
 	err = fmt.Errorf("write run %s: %w", name, err)
-	if !apierrors.IsConflict(err) && Retriable(err) {
-		*unsure = true
-		return nil, unanswered{err}
+	conflict := apierrors.IsConflict(err)
+	// A conflict, too: what was delivered twice is refused the second time.
+	if *unsure = *unsure || conflict || Retriable(err); conflict || !Retriable(err) {
+		return nil, err
 	}
-	return nil, err
+	return nil, unanswered{err}
 }
 
 // asRecord unwraps a watch's event; false means that the watch has nothing more to say.

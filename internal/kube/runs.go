@@ -129,6 +129,9 @@ func (s *Runs) create(ctx context.Context, run *DrillRun) (*DrillRun, error) {
 		return nil, &drill.Refusal{Code: "source_too_large", Text: fmt.Sprintf(
 			"%s is %d KiB long, and a run's record holds %d KiB. Split the file", run.Spec.File, len(run.Spec.Source)>>10, MaxSource>>10)}
 	}
+	if run.Spec.Local { // nobody else keeps the record for the process that executes it
+		run.Finalizers = append(run.Finalizers, Finalizer)
+	}
 	run.Namespace = s.namespace
 	set(&run.Labels, LabelManagedBy, ManagedBy)
 	u, err := run.unstructured()

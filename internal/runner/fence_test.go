@@ -116,7 +116,10 @@ func TestT5TheLastTryComesAfterTheAnswer(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		e, c := newExpiring()
 		back := time.Time{}
-		e.hooks["inject"] = func(context.Context) error { back = time.Now().Add(45*time.Second + revertTimeout + 5*time.Second); return nil }
+		e.hooks["inject"] = func(context.Context) error {
+			back = time.Now().Add(45*time.Second + revertTimeout + 5*time.Second)
+			return nil
+		}
 		e.away = func() bool { time.Sleep(8 * time.Second); return time.Now().Before(back) }
 		e.hooks["revert"] = func(context.Context) error {
 			if time.Now().Before(back) {

@@ -53,6 +53,11 @@ func (r *run) inject(ctx context.Context) error {
 				return err
 			}
 		}
+		if i == 0 && r.Permit != nil {
+			if err := r.Permit(ctx); err != nil {
+				return err
+			}
+		}
 		r.step(drill.StepInject)
 		if err := r.victims(ctx, f, i > 0); err != nil {
 			return err

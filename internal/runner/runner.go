@@ -45,7 +45,9 @@ type Config struct {
 	Source     string   // SHA-256 of the drill file's text, for the recording
 	// Leaving is closed when the process is about to be killed, so that reverting must be short; nil when nobody says so.
 	Leaving <-chan struct{}
-	Log     *zap.Logger
+	// Permit is asked right before the first injection, and may return *drill.Refusal; nil permits all.
+	Permit func(context.Context) error
+	Log    *zap.Logger
 }
 
 // Limits of the clean-up, which nothing can cancel.

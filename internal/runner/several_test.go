@@ -101,7 +101,7 @@ func (c *cutting) Confirm(ctx context.Context, _ json.RawMessage) (string, error
 	return "silence", c.call(ctx, "confirm")
 }
 func (c *cutting) Held(ctx context.Context, _ json.RawMessage) error { return c.call(ctx, "held") }
-func (c *cutting) Broken() error { return nil }
+func (c *cutting) Broken() error                                     { return nil }
 func (c *cutting) Revert(ctx context.Context, _ json.RawMessage) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("TEST: revert on a context that is over: %w", ctx.Err())

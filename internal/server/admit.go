@@ -36,7 +36,7 @@ type gate func(ctx context.Context, a *admission) (passed bool, again time.Durat
 
 // gates are all, in order. What costs little and trusts nothing comes before anything of the requester's is read.
 func (r *reconciler) gates() []gate {
-	return []gate{r.notRestored, r.notCancelled, r.notHeld, r.notLocal, r.policed, r.hasInputs, r.readable, r.withinLimits, r.mayDoIt}
+	return []gate{r.notRestored, r.notCancelled, r.notHeld, r.notLocal, r.policed, r.notTooLate, r.notTooMany, r.hasInputs, r.readable, r.inWindow, r.withinLimits, r.mayDoIt}
 }
 
 // admit leads a run through the gates, and makes its runner pod.
@@ -61,6 +61,10 @@ func (r *reconciler) notLocal(ctx context.Context, a *admission) (bool, time.Dur
 	if !a.run.Spec.Local {
 		return true, 0, nil
 	}
+	// As the process that made the run did, unless it is of an older version.
+	if err := r.runs.SetFinalizer(ctx, a.run, true); err != nil {
+		return false, 0, err
+	}
 	again, err := r.awaitLocal(ctx, a.run)
 	return false, again, err
 }
@@ -82,14 +86,6 @@ func (r *reconciler) hasInputs(ctx context.Context, a *admission) (bool, time.Du
 		return false, 0, err
 	}
 	a.inputs = in
-	return true, 0, nil
-}
-
-// readable reads the drill file and learns what the run needs.
-func (r *reconciler) readable(ctx context.Context, a *admission) (passed bool, again time.Duration, err error) {
-	if a.request, err = r.check(a.run.Spec, a.inputs); err != nil {
-		return false, 0, r.end(ctx, a.run, drill.VerdictRefused, err.Error())
-	}
 	return true, 0, nil
 }
 
@@ -155,16 +151,6 @@ func (r *reconciler) awaitLocal(ctx context.Context, run *kube.DrillRun) (time.D
 	return 0, r.end(ctx, run, drill.VerdictInterrupted, "The process that asked for the run never began it. Nothing was touched.")
 }
 
-// check survives a drill file that makes its reader panic: it would be read again at every start of the server.
-func (r *reconciler) check(spec kube.Spec, in drill.Inputs) (request Request, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%s cannot be read: %v", spec.File, p)
-		}
-	}()
-	return r.o.Check(spec, in)
-}
-
 // rights are what the requester must hold, in every namespace of the targets.
 func (q Request) rights() []kube.Right {
 	return kube.RunRights(q.Namespaces, q.FaultKinds, q.Secrets, q.Reads)
@@ -209,7 +195,7 @@ func (r *reconciler) begin(ctx context.Context, run *kube.DrillRun) (time.Durati
 		if trouble.Code == kube.TroubleUnschedulable || trouble.Code == kube.TroubleImage {
 			verdict = drill.VerdictRefused // for the cluster's owner to mend
 		}
-	case trouble == nil && pod.Status.Phase == "Succeeded":
+	case trouble == nil && kubeTerminal(pod):
 		message = "The runner ended without beginning the run. Nothing was touched."
 	case time.Since(m.admitted) >= startWithin:
 		message = fmt.Sprintf("The runner did not begin within %v. Nothing was touched.", startWithin)

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,18 +33,26 @@ func (r *reconciler) sweep(ctx context.Context, name, why string) error {
 		return nil // it had finished before it died
 	}
 	r.o.Log.Warn("the runner died", zap.String("run", name), zap.String("why", why))
-	done, err := r.revert(ctx, run, journal)
+	late := r.late(run)
+	done, err := r.revert(ctx, run, journal, late)
 	if err != nil {
+		return err
+	}
+	var report *drill.Report
+	if !run.Spec.Local {
+		report = r.lastWords(ctx, run)
+	}
+	if err := r.lookAgain(ctx, name, journal, late); err != nil {
 		return err
 	}
 	if err := kube.ReleaseLocks(ctx, r.o.Client, r.o.Namespace, name); err != nil {
 		return err
 	}
-	message := fmt.Sprintf("The runner died: %s. %s", why, done)
-	if err := journal.Finish(ctx, kube.Outcome{Verdict: drill.VerdictError, Message: message}); err != nil {
+	end := outcomeOf(report, why, done)
+	if err := journal.Finish(ctx, end); err != nil {
 		return err
 	}
-	r.o.Log.Warn("run swept", zap.String("run", name), zap.String("message", message))
+	r.o.Log.Warn("run swept", zap.String("run", name), zap.String("verdict", string(end.Verdict)), zap.String("message", end.Message))
 	if run.Spec.Local {
 		return nil
 	}
@@ -61,8 +70,8 @@ func (r *reconciler) takeOver(ctx context.Context, name string) (*kube.DrillRun,
 }
 
 // revert reverts every fault that may still be there, the last one first, in rounds until revertWithin has passed. It
-// notes what became of each, and says so in sentences.
-func (r *reconciler) revert(ctx context.Context, run *kube.DrillRun, journal *kube.Journal) (string, error) {
+// notes what became of each, except of the late ones that seem reverted, and says so in sentences.
+func (r *reconciler) revert(ctx context.Context, run *kube.DrillRun, journal *kube.Journal, late []kube.FaultRecord) (string, error) {
 	if len(run.Unreverted()) == 0 {
 		if len(run.Status.Faults) > 0 {
 			return "It had put everything back before.", nil
@@ -87,6 +96,9 @@ func (r *reconciler) revert(ctx context.Context, run *kube.DrillRun, journal *ku
 				}
 			} else {
 				put = append(put, record.String())
+				if slices.ContainsFunc(late, func(l kube.FaultRecord) bool { return l.String() == record.String() }) {
+					continue
+				}
 			}
 			if err := journal.Reverted(ctx, record.Kind, record.Name, texts(failure)); err != nil {
 				return "", err
@@ -101,6 +113,35 @@ func (r *reconciler) revert(ctx context.Context, run *kube.DrillRun, journal *ku
 			return "", context.Cause(ctx)
 		}
 	}
+}
+
+// late are the faults of which something may still come: a request of the old runner may have been on its way when it
+// was given up. They are looked at again after the last moment at which it can arrive, and noted as reverted only then.
+func (r *reconciler) late(run *kube.DrillRun) []kube.FaultRecord {
+	m := r.remember(run.Name)
+	return slices.DeleteFunc(run.Unreverted(), func(record kube.FaultRecord) bool {
+		return record.Phase != kube.FaultInjecting || m.lasted(injecting(record), LateWithin)
+	})
+}
+
+// lookAgain reverts what is late once more when nothing more can come of it.
+func (r *reconciler) lookAgain(ctx context.Context, name string, journal *kube.Journal, late []kube.FaultRecord) error {
+	m := r.remember(name)
+	for _, record := range late {
+		select {
+		case <-time.After(LateWithin - time.Since(m.trouble[injecting(record)])):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		failure := r.revertOne(ctx, record, name)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := journal.Reverted(ctx, record.Kind, record.Name, texts(failure)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func outcome(put, left []string) string {
@@ -152,6 +193,11 @@ func (r *reconciler) settle(ctx context.Context, run *kube.DrillRun) (time.Durat
 		return r.start(ctx, run.Name, func(ctx context.Context) error { return r.mend(ctx, run.Name) }), nil
 	}
 	// Before the record is let go: until then every server comes back to it.
+	if why := refusedByTime(run); why != "" {
+		if err := r.countMissed(ctx, run, why); err != nil {
+			return 0, err
+		}
+	}
 	if err := r.proceed(ctx, run); err != nil {
 		return 0, err
 	}

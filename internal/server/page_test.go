@@ -22,7 +22,7 @@ import (
 // site is the port of a server that does not lead.
 func (w *world) site() http.Handler {
 	o := w.o
-	o.Registry = prometheus.NewRegistry()
+	o.Registry, o.PageAuth = prometheus.NewRegistry(), AuthAnonymous
 	w.Helper()
 	book, err := json.Marshal(schedule.Book{Entries: []schedule.Entry{{Drill: "d", Next: time.Now().Add(50 * time.Hour), Missed: 3},
 		{Drill: "monthly", Next: time.Now()}, {Drill: "off", Next: time.Now(), Paused: true}}})
@@ -31,7 +31,7 @@ func (w *world) site() http.Handler {
 		_, err := kube.NewSchedules(w.o.Client, ns).SaveBook(w.Context(), book, "")
 		require.NoError(w, err)
 	}
-	return handler(o, &elector{options: o})
+	return handler(o, &elector{options: o}, newReadiness(o.Client, o.Log))
 }
 
 func (w *world) get(site http.Handler, path string) *httptest.ResponseRecorder {
@@ -101,7 +101,8 @@ func TestThePageShowsTheWorseClass(t *testing.T) {
 
 func TestThePageWithoutRuns(t *testing.T) {
 	w := newWorld(t)
-	site := handler(w.o, &elector{options: w.o})
+	w.o.PageAuth = AuthAnonymous
+	site := handler(w.o, &elector{options: w.o}, newReadiness(w.o.Client, w.o.Log))
 	require.Contains(t, w.get(site, "/").Body.String(), "No drill has run yet")
 	require.Equal(t, http.StatusNotFound, w.get(site, "/runs/none").Code)
 	require.Equal(t, http.StatusNotFound, w.get(site, "/other").Code)

@@ -24,7 +24,8 @@ const (
 	// revertGrace is how long a runner that is told to stop has for putting everything back.
 	revertGrace = 2 * time.Minute
 	// deadlineMargin is how much longer than its drill's timeout a runner may live: it reverts and reads back after it.
-	deadlineMargin = 10 * time.Minute
+	// It includes the half hour for which it tries to record its result when the API server is away.
+	deadlineMargin = 45 * time.Minute
 	// defaultTimeout stands in for a drill without one.
 	defaultTimeout = 30 * time.Minute
 )
@@ -42,6 +43,7 @@ func runnerPod(o Options, run *kube.DrillRun, request Request) (*corev1.Pod, err
 		ObjectMeta: metav1.ObjectMeta{
 			Name:      kube.RunnerPod(run.Name),
 			Namespace: o.Namespace,
+			// A sidecar would see the runner's own connections cut and delayed, and outlive it.
 			Labels: kube.WithoutSidecars(map[string]string{"app.kubernetes.io/name": "drill", kube.LabelManagedBy: kube.ManagedBy,
 				kube.LabelComponent: componentRunner, kube.LabelRun: run.Name}),
 			Annotations: kube.NoSidecars(),
@@ -88,7 +90,7 @@ func runnerContainer(o Options, run *kube.DrillRun) corev1.Container {
 		mounts = append(mounts, corev1.VolumeMount{Name: v.Name, MountPath: InputsPath, ReadOnly: true})
 	}
 	return corev1.Container{
-		Name:            "runner",
+		Name:            kube.RunnerContainer,
 		VolumeMounts:    mounts,
 		Image:           o.Image,
 		ImagePullPolicy: corev1.PullIfNotPresent,
@@ -96,6 +98,7 @@ func runnerContainer(o Options, run *kube.DrillRun) corev1.Container {
 		Env: []corev1.EnvVar{
 			field(EnvPodName, "metadata.name"), field(EnvPodUID, "metadata.uid"),
 			field(EnvPodNamespace, "metadata.namespace"), field(EnvNodeName, "spec.nodeName"),
+			{Name: EnvStartDeadline, Value: o.StartDeadline.String()},
 			{Name: EnvImage, Value: o.Image}, // the agents that it makes are of the same version
 			// On a node of 64 cores the collector would use them all at once, and the target's pods would feel it.
 			{Name: "GOMAXPROCS", Value: "4"},
@@ -131,6 +134,5 @@ func avoid(targets []Pods) (*corev1.Affinity, error) {
 	return &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{PreferredDuringSchedulingIgnoredDuringExecution: terms}}, nil
 }
 
-func kubeTerminal(pod *corev1.Pod) bool {
-	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
-}
+// kubeTerminal reports whether the runner's process has ended, also when a sidecar that somebody injected goes on.
+func kubeTerminal(pod *corev1.Pod) bool { return kube.RunnerEnded(pod) }

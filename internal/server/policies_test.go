@@ -123,13 +123,15 @@ func TestT13ItIsSaid(t *testing.T) {
 
 	e := &elector{options: w.o}
 	e.leading.Store(true)
-	w.o.Registry = registry
+	w.o.Registry, w.o.PageAuth = registry, AuthAnonymous
+	ready := newReadiness(w.o.Client, w.o.Log)
+	ready.ask(t.Context())
 	answer := httptest.NewRecorder()
-	handler(w.o, e).ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), "GET", "/readyz", nil))
+	handler(w.o, e, ready).ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), "GET", "/readyz", nil))
 	require.Equal(t, 200, answer.Code, "the page must be reachable")
 	require.Contains(t, answer.Body.String(), "nothing is admitted: an admission policy is not in force (pods.failoverdrill.io")
 	answer = httptest.NewRecorder()
-	handler(w.o, e).ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), "GET", "/", nil))
+	handler(w.o, e, ready).ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), "GET", "/", nil))
 	require.Equal(t, 200, answer.Code, answer.Body)
 	require.Equal(t, 1, strings.Count(answer.Body.String(), "pods.failoverdrill.io"))
 }

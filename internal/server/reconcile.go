@@ -42,10 +42,12 @@ type reconciler struct {
 	o     Options
 	runs  *kube.Runs
 	queue workqueue.TypedRateLimitingInterface[string]
+	alive func() // is told that a worker took the heartbeat
 	*background
 
 	mu       sync.Mutex
 	memories map[string]*memory
+	reading  reading
 }
 
 // memory is since when the server has seen a run in some state, by its own clock.
@@ -63,8 +65,10 @@ func newReconciler(o Options) *reconciler {
 		runs: kube.NewRuns(o.Client.Dynamic, o.Namespace),
 		queue: workqueue.NewTypedRateLimitingQueue(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[string](200*time.Millisecond, 15*time.Second)),
+		alive:      func() {},
 		background: newBackground(),
 		memories:   map[string]*memory{},
+		reading:    newReading(),
 	}
 }
 
@@ -143,6 +147,11 @@ func (r *reconciler) next(ctx context.Context) bool {
 		return false
 	}
 	defer r.queue.Done(name)
+	if name == heartbeat {
+		r.alive()
+		r.queue.Forget(name)
+		return true
+	}
 	again, err := r.reconcile(ctx, name)
 	switch {
 	case ctx.Err() != nil:
@@ -167,10 +176,14 @@ func (r *reconciler) reconcile(ctx context.Context, name string) (time.Duration,
 	run, err := r.runs.Get(ctx, name)
 	if apierrors.IsNotFound(err) {
 		r.forget(name)
+		r.waitsNoMore(name)
 		return 0, nil
 	}
 	if err != nil {
 		return 0, err
+	}
+	if run.Status.Phase != "" && run.Status.Phase != kube.PhasePending {
+		r.waitsNoMore(name)
 	}
 	var again time.Duration
 	switch run.Status.Phase {

@@ -141,7 +141,7 @@ func TestAnAdmittedRunHasOnePodThatHarmsNobody(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, metav1.IsControlledBy(pod, run))
 	require.Equal(t, corev1.RestartPolicyNever, pod.Spec.RestartPolicy)
-	require.EqualValues(t, 660, *pod.Spec.ActiveDeadlineSeconds)
+	require.EqualValues(t, 60+45*60, *pod.Spec.ActiveDeadlineSeconds)
 	c := pod.Spec.Containers[0]
 	require.Equal(t, []string{"exec", "r1"}, c.Args)
 	require.True(t, *pod.Spec.SecurityContext.RunAsNonRoot)
@@ -208,7 +208,7 @@ func TestARunnerOnASilentNodeIsDeadOnceItsLocksAreStale(t *testing.T) {
 		lease, err := w.api.CoordinationV1().Leases(ns).Create(t.Context(), &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "lock-x", Namespace: ns, UID: "l", ResourceVersion: "1",
 			Labels: map[string]string{kube.LabelComponent: "lock", kube.LabelRun: "r1"}}, Spec: coordinationv1.LeaseSpec{HolderIdentity: &holder, LeaseDurationSeconds: &seconds}}, metav1.CreateOptions{})
 		require.NoError(t, err)
-		run, _ := w.step(time.Minute)
+		run, _ := w.step(40 * time.Second)
 		require.Equal(t, kube.PhaseRunning, run.Status.Phase, "a live pod on a live node")
 
 		node, err := w.api.CoreV1().Nodes().Get(t.Context(), "n1", metav1.GetOptions{})
@@ -282,7 +282,7 @@ func TestALocalRunIsLeftAloneUntilItsLocksAreStale(t *testing.T) {
 		require.NoError(t, err)
 		run, took := w.step(time.Hour)
 		require.Equal(t, drill.VerdictError, run.Status.Verdict)
-		require.Less(t, took, time.Minute)
+		require.Less(t, took, 2*time.Minute)
 		require.Equal(t, []string{"a"}, w.reverted)
 	})
 }

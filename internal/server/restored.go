@@ -17,7 +17,7 @@ func (r *reconciler) notRestored(ctx context.Context, a *admission) (bool, time.
 	seen, known := a.run.Annotations[kube.AnnotationSeen]
 	switch {
 	case known && seen != string(a.run.UID),
-		!known && slices.Contains(a.run.Finalizers, kube.Finalizer):
+		!known && !a.run.Spec.Local && slices.Contains(a.run.Finalizers, kube.Finalizer):
 		return false, 0, r.end(ctx, a.run, drill.VerdictRefused,
 			"The record was restored from a backup; it never runs again. Ask for a new run. Nothing was touched.")
 	case !known:

@@ -124,6 +124,9 @@ func (s *scheduler) pass(ctx context.Context) (time.Duration, error) {
 		missed[e.Drill] = e.Missed
 	}
 	found := s.find()
+	if found.later != nil {
+		return 0, found.later
+	}
 	now := time.Now()
 	book.Update(now, found.sources, found.problems, found.installed())
 	var made []schedule.Run

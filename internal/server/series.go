@@ -45,6 +45,9 @@ func (r *reconciler) proceed(ctx context.Context, run *kube.DrillRun) error {
 		return err
 	}
 	if why == "" {
+		why = r.shut(run, request)
+	}
+	if why == "" {
 		next, err := r.runs.CreateTrial(ctx, run)
 		if err == nil && payload != nil { // a Secret of its own, because each goes with its run
 			err = kube.StoreInputs(ctx, r.o.Client, next, payload)

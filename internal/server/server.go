@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -29,14 +30,18 @@ type Options struct {
 	Image     string // of the runner pods
 	Identity  string // of this replica; the host's name, which is the pod's, when empty
 	Listen    string // address of /healthz, /readyz and /metrics; empty for none
-	Registry  *prometheus.Registry
-	Log       *zap.Logger
+	PageAuth  string // who may see the pages: AuthToken, also when empty, or AuthAnonymous
+	// MetricsAuth says who may read /metrics: AuthAnonymous, also when empty, or AuthToken.
+	MetricsAuth string
+	Registry    *prometheus.Registry
+	Log         *zap.Logger
 
 	// Prove returns the admission policies that are not in force; kube.Prove when nil.
 	Prove    func(ctx context.Context) ([]kube.Hole, error)
 	policies *policies // nil in tests of one part
 
-	// Check reads a run's drill file and says what the run needs. An error refuses the run, with the error's text.
+	// Check reads a run's drill file and says what the run needs. An error refuses the run, with the error's text; after an
+	// *UnreadableError it is asked twice more, after a *LaterError again.
 	Check func(spec kube.Spec, in drill.Inputs) (Request, error)
 	// FaultKind reads a run's drill file, without what is secret in its inputs, and names the kind of its first fault; "" when it cannot be read.
 	FaultKind func(kube.Spec) string
@@ -48,6 +53,8 @@ type Options struct {
 	Drills func(Source) ([]*drill.Drill, kube.Inputs, error)
 	// Directory holds drill files to schedule in the server's own name, beside those of the ConfigMaps; empty for none.
 	Directory string
+	// StartDeadline is how old a request may be when its run begins; 0 lets it be any age.
+	StartDeadline time.Duration
 	// DetailBudget is how many bytes the details of runs may take in the cluster; 0 keeps them all.
 	DetailBudget int64
 }
@@ -62,6 +69,7 @@ type Request struct {
 	Timeout    time.Duration      // of the whole run
 	Asked      kube.Asked         // what limits of the cluster's owner bound
 	Trials     int                // how many runs the series has; 0 is one
+	Schedule   *drill.Schedule    // nil for a drill that runs by hand only
 }
 
 // Source is a drill file to schedule, with what its source gives to its variables.
@@ -134,6 +142,8 @@ func Run(ctx context.Context, o Options) error {
 type elector struct {
 	options   Options
 	leading   atomic.Bool
+	vital     vital
+	lease     atomic.Pointer[leaderelection.HealthzAdaptor]
 	scheduler atomic.Pointer[scheduler] // while it leads
 }
 
@@ -161,13 +171,40 @@ func (e *elector) lead(ctx context.Context) {
 		defer e.options.Registry.Unregister(inForce)
 	}
 	wg.Go(func() { keepHeld(ctx, e.options) })
-	newReconciler(e.options).run(ctx)
+	wg.Go(func() { keepLocks(ctx, e.options) })
+	r := newReconciler(e.options)
+	r.alive = e.vital.tick
+	wg.Go(func() { r.beats(ctx) })
+	r.run(ctx)
 	wg.Wait()
+}
+
+// healthy is nil unless this server leads and hangs, or does not notice that its lease is over.
+func (e *elector) healthy(r *http.Request) error {
+	if lease := e.lease.Load(); lease != nil {
+		if err := lease.Check(r); err != nil {
+			return err
+		}
+	}
+	return e.vital.check()
+}
+
+// separate is a client with a rate of its own, or the same one when there can be none.
+func separate(client *kube.Client, log *zap.Logger, qps float32, burst int) *kube.Client {
+	own, err := client.Separate(qps, burst)
+	if err != nil {
+		log.Warn("requests share the rate of all others", zap.Error(err))
+		return client
+	}
+	return own
 }
 
 // run stands for election, again after each loss, until ctx ends.
 func (e *elector) run(ctx context.Context) error {
 	o := e.options
+	own := separate(o.Client, o.Log, 5, 10) // the lease is renewed however much there is to do
+	watchdog := leaderelection.NewLeaderHealthzAdaptor(20 * time.Second)
+	e.lease.Store(watchdog)
 	for ctx.Err() == nil {
 		var leading sync.WaitGroup
 		leading.Add(1)
@@ -175,7 +212,7 @@ func (e *elector) run(ctx context.Context) error {
 		election, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 			Lock: &resourcelock.LeaseLock{
 				LeaseMeta:  metav1.ObjectMeta{Name: "drill-server", Namespace: o.Namespace},
-				Client:     o.Client.CoordinationV1(),
+				Client:     own.CoordinationV1(),
 				LockConfig: resourcelock.ResourceLockConfig{Identity: o.Identity},
 			},
 			LeaseDuration:   15 * time.Second,
@@ -183,9 +220,13 @@ func (e *elector) run(ctx context.Context) error {
 			RetryPeriod:     2 * time.Second,
 			ReleaseOnCancel: true,
 			Name:            "drill-server",
+			WatchDog:        watchdog,
 			Callbacks: leaderelection.LeaderCallbacks{
 				OnStartedLeading: func(ctx context.Context) {
 					defer leading.Done()
+					lost, ended := e.vital.began()
+					defer ended()
+					context.AfterFunc(ctx, lost)
 					started.Store(true)
 					e.leading.Store(true)
 					o.Log.Info("this server leads", zap.String("identity", o.Identity))

@@ -2,6 +2,7 @@ package server
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -36,6 +37,7 @@ type findings struct {
 	problems []schedule.SourceProblem
 	order    []scheduled
 	drills   map[string]scheduled // by name; the first of two has it
+	later    error                // why some file could not be read, for a reason of this machine's
 }
 
 func (f *findings) installed() []schedule.Installed {
@@ -138,6 +140,10 @@ func (s *scheduler) add(f *findings, kept map[string]parsed, source string, file
 		p, ok := s.files[key]
 		if !ok {
 			p = s.parse(from)
+		}
+		if later, ok := errors.AsType[*LaterError](p.err); ok {
+			f.later = later // the sources are looked at again, instead of losing a drill meanwhile
+			return
 		}
 		kept[key] = p
 		if p.err != nil {

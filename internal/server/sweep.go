@@ -13,12 +13,33 @@ import (
 	"github.com/failoverdrill/drill/internal/kube"
 )
 
-// localWithoutLocks is how long a runner outside the cluster may hold no lock: before it takes them and after it gave
-// them back.
-const localWithoutLocks = 15 * time.Minute
+// withoutLocks is how long a runner may hold no lock: before it takes them and after it gave them back.
+const withoutLocks = 15 * time.Minute
+
+// lockLife is how long a lock lives without being renewed.
+const lockLife = 15 * time.Second
+
+// silentFor is how long a runner may leave its locks unrenewed before it is given up, whatever its pod says: it renews
+// them every few seconds, and injects nothing any more once it could not for 15 s. The generation fences it off.
+const silentFor = time.Minute
+
+// LateWithin is how long after an injection's journal entry something may come of it: its requests end within
+// runner.InjectionWithin, and one that the API server has taken by then may wait for an admission webhook.
+const LateWithin = 45 * time.Second
 
 // supervise looks whether the runner of a run is alive.
 func (r *reconciler) supervise(ctx context.Context, run *kube.DrillRun) (time.Duration, error) {
+	m := r.remember(run.Name)
+	for _, record := range run.Status.Faults {
+		if record.Phase == kube.FaultInjecting {
+			m.lasted(injecting(record), LateWithin)
+		}
+	}
+	if run.Spec.Local {
+		if err := r.runs.SetFinalizer(ctx, run, true); err != nil {
+			return 0, err
+		}
+	}
 	why, doubtful, err := r.dead(ctx, run)
 	switch {
 	case err != nil:
@@ -31,7 +52,11 @@ func (r *reconciler) supervise(ctx context.Context, run *kube.DrillRun) (time.Du
 	return whileRunning, nil
 }
 
-// dead says why the runner cannot be alive. While it is in doubt, its locks tell: a live runner renews them.
+// injecting names the entry of one injection in a run's memory.
+func injecting(record kube.FaultRecord) string { return "injecting " + record.String() }
+
+// dead says why the runner cannot be alive, or must be treated so. While it is in doubt, its locks tell: a live runner
+// renews them.
 func (r *reconciler) dead(ctx context.Context, run *kube.DrillRun) (why string, doubtful bool, err error) {
 	if run.Spec.Local {
 		return r.deadLocal(ctx, run.Name)
@@ -48,46 +73,49 @@ func (r *reconciler) dead(ctx context.Context, run *kube.DrillRun) (why string, 
 		}
 		return "its process ended without saying how the run went", false, nil
 	}
-	silent, err := r.nodeSilent(ctx, pod.Spec.NodeName)
+	silence, locks, err := r.silence(ctx, run.Name)
+	if err != nil {
+		return "", true, err
+	}
+	nodeSilent, err := r.nodeSilent(ctx, pod.Spec.NodeName)
 	if err != nil {
 		return "", false, err
 	}
 	// A pod that should be gone by now is one whose kubelet does not answer, too.
 	overdue := pod.DeletionTimestamp != nil && r.remember(run.Name).lasted("deleting", revertGrace+30*time.Second)
-	if !silent && !overdue {
-		r.remember(run.Name).pulse = nil
-		return "", false, nil
+	unreachable := nodeSilent || overdue
+	switch {
+	case unreachable && silence >= lockLife:
+		return fmt.Sprintf("its node %s does not answer, and its locks are not renewed", pod.Spec.NodeName), false, nil
+	case locks > 0 && silence >= silentFor:
+		return fmt.Sprintf("it has not renewed its locks for %v, so it hangs or is cut off from the API server", silentFor), false, nil
+	case locks == 0 && silence >= withoutLocks:
+		return fmt.Sprintf("it has held no lock for %v", withoutLocks), false, nil
 	}
-	dead, err := r.pulse(ctx, run.Name)
-	if err != nil || !dead {
-		return "", true, err
-	}
-	return fmt.Sprintf("its node %s does not answer, and its locks are not renewed", pod.Spec.NodeName), false, nil
+	return "", unreachable || locks > 0 && silence >= lockLife, nil
 }
 
 // deadLocal judges a runner outside the cluster by its locks alone. Without any it has touched nothing, or put back
 // everything, and so there is no hurry.
 func (r *reconciler) deadLocal(ctx context.Context, run string) (why string, doubtful bool, err error) {
-	m := r.remember(run)
-	dead, err := r.pulse(ctx, run)
-	switch {
-	case err != nil:
+	silence, locks, err := r.silence(ctx, run)
+	if err != nil {
 		return "", true, err
-	case dead && m.pulse.Locks() > 0, dead && m.lasted("no locks", localWithoutLocks):
-		return "it runs outside the cluster, and does not renew its locks any more", false, nil
-	case !dead:
-		delete(m.trouble, "no locks")
 	}
-	return "", true, nil
+	if locks > 0 && silence >= silentFor || silence >= withoutLocks {
+		return "it runs outside the cluster, and does not renew its locks any more", false, nil
+	}
+	return "", silence >= lockLife, nil
 }
 
-// pulse looks whether the runner's locks are renewed.
-func (r *reconciler) pulse(ctx context.Context, run string) (dead bool, err error) {
+// silence is for how long the runner has not renewed its locks, and how many it has.
+func (r *reconciler) silence(ctx context.Context, run string) (silence time.Duration, locks int, err error) {
 	m := r.remember(run)
 	if m.pulse == nil {
 		m.pulse = kube.NewPulse(r.o.Client, r.o.Namespace, run)
 	}
-	return m.pulse.Dead(ctx)
+	silence, err = m.pulse.Silence(ctx)
+	return silence, m.pulse.Locks(), err
 }
 
 func (r *reconciler) nodeSilent(ctx context.Context, name string) (bool, error) {

@@ -3,10 +3,13 @@
 package e2e
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -16,6 +19,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -173,6 +177,35 @@ func TestInputs(t *testing.T) {
 	nothingLeft(t, c)
 }
 
+// page is what a pod of drill's shows a viewer at a path. The API server's own proxy takes the token off a request, so it is
+// asked by a forwarded port. A runner has no pages, and may end meanwhile.
+func page(t *testing.T, c *kube.Client, pod, path string) []byte {
+	t.Helper()
+	token, err := c.CoreV1().ServiceAccounts(kube.Namespace).CreateToken(t.Context(), "drill-viewer", &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	forward := exec.Command(filepath.Join(root(t), "test/lab/bin/kubectl"), "-n", kube.Namespace, "port-forward", "pod/"+pod, ":9090")
+	said, err := forward.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, forward.Start())
+	defer func() { _ = forward.Process.Kill(); _ = forward.Wait() }()
+	line, _ := bufio.NewReader(said).ReadString('\n')
+	if line == "" {
+		return nil
+	}
+	address, _, _ := strings.Cut(strings.TrimPrefix(line, "Forwarding from "), " ")
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/"+path, nil)
+	require.NoError(t, err)
+	req.Header.Set("Authorization", "Bearer "+token.Status.Token)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil
+	}
+	defer res.Body.Close()
+	require.NotContains(t, []int{http.StatusUnauthorized, http.StatusForbidden}, res.StatusCode, path)
+	body, _ := io.ReadAll(res.Body)
+	return body
+}
+
 // everything is what others see of a run: every object of the cluster but Secrets, and drill's logs and pages.
 func everything(t *testing.T, c *kube.Client, run string) string {
 	t.Helper()
@@ -193,10 +226,7 @@ func everything(t *testing.T, c *kube.Client, run string) string {
 			continue
 		}
 		for _, path := range []string{"metrics", "", "runs/" + run, "runs/" + run + "/report.json"} {
-			page, err := c.CoreV1().RESTClient().Get().Namespace(kube.Namespace).Resource("pods").Name(p.Name + ":9090").SubResource("proxy").Suffix(path).DoRaw(ctx)
-			if err == nil {
-				all.Write(page)
-			}
+			all.Write(page(t, c, p.Name, path))
 		}
 	}
 	return all.String()
