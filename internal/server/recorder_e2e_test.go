@@ -115,7 +115,7 @@ func TestTotalsAreSwapped(t *testing.T) {
 	records := func(over int) []metrics.Record {
 		all := make([]metrics.Record, 20)
 		for i := range all {
-			all[i] = metrics.Record{UID: fmt.Sprint("u", i), Run: fmt.Sprint("r", i), Drill: "d", Fault: "f", Over: i < over, Ended: time.Now(), Verdict: "refused"}
+			all[i] = metrics.Record{UID: fmt.Sprint("u", i), Run: fmt.Sprint("r", i), Key: metrics.Key{Drill: "d"}, Fault: "f", Over: i < over, Ended: time.Now(), Verdict: "refused"}
 		}
 		return all
 	}
