@@ -82,6 +82,9 @@ cnpg: ## The same failover of a real CloudNativePG cluster, five times: the reco
 	$(MAKE) --no-print-directory install ALLOW=cnpg-shop; \
 	go test -tags cnpg -count 1 -timeout 30m -v ./test/cnpg
 
+outage: shop ## The API server taken away from runners, at each phase, for 30 s to 7 minutes (about 15 minutes)
+	go test -tags e2e -count 1 -timeout 40m -v -run '^TestOutages$$' ./test/outage -cells '$(CELLS)'
+
 bench: .tools/k6-$(K6) ## What drill costs, beside other tools on the same work (12 minutes; the machine should do nothing else)
 	test/postgres/install.sh
 	K6=$(CURDIR)/$< go test -tags bench -count 1 -timeout 20m -v ./test/bench
@@ -151,4 +154,4 @@ check: lint test ## What must hold before a push
 	bin/drill validate drills
 	bin/drill fmt --check --diff drills
 
-.PHONY: help build image lab lab-down install demo demo-schedule test truth bank bank-kind cnpg bench fuzz smoke e2e shop lint vulncheck fmt reference check
+.PHONY: help build image lab lab-down install demo demo-schedule test truth bank bank-kind cnpg outage bench fuzz smoke e2e shop lint vulncheck fmt reference check

@@ -42,11 +42,12 @@ func Delete(ctx context.Context, client *kube.Client, o DeleteOptions) error {
 	}
 	// The server first, and the records and the namespace last, so that nothing starts meanwhile.
 	slices.Reverse(objects)
-	var namespaceObject, crd *unstructured.Unstructured
+	var namespaces []*unstructured.Unstructured
+	var crd *unstructured.Unstructured
 	for _, object := range objects {
 		switch object.GetKind() {
 		case "Namespace":
-			namespaceObject = object
+			namespaces = append(namespaces, object)
 		case "CustomResourceDefinition":
 			crd = object
 		default:
@@ -66,12 +67,13 @@ func Delete(ctx context.Context, client *kube.Client, o DeleteOptions) error {
 	if err := u.letGo(ctx); err != nil {
 		return err
 	}
-	for _, object := range []*unstructured.Unstructured{crd, namespaceObject} {
+	last := append([]*unstructured.Unstructured{crd}, namespaces...)
+	for _, object := range last {
 		if err := u.delete(ctx, object); err != nil {
 			return err
 		}
 	}
-	return u.gone(ctx, crd, namespaceObject)
+	return u.gone(ctx, last...)
 }
 
 type uninstaller struct{ installer }

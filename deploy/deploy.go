@@ -53,7 +53,6 @@ var resources = map[string]schema.GroupVersionResource{
 	"CustomResourceDefinition":         {Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"},
 	"PriorityClass":                    {Group: "scheduling.k8s.io", Version: "v1", Resource: "priorityclasses"},
 	"ResourceQuota":                    {Version: "v1", Resource: "resourcequotas"},
-	"ConfigMap":                        {Version: "v1", Resource: "configmaps"},
 	"NetworkPolicy":                    {Group: "networking.k8s.io", Version: "v1", Resource: "networkpolicies"},
 	"PodDisruptionBudget":              {Group: "policy", Version: "v1", Resource: "poddisruptionbudgets"},
 	"Role":                             {Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "roles"},
@@ -229,6 +228,11 @@ func Apply(ctx context.Context, client *kube.Client, o Options) error {
 	}
 	for _, object := range objects {
 		if later(object) {
+			if object.GetKind() == "Deployment" { // the server finds them from the start
+				if err := i.limits(ctx, o.Limits); err != nil {
+					return err
+				}
+			}
 			if err := i.apply(ctx, object); err != nil {
 				return err
 			}

@@ -36,6 +36,7 @@ build() {
 
 deploy() {
   kubectl create namespace $NS --dry-run=client -o yaml | kubectl apply -f -
+  kubectl label namespace $NS failoverdrill.io/metrics=true --overwrite # drill lets nobody else see its metrics
   kubectl apply -f "$here/monitoring/endpoints.yaml"
   kubectl apply -k "$here/monitoring"
   kubectl -n $NS rollout status deployment/prometheus --timeout=120s

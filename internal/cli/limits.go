@@ -137,7 +137,7 @@ func (x execution) ownerLimits(ctx context.Context, members func(ctx context.Con
 		return nil, &drill.Refusal{Code: "reach_unknown", Err: err, Text: "What the drill's probes may reach is not known"}
 	}
 	exceeded := limits.Exceeded(a)
-	resolving, cancel := context.WithTimeout(ctx, resolveWithin)
+	resolving, cancel := context.WithTimeout(ctx, resolveWithin) // and not ctx: b.count goes on with that
 	defer cancel()
 	for _, host := range a.Hosts {
 		if err := b.reach.Resolve(resolving, host); err != nil && !slices.Contains(exceeded, err.Error()) {

@@ -3,6 +3,7 @@ package kube
 import (
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/rest"
 )
 
@@ -16,3 +17,6 @@ var LeaseName = leaseName
 
 // ForConfig connects as a configuration says.
 func ForConfig(config *rest.Config) (*Client, error) { return newClient(config, "test") }
+
+// Pod is an agent's pod.
+func (a Agents) Pod(name, node string) *corev1.Pod { return a.pod(name, node) }

@@ -33,30 +33,44 @@ type proof struct {
 	policy string
 	what   string
 	words  string // of the refusal, beside the policy's name
-	own    bool   // the policy is for drill's own namespace alone
+	scope  scope
 	try    func(context.Context, *Client, string, Requester) error
 }
 
+type scope int
+
+const (
+	everywhere scope = iota
+	inOwn            // the policy is for drill's own namespace alone
+	ofServer         // and denies to drill's accounts what it grants to administrators
+)
+
 func proofs() []proof {
 	return []proof{
-		{"drillruns.failoverdrill.io", "a run in another's name", "spec.requester", false, func(ctx context.Context, c *Client, ns string, _ Requester) error {
+		{"drillruns.failoverdrill.io", "a run in another's name", "spec.requester", everywhere, func(ctx context.Context, c *Client, ns string, _ Requester) error {
 			return tryRun(ctx, c, ns, "drill-forged", Requester{User: nobody})
 		}},
-		{"status.failoverdrill.io", "a run of the name that this policy denies", ProofName, false, func(ctx context.Context, c *Client, ns string, me Requester) error {
+		{"status.failoverdrill.io", "a run of the name that this policy denies", ProofName, everywhere, func(ctx context.Context, c *Client, ns string, me Requester) error {
 			return tryRun(ctx, c, ns, ProofName, me)
 		}},
-		{"schedules.failoverdrill.io", "a scheduled drill in another's name", AnnotationUser, false, func(ctx context.Context, c *Client, ns string, _ Requester) error {
+		{"schedules.failoverdrill.io", "a scheduled drill in another's name", AnnotationUser, everywhere, func(ctx context.Context, c *Client, ns string, _ Requester) error {
 			return tryMap(ctx, c, ns, metav1.ObjectMeta{Name: "drill-schedule-proof", Labels: map[string]string{LabelDrills: Scheduled}, Annotations: map[string]string{AnnotationUser: nobody}})
 		}},
-		{"books.failoverdrill.io", "a ConfigMap of the name that this policy denies", ProofName, true, func(ctx context.Context, c *Client, ns string, _ Requester) error {
+		{"books.failoverdrill.io", "a ConfigMap of the name that this policy denies", ProofName, inOwn, func(ctx context.Context, c *Client, ns string, _ Requester) error {
 			return tryMap(ctx, c, ns, metav1.ObjectMeta{Name: ProofName})
 		}},
-		{"inputs.failoverdrill.io", "inputs that belong to no run", "", true, func(ctx context.Context, c *Client, ns string, _ Requester) error {
+		{"inputs.failoverdrill.io", "inputs that belong to no run", "", inOwn, func(ctx context.Context, c *Client, ns string, _ Requester) error {
 			s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: ProofName}, Type: InputsType}
 			_, err := c.CoreV1().Secrets(ns).Create(ctx, s, dryRun())
 			return err
 		}},
-		{"pods.failoverdrill.io", "a pod that is no runner", ProofName, true, func(ctx context.Context, c *Client, ns string, _ Requester) error {
+		{"held-members-map.failoverdrill.io", "a held member that has no namespace", "NAMESPACE.POD", inOwn, func(ctx context.Context, c *Client, ns string, _ Requester) error {
+			return tryMap(ctx, c, ns, metav1.ObjectMeta{Name: "drill-held-members"}, "no-namespace")
+		}},
+		{"limits.failoverdrill.io", "limits from drill's own account", "", ofServer, func(ctx context.Context, c *Client, ns string, _ Requester) error {
+			return tryMap(ctx, c, ns, metav1.ObjectMeta{Name: LimitsMap})
+		}},
+		{"pods.failoverdrill.io", "a pod that is no runner", ProofName, inOwn, func(ctx context.Context, c *Client, ns string, _ Requester) error {
 			_, err := c.CoreV1().Pods(ns).Create(ctx, proofPod(), dryRun())
 			return err
 		}},
@@ -83,12 +97,12 @@ func Prove(ctx context.Context, c *Client, namespace string) ([]Hole, error) {
 	}
 	var holes []Hole
 	for _, p := range proofs() {
-		if p.own && namespace != Namespace {
+		if p.scope != everywhere && namespace != Namespace || p.scope == ofServer && !strings.HasPrefix(me.User, "system:serviceaccount:"+Namespace+":") {
 			continue
 		}
 		err := p.try(ctx, c, namespace, me)
 		switch {
-		case err == nil:
+		case err == nil, apierrors.IsAlreadyExists(err): // past admission
 			holes = append(holes, Hole{Policy: p.policy, What: p.what})
 		case strings.Contains(err.Error(), "'"+p.policy+"'") && strings.Contains(err.Error(), p.words) && !apierrors.IsInternalError(err):
 		default:
@@ -112,8 +126,12 @@ func tryRun(ctx context.Context, c *Client, ns, name string, who Requester) erro
 	return err
 }
 
-func tryMap(ctx context.Context, c *Client, ns string, meta metav1.ObjectMeta) error {
-	_, err := c.CoreV1().ConfigMaps(ns).Create(ctx, &corev1.ConfigMap{ObjectMeta: meta}, dryRun())
+func tryMap(ctx context.Context, c *Client, ns string, meta metav1.ObjectMeta, keys ...string) error {
+	cm := &corev1.ConfigMap{ObjectMeta: meta, Data: map[string]string{}}
+	for _, k := range keys {
+		cm.Data[k] = ""
+	}
+	_, err := c.CoreV1().ConfigMaps(ns).Create(ctx, cm, dryRun())
 	return err
 }
 
