@@ -80,7 +80,8 @@ func (r *reconciler) run(ctx context.Context) {
 	})
 	// The index outlives this leader, which must not be told any more when it has ended.
 	defer r.watch(r.index.informer, r.runOfRecord)()
-	defer r.watch(pods, runOfPod)()
+	r.index.synced(ctx) // or every pod of a settled run would be a reason to read its record
+	defer r.watch(pods, r.runOfPod)()
 	recorded := newRecorder(r.o, r.index)
 	var wg sync.WaitGroup
 	wg.Go(func() { pods.RunWithContext(ctx) })
@@ -148,11 +149,17 @@ func (r *reconciler) runOfRecord(object any) string {
 	return ""
 }
 
-func runOfPod(object any) string {
-	if pod, ok := object.(*metav1.PartialObjectMetadata); ok {
-		return pod.Labels[kube.LabelRun]
+// runOfPod leaves out the pods of runs that are settled or gone, of which there may be thousands.
+func (r *reconciler) runOfPod(object any) string {
+	pod, ok := object.(*metav1.PartialObjectMetadata)
+	if !ok {
+		return ""
 	}
-	return ""
+	run := pod.Labels[kube.LabelRun]
+	if m := r.index.find(run); m == nil || kube.Settled(m) {
+		return "" // an open run that the index does not have yet is queued when it has it
+	}
+	return run
 }
 
 func (r *reconciler) next(ctx context.Context) bool {
