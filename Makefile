@@ -94,6 +94,9 @@ bench: .tools/k6-$(K6) ## What drill costs, beside other tools on the same work 
 	mv .tools/k6 $@
 
 FUZZTIME ?= 600
+scale: build ## What a server costs beside 1,000 to 5,000 records, 5,000 pods and 200 nodes, on an API server of its own (20 minutes)
+	go test -tags bench -count 1 -timeout 60m -v -run TestScale ./test/scale
+
 FUZZED   := $(foreach p,github.com/failoverdrill/drill/internal/drillfile github.com/failoverdrill/drill/internal/schema github.com/hashicorp/hcl/v2/... github.com/zclconf/...,-gcflags=$(p)=-d=libfuzzer)
 
 fuzz: ## Hand the loader of drill files what a fuzzer makes up, for FUZZTIME seconds in all (600)
@@ -144,14 +147,14 @@ vulncheck: .tools/govulncheck-$(GOVULNCHECK) ## Known vulnerabilities that the c
 	mv .tools/govulncheck $@
 
 fmt: ## Format the Go code
-	gofmt -w cmd internal deploy test/bank test/bench test/bubble test/cnpg test/e2e test/picture test/postgres test/torture test/truth
+	gofmt -w cmd internal deploy test/bank test/bench test/bubble test/cnpg test/e2e test/picture test/postgres test/scale test/torture test/truth
 
 reference: ## Write what docs/ takes from the tables of the language: arguments, kinds, functions
 	go test ./internal/cli -run '^TestReference$$' -update
 
 check: lint test ## What must hold before a push
-	test -z "$$(gofmt -l cmd internal deploy test/bank test/bench test/bubble test/cnpg test/e2e test/picture test/postgres test/torture test/truth)"
+	test -z "$$(gofmt -l cmd internal deploy test/bank test/bench test/bubble test/cnpg test/e2e test/picture test/postgres test/scale test/torture test/truth)"
 	bin/drill validate drills
 	bin/drill fmt --check --diff drills
 
-.PHONY: help build image lab lab-down install demo demo-schedule test truth bank bank-kind cnpg outage bench fuzz smoke e2e shop lint vulncheck fmt reference check
+.PHONY: help build image lab lab-down install demo demo-schedule test truth bank bank-kind cnpg outage bench scale fuzz smoke e2e shop lint vulncheck fmt reference check

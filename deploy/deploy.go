@@ -32,6 +32,7 @@ type Options struct {
 	Out     io.Writer     // progress, for people; nil for none
 	Timeout time.Duration // for everything to be ready; 90 s when 0
 
+	Flags  map[string]string // of the server, such as --keep, to set; those that are not named stay as they are
 	Limits map[string]string // of the cluster's owner, to set; those that are not named stay as they are
 }
 
@@ -201,6 +202,9 @@ func Apply(ctx context.Context, client *kube.Client, o Options) error {
 	defer cancel()
 	i := &installer{client: client, image: o.Image, out: o.Out}
 	if err := i.namespaceUsable(ctx); err != nil {
+		return err
+	}
+	if err := i.keepFlags(ctx, objects, o.Flags); err != nil {
 		return err
 	}
 	if err := i.allowBefore(ctx, objects); err != nil {

@@ -26,7 +26,6 @@ func (l *lab) exporting(identity string) (registry *prometheus.Registry, stop fu
 	registry = prometheus.NewRegistry()
 	o := l.options(identity)
 	o.Registry = registry
-	o.FaultKind = func(kube.Spec) string { return "kill_primary" }
 	ctx, cancel := context.WithCancel(context.WithoutCancel(l.Context()))
 	done := make(chan error, 1)
 	go func() { done <- server.Run(ctx, o) }()
@@ -116,7 +115,7 @@ func TestTotalsAreSwapped(t *testing.T) {
 	records := func(over int) []metrics.Record {
 		all := make([]metrics.Record, 20)
 		for i := range all {
-			all[i] = metrics.Record{UID: fmt.Sprint("u", i), Run: fmt.Sprint("r", i), Drill: "d", Fault: "f", Over: i < over, Ended: time.Now(), Verdict: "refused"}
+			all[i] = metrics.Record{UID: fmt.Sprint("u", i), Run: fmt.Sprint("r", i), Key: metrics.Key{Drill: "d"}, Fault: "f", Over: i < over, Ended: time.Now(), Verdict: "refused"}
 		}
 		return all
 	}
