@@ -8,6 +8,7 @@ VERSION       ?= $(shell git describe --tags --always --dirty 2>/dev/null || ech
 IMAGE          = failoverdrill/drill:dev-$(shell sha256sum bin/drill | cut -c1-12)
 GOLANGCI      := v2.15.0
 K6            := v1.8.1
+GOVULNCHECK   := v1.9.0
 LAB           := test/lab/lab.sh
 DEMO          := deploy/demo/demo.sh
 CNPG          := test/lab/cnpg/cnpg.sh
@@ -81,6 +82,9 @@ cnpg: ## The same failover of a real CloudNativePG cluster, five times: the reco
 	$(MAKE) --no-print-directory install ALLOW=cnpg-shop; \
 	go test -tags cnpg -count 1 -timeout 30m -v ./test/cnpg
 
+outage: shop ## The API server taken away from runners, at each phase, for 30 s to 7 minutes (about 15 minutes)
+	go test -tags e2e -count 1 -timeout 40m -v -run '^TestOutages$$' ./test/outage -cells '$(CELLS)'
+
 bench: .tools/k6-$(K6) ## What drill costs, beside other tools on the same work (12 minutes; the machine should do nothing else)
 	test/postgres/install.sh
 	K6=$(CURDIR)/$< go test -tags bench -count 1 -timeout 20m -v ./test/bench
@@ -131,6 +135,14 @@ lint: .tools/golangci-lint-$(GOLANGCI) ## golangci-lint, with depguard holding t
 	GOBIN=$(CURDIR)/.tools go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI)
 	mv .tools/golangci-lint $@
 
+# Not a part of .ci/run: it needs vuln.go.dev, or VULNDB, a copy of that database such as file:///path.
+vulncheck: .tools/govulncheck-$(GOVULNCHECK) ## Known vulnerabilities that the code of drill reaches; needs vuln.go.dev
+	$< $(addprefix -db ,$(VULNDB)) ./...
+
+.tools/govulncheck-$(GOVULNCHECK):
+	GOBIN=$(CURDIR)/.tools go install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK)
+	mv .tools/govulncheck $@
+
 fmt: ## Format the Go code
 	gofmt -w cmd internal deploy test/bank test/bench test/bubble test/cnpg test/e2e test/picture test/postgres test/torture test/truth
 
@@ -142,4 +154,4 @@ check: lint test ## What must hold before a push
 	bin/drill validate drills
 	bin/drill fmt --check --diff drills
 
-.PHONY: help build image lab lab-down install demo demo-schedule test truth bank bank-kind cnpg bench fuzz smoke e2e shop lint fmt reference check
+.PHONY: help build image lab lab-down install demo demo-schedule test truth bank bank-kind cnpg outage bench fuzz smoke e2e shop lint vulncheck fmt reference check

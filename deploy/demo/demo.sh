@@ -7,7 +7,7 @@ repo=$(cd "$here/../.." && pwd)
 # shellcheck source=../../test/lab/lib.sh disable=SC1091
 . "$repo/test/lab/lib.sh"
 
-NS=shop
+NS=${DRILL_DEMO_NAMESPACE:-shop} # another one: a bystander, without its own checkout
 PATRONI=failoverdrill/patroni:demo
 CHECKOUT=failoverdrill/checkout:demo
 MEMBERS=application=patroni,cluster-name=orders # Patroni puts these on its ConfigMaps, too
@@ -19,6 +19,8 @@ usage: demo.sh COMMAND
   load             load them to the lab's workers, where they are missing
   up [base|fast]   deploy (fast: a lease of 20 s instead of 30 s); on a running shop, change to it
   down             delete the shop and its data
+  lead NODE        make the member on that node the primary
+  members          what the members are, as JSON, as Patroni says it
   status           show its pods and what every member says of itself; exit 1 when it is not whole
 U
 }
@@ -63,7 +65,8 @@ secret() {
 }
 
 secrets() {
-  kubectl apply -f "$here/base/namespace.yaml"
+  [ "$NS" = shop ] || kubectl create namespace "$NS" --dry-run=client -o yaml | kubectl apply -f -
+  [ "$NS" != shop ] || kubectl apply -f "$here/base/namespace.yaml"
   secret orders-patroni "superuser-password=$(password)" "replication-password=$(password)" \
     "rewind-password=$(password)" "restapi-password=$(password)"
   local p
@@ -82,7 +85,14 @@ clean() {
   k delete deployment checkout --ignore-not-found
 }
 
-deploy() { kubectl apply -k "$here/$1"; }
+deploy() {
+  local dir
+  if [ "$NS" = shop ]; then kubectl apply -k "$here/$1"; return; fi
+  dir=$(mktemp -d)
+  printf 'namespace: %s\nresources: ["%s"]\nreplicas: [{name: checkout, count: 0}]\n' "$NS" "$(realpath --relative-to="$dir" "$here/$1")" > "$dir/kustomization.yaml"
+  kubectl apply -k "$dir"
+  rm -r "$dir"
+}
 
 pods() { k get pods -l $MEMBERS -o name; }
 any_pod() { k get pods -l $MEMBERS -o jsonpath='pod/{.items[0].metadata.name}'; }
@@ -101,6 +111,18 @@ members() {
     patroni "$pod" GET /cluster < /dev/null 2>/dev/null && return
   done
   return 1
+}
+
+# lead NODE: make the member there the leader.
+lead() {
+  local from to end=$((SECONDS + 60))
+  from=$(primary) from=${from#pod/}
+  to=$(k get pods -l $MEMBERS --field-selector "spec.nodeName=$1" -o jsonpath='{.items[0].metadata.name}')
+  [ "$from" = "$to" ] || printf '{"leader":"%s","candidate":"%s"}' "$from" "$to" | patroni "pod/$from" POST /switchover >&2
+  until [ "$(primary)" = "pod/$to" ] && whole && streaming; do
+    [ $SECONDS -lt $end ] || die "$to does not lead" "demo.sh status"
+    sleep 1
+  done
 }
 
 whole() {
@@ -175,6 +197,7 @@ command=${1:-}
 [ $# -eq 0 ] || shift
 case $command in
 build | load | up | down | status) "$command" "$@" ;;
+lead | members) cluster; "$command" "$@" ;;
 -h | --help | help) usage ;;
 *) usage >&2; exit 2 ;;
 esac

@@ -20,6 +20,7 @@ type Agent struct {
 	proc string // where the node's processes are seen
 	ttl  time.Duration
 	log  *zap.Logger
+	hall *queue    // the connections of the runner
 	own  namespace // this process's own network
 
 	mu         sync.Mutex // guards all below

@@ -17,6 +17,14 @@ import (
 // maxLine bounds one request.
 const maxLine = 1 << 20
 
+// What those may take up who have not shown yet that they are the runner.
+const (
+	handshakeWithin = 5 * time.Second
+	maxStrangers    = 16
+	// maxTalks bounds the connections of those who have. A runner has one, and another while that one breaks.
+	maxTalks = 8
+)
+
 // silentLimit is how long a connection may say nothing; the runner beats much more often.
 const silentLimit = time.Minute
 
@@ -31,6 +39,9 @@ func (a *Agent) Serve(ctx context.Context, l net.Listener, config *tls.Config) e
 	})
 	work.Go(func() { a.keepTending(ctx) })
 	var failed error
+	var door, hall queue
+	door.most, hall.most = maxStrangers, maxTalks
+	a.hall = &hall
 	for ctx.Err() == nil {
 		c, err := l.Accept()
 		if err != nil {
@@ -39,7 +50,8 @@ func (a *Agent) Serve(ctx context.Context, l net.Listener, config *tls.Config) e
 			}
 			break
 		}
-		work.Go(func() { a.talk(ctx, tls.Server(c, config)) })
+		leave := door.enter(c)
+		work.Go(func() { a.talk(ctx, tls.Server(c, config), leave) })
 	}
 	cancel()
 	// First of all, whatever else is going on.
@@ -62,17 +74,19 @@ func (a *Agent) keepTending(ctx context.Context) {
 }
 
 // talk answers one connection's requests, each on its own: a check that waits must not hold up a heartbeat.
-func (a *Agent) talk(ctx context.Context, c *tls.Conn) {
+func (a *Agent) talk(ctx context.Context, c *tls.Conn, leave func()) {
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
 	defer stop()
 	defer func() { _ = c.Close() }()
-	shaking, cancel := context.WithTimeout(ctx, silentLimit)
+	shaking, cancel := context.WithTimeout(ctx, handshakeWithin)
 	err := c.HandshakeContext(shaking)
 	cancel()
+	leave()
 	if err != nil {
 		a.log.Warn("a connection that is not the runner's", zap.Stringer("from", c.RemoteAddr()), zap.Error(err))
 		return
 	}
+	defer a.hall.enter(c.NetConn())() // not by TLS: saying good-bye to one that does not read would wait
 	var writing sync.Mutex
 	var answers sync.WaitGroup
 	defer answers.Wait()

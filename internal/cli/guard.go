@@ -61,9 +61,9 @@ func checkBounds(d *drill.Drill, plans []drill.FaultPlan) []guardCheck {
 		c := guardCheck{What: guardMaxTargets}
 		n, who := countVictims(plans)
 		c.Holds = n <= most
-		c.Why = fmt.Sprintf("The faults hurt %d of the %d members that the guard allows.", n, most)
+		c.Why = fmt.Sprintf("The faults touch %d of the %d members that the guard allows.", n, most)
 		if !c.Holds {
-			c.Why = fmt.Sprintf("The faults would hurt %d members (%s), and the guard allows %d. Let them hurt fewer, or raise the guard's max_targets", n, who, most)
+			c.Why = fmt.Sprintf("The faults would touch %d members (%s), and the guard allows %d. Let them touch fewer, or raise the guard's max_targets", n, who, most)
 		}
 		all = append(all, c)
 	}
@@ -78,7 +78,7 @@ func countVictims(plans []drill.FaultPlan) (n int, who string) {
 	for _, p := range plans {
 		var names []string
 		again := false
-		for _, v := range p.Victims {
+		for _, v := range p.Touched() {
 			names = append(names, v.String())
 			again = again || seen[v.UID]
 			seen[v.UID] = true
@@ -105,7 +105,7 @@ func touchedNamespaces(d *drill.Drill, plans []drill.FaultPlan) []string {
 		}
 	}
 	for _, p := range plans {
-		for _, v := range p.Victims {
+		for _, v := range p.Touched() {
 			all = append(all, v.Namespace)
 		}
 	}

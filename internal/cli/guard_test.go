@@ -42,10 +42,19 @@ func TestTheGuardAlsoBoundsWhereProbesLook(t *testing.T) {
 	require.Contains(t, checkBounds(d, nil)[0].Why, `"shop"`, "the kubernetes probes look there")
 }
 
+// TestT21MaxTargetsCountsBothSidesOfACut: swapping them does not pass the guard.
+func TestT21MaxTargetsCountsBothSidesOfACut(t *testing.T) {
+	one, two := drill.Member{Namespace: "shop", Name: "a", UID: "a"}, drill.Member{Namespace: "elsewhere", Name: "b", UID: "b"}
+	d := &drill.Drill{Guard: drill.Guard{MaxTargets: 1, Namespaces: []string{"shop"}}}
+	for _, c := range checkBounds(d, []drill.FaultPlan{{Name: "cut", Victims: []drill.Member{one}, Others: []drill.Member{two}}}) {
+		require.False(t, c.Holds, c.What)
+	}
+}
+
 func TestMaxTargetsCountsEveryFaultsVictims(t *testing.T) {
 	d := &drill.Drill{Guard: drill.Guard{MaxTargets: 2}}
 	plans := []drill.FaultPlan{victims("shop", "a"), victims("shop", "b")}
-	require.Equal(t, []guardCheck{{What: guardMaxTargets, Holds: true, Why: "The faults hurt 2 of the 2 members that the guard allows."}}, checkBounds(d, plans))
+	require.Equal(t, []guardCheck{{What: guardMaxTargets, Holds: true, Why: "The faults touch 2 of the 2 members that the guard allows."}}, checkBounds(d, plans))
 	// The second fault may meet somebody else by then, so the same member counts twice.
 	plans = append(plans, victims("shop", "a"))
 	for i, name := range []string{"one", "two", "three"} {
@@ -55,7 +64,7 @@ func TestMaxTargetsCountsEveryFaultsVictims(t *testing.T) {
 	refusal, ok := errors.AsType[*drill.Refusal](err)
 	require.True(t, ok)
 	require.Equal(t, "guard", refusal.Code)
-	require.Equal(t, "The faults would hurt 3 members (one: pod shop/a; two: pod shop/b; three: pod shop/a, or who is in its place by then), and the guard allows 2. Let them hurt fewer, or raise the guard's max_targets", refusal.Text)
+	require.Equal(t, "The faults would touch 3 members (one: pod shop/a; two: pod shop/b; three: pod shop/a, or who is in its place by then), and the guard allows 2. Let them touch fewer, or raise the guard's max_targets", refusal.Text)
 }
 
 // alertServer answers instant queries as Prometheus does.

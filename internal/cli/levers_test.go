@@ -113,7 +113,7 @@ func TestStatusSaysWhoMustAct(t *testing.T) {
 			s.Unknown = []string{"the hold: you may not read it"}
 		}, exitOK, "unknown: you may not"},
 		"server unknown":  {func(s *status) { s.Leads = false; s.Server.Unknown = []string{"you may not get leases"} }, exitOK, "not known completely: you may not get leases"},
-		"another version": {func(s *status) { s.Skew = skew("1", "r:5000/drill:2") }, exitOK, "THEY DIFFER"},
+		"another version": {func(s *status) { s.Skew = skew("1.1.0", "r:5000/drill:v1.2.0") }, exitOK, "THEY DIFFER"},
 		"residue": {func(s *status) {
 			s.Leads = false
 			s.Residue = []runStatus{{Name: "r", Phase: "finished", Faults: []faultStatus{{`fault "k" "x"`, "residue", []string{"node n1\x07"}}}}}
@@ -135,7 +135,8 @@ func TestStatusSaysWhoMustAct(t *testing.T) {
 		})
 	}
 	require.Empty(t, skew("1", "r:5000/drill"))
-	require.Empty(t, skew("1", "drill:1"))
+	require.Empty(t, skew("1.0.0", "drill:1.0.0"))
+	require.Empty(t, skew("f2e3780", "drill:dev-00a5"), "what is no version is not compared")
 	require.Empty(t, skew("1", "drill@sha256:ab"))
 }
 

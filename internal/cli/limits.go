@@ -137,10 +137,10 @@ func (x execution) ownerLimits(ctx context.Context, members func(ctx context.Con
 		return nil, &drill.Refusal{Code: "reach_unknown", Err: err, Text: "What the drill's probes may reach is not known"}
 	}
 	exceeded := limits.Exceeded(a)
-	ctx, cancel := context.WithTimeout(ctx, resolveWithin)
+	resolving, cancel := context.WithTimeout(ctx, resolveWithin) // and not ctx: b.count goes on with that
 	defer cancel()
 	for _, host := range a.Hosts {
-		if err := b.reach.Resolve(ctx, host); err != nil && !slices.Contains(exceeded, err.Error()) {
+		if err := b.reach.Resolve(resolving, host); err != nil && !slices.Contains(exceeded, err.Error()) {
 			exceeded = append(exceeded, err.Error())
 		}
 	}

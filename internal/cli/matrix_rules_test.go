@@ -81,6 +81,9 @@ func (c *cluster) observe(change fakeapi.Change) {
 	if len(w.marks) > 0 && !w.open() {
 		w.note("%s is there without an open record of the fault, after %s of %s", strings.Join(keys(w.marks), ", "), what, change.By)
 	}
+	if len(w.marks) > 0 && len(w.locks) == 0 && w.record != nil && w.record.Status.Phase == kube.PhaseRunning && !w.lateness {
+		w.note("%s is there, and the run holds no lock", strings.Join(keys(w.marks), ", "))
+	}
 	if w.record != nil && w.record.Finished() && len(w.locks) > 0 && change.Resource == "drillruns" {
 		w.note("the record is finished, and %s is held", strings.Join(keys(w.locks), ", "))
 	}
@@ -131,9 +134,9 @@ func (w *watched) injected(p *process) {
 	}
 }
 
-// open reports whether the record says that a fault may be there, so that somebody works at it.
+// open reports whether the record says that a fault may be there, so that somebody works at it, and cannot go away.
 func (w *watched) open() bool {
-	return w.record != nil && !w.gone && slices.ContainsFunc(w.record.Status.Faults, func(f kube.FaultRecord) bool { return f.Phase != kube.FaultReverted })
+	return w.record != nil && !w.gone && slices.Contains(w.record.Finalizers, kube.Finalizer) && slices.ContainsFunc(w.record.Status.Faults, func(f kube.FaultRecord) bool { return f.Phase != kube.FaultReverted })
 }
 
 func keys(of map[string]struct{}) []string {

@@ -5,12 +5,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/failoverdrill/drill/internal/child"
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/drillfile"
 	"github.com/failoverdrill/drill/internal/kube"
 	"github.com/failoverdrill/drill/internal/server"
 )
@@ -20,6 +23,7 @@ const (
 	maxProblem   = 8 << 10
 	maxShown     = 16 << 10
 	maxScheduled = 64
+	maxWords     = 1 << 16  // and signs and lines: they fit into child.Memory
 	maxVariables = 16 << 10 // bytes, of all variables of a scheduled file: its runs and the book of schedules hold them
 )
 
@@ -89,7 +93,9 @@ func readHere(task readTask) (a readAnswer) {
 		a.Problem, a.Shown = cutText(a.Problem, maxProblem), cutText(shown.String(), maxShown)
 	}()
 	var err error
-	switch {
+	switch long := tooLong(task); {
+	case long != "":
+		err = errors.New(long)
 	case task.Run != nil:
 		a.Request, err = admission(env)(task.Run.Spec, task.Run.Inputs)
 	case task.Fault != nil:
@@ -127,6 +133,26 @@ func readHere(task readTask) (a readAnswer) {
 		a.Problem = err.Error()
 	}
 	return a
+}
+
+// tooLong says which text has more words than a reader's memory holds.
+func tooLong(task readTask) string {
+	texts := map[string]string{}
+	switch {
+	case task.Run != nil:
+		texts[task.Run.Spec.File] = task.Run.Spec.Source
+	case task.Fault != nil:
+		texts[task.Fault.File] = task.Fault.Source
+	case task.Schedule != nil:
+		maps.Copy(texts, task.Schedule.Beside)
+		texts[task.Schedule.File] = task.Schedule.Text
+	}
+	for _, path := range slices.Sorted(maps.Keys(texts)) {
+		if long := drillfile.CheckWords(path, texts[path], maxWords); long != "" {
+			return long
+		}
+	}
+	return ""
 }
 
 // cutText cuts a text that is too long, at a whole character.

@@ -222,6 +222,7 @@ func (f *following) line(raw []byte) {
 func (f *following) ended(r *kube.DrillRun) (drill.Report, error) {
 	f.record = r
 	if f.report != nil && f.report.Run.Verdict == r.Status.Verdict {
+		history.Settle(f.report, r)
 		return *f.report, nil
 	}
 	rep, err := history.Report(r)

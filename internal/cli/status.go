@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -183,10 +184,13 @@ func (s *status) missed(ctx context.Context, client *kube.Client) {
 	}
 }
 
-// skew says how the versions differ; what has no version cannot be compared.
+// released is the version of a release, as its image has it for a tag.
+var released = regexp.MustCompile(`^v?[0-9]+\.[0-9]+`)
+
+// skew says how the versions differ. Only those of releases can be compared: another tag is a name like any other.
 func skew(client, image string) string {
 	i := strings.LastIndex(image, ":")
-	if i < 0 || strings.Contains(image[i:], "/") || image[i+1:] == client || strings.Contains(image, "@") {
+	if i < 0 || !released.MatchString(client) || !released.MatchString(image[i+1:]) || strings.TrimPrefix(image[i+1:], "v") == strings.TrimPrefix(client, "v") {
 		return ""
 	}
 	return fmt.Sprintf("this is drill %s, and the server is %s", client, image[i+1:])

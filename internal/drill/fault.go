@@ -2,6 +2,7 @@ package drill
 
 import (
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -59,11 +60,16 @@ type FaultPlan struct {
 	// state, for the first.
 	After time.Duration `json:"after,omitempty"`
 	Nodes []string      `json:"nodes,omitempty"`
+	// Others are touched, too, without being the victims: the pods at the other end of a cut, whose networks get rules as well.
+	Others []Member `json:"others,omitempty"`
 	// Beside is what the fault does beside its victims, found out by reading; a sentence each.
 	Beside []string `json:"beside,omitempty"`
 	// Prepares says that something is made for the fault before the steady state is waited for, which reverting removes.
 	Prepares bool `json:"prepares,omitempty"`
 }
+
+// Touched are all members that the fault touches: the victims, and the others.
+func (p FaultPlan) Touched() []Member { return slices.Concat(p.Victims, p.Others) }
 
 // FaultState is how far a fault has come.
 type FaultState string

@@ -204,7 +204,7 @@ func guardBody() schema.Body[drill.Guard] {
 		Arguments: func(s *drill.Guard) []schema.Argument {
 			return []schema.Argument{
 				schema.Strings("namespaces", &s.Namespaces, "The only namespaces in which anything may be touched.", schema.Default("any"), atMost(maxAllowed, "namespaces", checkNamespaces)),
-				schema.Number("max_targets", &s.MaxTargets, "The most members that all faults together may hurt.", schema.Default("any number"),
+				schema.Number("max_targets", &s.MaxTargets, "The most members that all faults together may touch: their victims, and for a cut the pods at its other end, too.", schema.Default("any number"),
 					schema.Check(func(n int) (string, string) {
 						if n < 1 {
 							return "Max targets out of range", fmt.Sprintf("max_targets is %d, and a fault hurts at least one member. Write 1 or a larger whole number.", n)

@@ -16,7 +16,7 @@ import (
 // large, so what they are given must be bounded before. No drill comes near any of these.
 const (
 	maxBytes    = 1 << 20
-	maxSigns    = 1 << 16 // of whatever could be a token: a token takes a hundred times the memory of its text
+	maxSigns    = 1 << 19 // of whatever could be a token: a token takes a hundred times the memory of its text
 	maxNesting  = 32      // of brackets, braces, quotes and templates
 	maxUnary    = 32      // operators in a row
 	maxTokens   = 2000    // of an expression, from one equals sign to the next

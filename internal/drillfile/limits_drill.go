@@ -26,6 +26,16 @@ const (
 	maxBlackouts   = 64
 )
 
+// CheckWords refuses a text with more words, signs and lines than can be parsed in little memory: each takes about a
+// hundred times its own. No diagnostics, but a sentence; "" when it is small enough.
+func CheckWords(path, src string, most int) string {
+	m, _ := measureBytes(path, []byte(src))
+	if m.signs <= most {
+		return ""
+	}
+	return fmt.Sprintf("%s has %d words, signs and lines, and drill's server reads up to %d. Split it", path, m.signs, most)
+}
+
 // mostBlocks is how many blocks of a type a drill may have.
 var mostBlocks = map[string]int{"target": maxTargets, "probe": maxProbes, "fault": maxFaults,
 	"precondition": maxRules, "abort": maxRules, "assert": maxRules}

@@ -33,7 +33,7 @@ func killPrimary() Kind {
 }
 `,
 		Permissions: func(namespace string) []drill.Permission {
-			return append(kube.HeldPermissions(), []drill.Permission{
+			return append(append(kube.HeldPermissions(), besidePermissions(namespace)...), []drill.Permission{
 				{Verb: "get", Resource: "pods", Namespace: namespace},
 				{Verb: "list", Resource: "pods", Namespace: namespace},
 				{Verb: "delete", Resource: "pods", Namespace: namespace},
@@ -133,6 +133,7 @@ func (*primaryKiller) Plan(ctx context.Context, d Deps, name string, spec killPr
 		Sentence: fmt.Sprintf("%s %s (primary, uid %s) on node %s", verb, victim, victim.UID, victim.Node),
 		Undo:     "Its controller makes the pod again; nothing else puts back what a killed process had in hand.",
 	}
+	plan.Beside = d.besideKilled(ctx, plan.Victims, false)
 	if spec.HoldDown == 0 {
 		return st, plan, nil
 	}

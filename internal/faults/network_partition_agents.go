@@ -153,7 +153,7 @@ func (p *partitioner) explore(ctx context.Context, d Deps, st networkPartitionSt
 		return one.unless(r.OK, r), err
 	})
 	if err == nil && len(wrong) > 0 {
-		err = &drill.Refusal{Code: "path_closed", Text: "these paths are to be cut and do not work now, so that no cut could be shown: " + strings.Join(wrong, "; ")}
+		err = &drill.Refusal{Code: "path_closed", Text: "these paths are to be cut and do not work now, so that no cut could be shown: " + some(wrong)}
 	}
 	return err
 }
@@ -236,7 +236,9 @@ func pathsThrough(s *corev1.Service, behind []string, from, to []partitionedPod)
 	for _, pod := range from {
 		for _, port := range s.Spec.Ports {
 			if port.Protocol == corev1.ProtocolTCP || port.Protocol == "" {
-				paths = append(paths, newPath(pod, netip.AddrPortFrom(ip, uint16(port.Port)), agent.TCP, "Service "+s.Name, true))
+				one := newPath(pod, netip.AddrPortFrom(ip, uint16(port.Port)), agent.TCP, "Service "+s.Name, true)
+				one.service = s.Name
+				paths = append(paths, one)
 			}
 		}
 	}

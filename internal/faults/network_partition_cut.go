@@ -44,6 +44,7 @@ type path struct {
 	what    string
 	kept    int  // an open connection, for the time of the cut
 	through bool // a Service, whose endpoints may change while the cut lasts
+	service string
 }
 
 // each does something for every client at once.
@@ -125,7 +126,7 @@ func (p *partitioner) Recheck(ctx context.Context, d Deps, st networkPartitionSt
 		return err
 	}
 	if len(wrong) > 0 {
-		return &drill.Refusal{Code: "path_closed", Text: "before the cut, " + strings.Join(wrong, "; ")}
+		return &drill.Refusal{Code: "path_closed", Text: "before the cut, " + some(wrong)}
 	}
 	return nil
 }
@@ -141,6 +142,15 @@ func (one *path) open(ctx context.Context, c *agent.Client) (string, error) {
 		one.kept = r.Kept
 	}
 	return one.unless(r.OK, r), err
+}
+
+// some joins what is wrong with paths, and no more of them than somebody reads.
+func some(wrong []string) string {
+	const most = 10
+	if more := len(wrong) - most; more > 0 {
+		return fmt.Sprintf("%s; and %d more", strings.Join(wrong[:most], "; "), more)
+	}
+	return strings.Join(wrong, "; ")
 }
 
 func (one *path) unless(fine bool, r agent.Reach) string {
@@ -192,7 +202,7 @@ func (p *partitioner) Confirm(ctx context.Context, _ Deps, _ networkPartitionSta
 		return "", errors.Join(drill.ErrNotConfirmed, err)
 	}
 	if len(wrong) > 0 {
-		return "", fmt.Errorf("%w: in spite of the cut, %s", drill.ErrNotConfirmed, strings.Join(wrong, "; "))
+		return "", fmt.Errorf("%w: in spite of the cut, %s", drill.ErrNotConfirmed, some(wrong))
 	}
 	sum, err := p.standing(ctx)
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -100,7 +99,7 @@ func (p *partitioner) back(ctx context.Context, d Deps, st networkPartitionState
 			if len(wrong) == 0 {
 				return fmt.Errorf("after the heal, it could not be seen whether the paths work: %w", err)
 			}
-			return fmt.Errorf("after the heal, these paths do not work: %s", strings.Join(wrong, "; "))
+			return fmt.Errorf("after the heal, these paths do not work: %s", some(wrong))
 		}
 	}
 }

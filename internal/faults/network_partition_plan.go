@@ -35,6 +35,9 @@ func (p *partitioner) Plan(ctx context.Context, d Deps, name string, spec networ
 			return st, drill.FaultPlan{}, err
 		}
 	}
+	if err := checkSize(st); err != nil {
+		return st, drill.FaultPlan{}, err
+	}
 	var nodes []string
 	for _, pod := range st.pods() {
 		if !slices.Contains(nodes, pod.Node) {
@@ -51,7 +54,47 @@ func (p *partitioner) Plan(ctx context.Context, d Deps, name string, spec networ
 	for _, pod := range st.From {
 		plan.Victims = append(plan.Victims, pod.Member)
 	}
+	for _, pod := range st.To {
+		plan.Others = append(plan.Others, pod.Member)
+	}
+	plan.Beside = p.beside(ctx, d, st)
 	return st, plan, nil
+}
+
+// beside says what the cut does that its sides do not say.
+func (p *partitioner) beside(ctx context.Context, d Deps, st networkPartitionState) []string {
+	all := []string{"Every container of these pods is cut, also sidecars; kubelets, probes and everybody else's traffic go on."}
+	through, err := p.services(ctx, d, st)
+	if err != nil {
+		return append(all, fmt.Sprintf("Which Services the cut goes through is not known: %v.", err))
+	}
+	var names []string
+	for _, one := range through {
+		if name := one.service; !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	if len(names) > 0 {
+		slices.Sort(names)
+		all = append(all, fmt.Sprintf("Service %s has all of its ready endpoints on one side: the other side loses it.", strings.Join(names, ", ")))
+	}
+	return all
+}
+
+// Bounds of a cut. Agents keep a connection open on each path; docs/faults/network_partition.md has what one takes.
+const (
+	maxSide  = 50
+	maxPaths = 1000
+)
+
+// checkSize refuses a cut of more paths than agents can hold open.
+func checkSize(st networkPartitionState) error {
+	paths := 2*len(st.From)*len(st.To) + len(st.From)*len(st.API)
+	if most := max(len(st.From), len(st.To)); most > maxSide || paths > maxPaths {
+		return &drill.Refusal{Code: "cut_too_large", Text: fmt.Sprintf("the cut would have %d pods on one side and %d on the other, with %d paths between them; at most %d pods a side and %d paths can be shown to be cut. Choose fewer pods",
+			len(st.From), len(st.To), paths, maxSide, maxPaths)}
+	}
+	return nil
 }
 
 // agentPrefix begins the names of a fault's agents. A run may have several partitions, and their names need not be such as

@@ -32,7 +32,8 @@ func podKill() Kind {
 				{Verb: "get", Resource: "pods", Namespace: namespace},
 				{Verb: "delete", Resource: "pods", Namespace: namespace},
 				{Verb: "create", Resource: "pods/eviction", Namespace: namespace},
-				{Verb: "list", Group: "discovery.k8s.io", Resource: "endpointslices", Namespace: namespace},
+				besidePermissions(namespace)[0],
+				besidePermissions(namespace)[1],
 			}
 		},
 		Healing: func(drill.FaultPlan) Healing {
@@ -162,6 +163,7 @@ func (*podKiller) Plan(ctx context.Context, d Deps, name string, spec podKillSpe
 			st.Wait = max(st.Wait, confirmWithin.Seconds()+float64(*g))
 		}
 	}
+	plan.Beside = d.besideKilled(ctx, plan.Victims, spec.Method == methodEvict)
 	plan.Sentence = podKillSentence(spec.Method, plan.Victims, len(able))
 	plan.Undo = "Their controller makes the pods again; nothing else puts back what the killed processes had in hand."
 	return st, plan, nil

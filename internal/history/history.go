@@ -21,6 +21,7 @@ func Report(r *kube.DrillRun) (drill.Report, error) {
 		return drill.Report{}, err
 	}
 	if stored != nil {
+		Settle(stored, r)
 		return *stored, nil
 	}
 	_, trial := r.Trial()
@@ -37,6 +38,28 @@ func Report(r *kube.DrillRun) (drill.Report, error) {
 			Reverted: f.Phase == kube.FaultReverted, Residue: append([]string{}, f.Residue...)})
 	}
 	return rep, nil
+}
+
+// Settle corrects what a report says of the faults by the record, which may know more: what had been residue and was put
+// back later, what was reverted after the report was computed, and what could not be. The verdict stays.
+func Settle(rep *drill.Report, r *kube.DrillRun) {
+	for _, known := range r.Status.Faults {
+		i := slices.IndexFunc(rep.Faults, func(f drill.FaultReport) bool { return f.Kind == known.Kind && f.Name == known.Name })
+		if i < 0 {
+			continue
+		}
+		switch f := &rep.Faults[i]; {
+		case known.Phase == kube.FaultResidue:
+			f.Reverted, f.Residue = false, append([]string{}, known.Residue...)
+		case known.Phase == kube.FaultReverted && known.Cleared != nil:
+			f.Reverted, f.Residue = true, []string{}
+			rep.Run.Reasons = slices.DeleteFunc(rep.Run.Reasons, func(why drill.Reason) bool { return why.Code == "residue" })
+			rep.Run.Reasons = append(rep.Run.Reasons, drill.Reason{Code: "residue_cleared", Text: fmt.Sprintf(
+				"The residue of %s was put back at %s by %s.", known, known.Cleared.UTC().Format(time.RFC3339), known.By)})
+		case known.Phase == kube.FaultReverted && len(f.Residue) == 0:
+			f.Reverted = true
+		}
+	}
 }
 
 // variables are the open ones of a record.

@@ -75,11 +75,11 @@ func pods(t *testing.T, c *kube.Client, ns string) {
 			Spec: appsv1.DeploymentSpec{Replicas: new(int32(2)), Selector: selector(name), Template: template(name)}}, metav1.CreateOptions{})
 		require.NoError(t, err)
 	}
-	bound(t, c, ns, "", 2+4)
+	haveNodes(t, c, ns, "", 2+4)
 }
 
-// bound waits until so many pods have a node.
-func bound(t *testing.T, c *kube.Client, ns, selector string, n int) {
+// haveNodes waits until so many pods have a node.
+func haveNodes(t *testing.T, c *kube.Client, ns, selector string, n int) {
 	t.Helper()
 	eventually(t, 30*time.Second, "pods of "+ns+" with "+selector+" have nodes", func() bool { return len(withNode(t, c, ns, selector)) == n })
 }
@@ -140,14 +140,14 @@ func TestT7AMemberIsHeldAndNothingElse(t *testing.T) {
 	require.NoError(t, hold(t, runner, "r1", ns+".orders-0"))
 	kill(t, c, ns)
 	kill(t, c, other)
-	bound(t, c, other, "", 6)
-	bound(t, c, ns, "", 5)
+	haveNodes(t, c, other, "", 6)
+	haveNodes(t, c, ns, "", 5)
 	time.Sleep(5 * time.Second)
 	require.Equal(t, []string{"orders-1"}, withNode(t, c, ns, "app=orders"))
 	require.NoError(t, kube.LetGo(t.Context(), runner, "another run", ns+".orders-0"))
 	require.NoError(t, kube.LetGo(t.Context(), runner, "r1", ns+".orders-0"))
 	from := time.Now()
-	bound(t, c, ns, "app=orders", 2)
+	haveNodes(t, c, ns, "app=orders", 2)
 	t.Logf("after about 5 s of hold, the pod was bound %.1f s after it was let go", time.Since(from).Seconds())
 
 	web, err := c.CoreV1().Pods(ns).List(t.Context(), metav1.ListOptions{LabelSelector: "app=web"})
@@ -158,7 +158,7 @@ func TestT7AMemberIsHeldAndNothingElse(t *testing.T) {
 	require.NoError(t, hold(t, runner, "r1", key))
 	require.NoError(t, c.CoreV1().Pods(ns).Delete(t.Context(), web.Items[0].Name, metav1.DeleteOptions{}))
 	require.NoError(t, c.CoreV1().Pods(ns).DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{LabelSelector: "app=web-b"}))
-	bound(t, c, ns, "app=web-b", 2)
+	haveNodes(t, c, ns, "app=web-b", 2)
 	time.Sleep(3 * time.Second)
 	require.Equal(t, []string{web.Items[1].Name}, withNode(t, c, ns, "app=web"))
 
@@ -172,7 +172,7 @@ func TestT7AMemberIsHeldAndNothingElse(t *testing.T) {
 	_, err = c.CoreV1().ConfigMaps(kube.Namespace).Patch(t.Context(), kube.HeldMembers, types.MergePatchType, raw, metav1.PatchOptions{})
 	require.NoError(t, err)
 	require.NoError(t, c.CoreV1().ConfigMaps(kube.Namespace).Delete(t.Context(), kube.HeldMembers, metav1.DeleteOptions{}))
-	bound(t, c, ns, "app=web", 2)
+	haveNodes(t, c, ns, "app=web", 2)
 	var refusal *drill.Refusal
 	require.ErrorAs(t, hold(t, runner, "r1", key), &refusal, "and nothing is held without it")
 	require.Equal(t, "cannot_hold", refusal.Code)

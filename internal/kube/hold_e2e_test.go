@@ -16,7 +16,8 @@ import (
 	"github.com/failoverdrill/drill/internal/kube"
 )
 
-// TestWhoMayHold: an operator, by that one name, with nothing but the ClusterRole; a runner may read it; a requester may not end it.
+// TestWhoMayHold: an operator, by that one name, with nothing but the ClusterRole; a runner may read it; a requester may not end it, nor may
+// a scheduler, who may change other ConfigMaps there.
 func TestWhoMayHold(t *testing.T) {
 	admin, err := kube.Connect("", "")
 	require.NoError(t, err)
@@ -25,7 +26,7 @@ func TestWhoMayHold(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEmpty(t, objects)
 	require.NoError(t, deploy.ApplyDefinitions(ctx, admin))
-	for user, role := range map[string]string{"olga-operator": "drill-operator", "rita-requester": "drill-requester"} {
+	for user, role := range map[string]string{"olga-operator": "drill-operator", "rita-requester": "drill-requester", "sam-scheduler": "drill-scheduler"} {
 		binding := &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Name: user, Namespace: kube.Namespace},
 			RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
 			Subjects: []rbacv1.Subject{{Kind: "User", APIGroup: rbacv1.GroupName, Name: user}}}
@@ -54,7 +55,7 @@ func TestWhoMayHold(t *testing.T) {
 		require.Equal(t, "incident", hold.Reason)
 		require.WithinDuration(t, now, hold.Since, time.Second)
 	}
-	for _, other := range []string{"rita-requester", "system:serviceaccount:failoverdrill:drill-runner"} {
+	for _, other := range []string{"rita-requester", "sam-scheduler", "system:serviceaccount:failoverdrill:drill-runner"} {
 		_, err := as(other).End(ctx)
 		var refusal *drill.Refusal
 		require.ErrorAs(t, err, &refusal, other)

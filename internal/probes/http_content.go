@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/big"
 	"regexp"
+	"regexp/syntax"
 
 	"github.com/tidwall/gjson"
 	"github.com/zclconf/go-cty/cty"
@@ -29,7 +30,7 @@ func (a *content) arguments() []schema.Argument {
 	return []schema.Argument{
 		schema.String("expect_body", &a.text, "A text that the answer must hold."),
 		schema.Parsed("expect_body_regex", &a.regex, parseRegex,
-			"A regular expression (RE2) that must match somewhere in the answer; `(?i)` ignores case, `^…$` with `(?s)` holds all of it."),
+			"A regular expression (RE2) that must match somewhere in the first 64 KiB of the answer; `(?i)` ignores case, `^…$` with `(?s)` holds all of it."),
 		schema.Value("expect_json", "map", "What the answer's JSON must have at each path, exactly: a text, a number, `true`, `false` or `null`. "+
 			"Paths are gjson's (github.com/tidwall/gjson), as in k6: `\"checks.0.up\"`, `\"items.#\"` (how many), `\"items.#(name==\\\"db\\\").up\"`.",
 			func(v cty.Value, d *schema.Decoded) { a.json = fields(v, d) }),
@@ -41,7 +42,30 @@ func parseRegex(text string) (of *regexp.Regexp, summary, detail string) {
 	if err != nil {
 		return nil, "Invalid expect_body_regex", fmt.Sprintf("%v. The syntax is RE2's, as in Prometheus.", err)
 	}
+	if n := instructions(text); n > maxInstructions {
+		return nil, "Regular expression too large", fmt.Sprintf("It compiles to %d instructions, and %d are allowed: a match goes on when its slot is over, "+
+			"and takes the runner's time. Write counts such as {1,200} smaller, or look for something shorter.", n, maxInstructions)
+	}
 	return of, "", ""
+}
+
+// Bounds of one match: it takes time by the product of both, 0.3 s at the worst, and cannot be cancelled.
+const (
+	maxInstructions = 250
+	maxMatched      = 64 << 10
+)
+
+// instructions is how many the compiled expression has; all of them may be looked at for each byte.
+func instructions(text string) int {
+	parsed, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		return 0
+	}
+	program, err := syntax.Compile(parsed.Simplify())
+	if err != nil {
+		return 0
+	}
+	return len(program.Inst)
 }
 
 // fields reads expect_json, a map from paths to values.
@@ -74,7 +98,7 @@ func fields(v cty.Value, d *schema.Decoded) []field {
 
 // holds reports whether a body is what a good answer holds.
 func (a content) holds(body []byte) bool {
-	if !bytes.Contains(body, []byte(a.text)) || a.regex != nil && !a.regex.Match(body) {
+	if !bytes.Contains(body, []byte(a.text)) || a.regex != nil && !a.regex.Match(body[:min(len(body), maxMatched)]) {
 		return false
 	}
 	if len(a.json) == 0 {

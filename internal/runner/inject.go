@@ -128,8 +128,8 @@ func (r *run) replan(run, ctx context.Context, f *plannedFault) error {
 		return fmt.Errorf("its victims changed, and it cannot be planned anew: %w", err)
 	}
 	plan.After = f.After
-	if len(plan.Victims) > len(f.plan.Victims) {
-		return &drill.Refusal{Code: "more_victims", Text: fmt.Sprintf("by now it would hurt %d members, and %d were planned", len(plan.Victims), len(f.plan.Victims))}
+	if now, before := len(plan.Touched()), len(f.plan.Touched()); now > before || len(plan.Victims) > len(f.plan.Victims) {
+		return &drill.Refusal{Code: "more_victims", Text: fmt.Sprintf("by now it would touch %d members, and %d were planned", now, before)}
 	}
 	if r.Guard != nil {
 		plans := r.plans()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -77,11 +78,11 @@ func TestAFullPipeDelaysNothing(t *testing.T) {
 			config.Drill.Aborts = []drill.Rule{{Name: "outage", Condition: above{"outage_seconds", c.abortAfter}}}
 			config.Settings.Window, config.Settings.ImpactTimeout = 300*time.Millisecond, time.Second
 			pipe := fullPipe(t)
-			shown := 0
+			var shown atomic.Int32
 			config.Observers = []Observer{listener(func(e drill.Event) {
 				line, _ := json.Marshal(e)
 				_, _ = pipe.Write(line)
-				shown++
+				shown.Add(1)
 			})}
 			done := make(chan drill.Report, 1)
 			go func() { done <- Run(t.Context(), config) }()
@@ -94,7 +95,7 @@ func TestAFullPipeDelaysNothing(t *testing.T) {
 			require.Equal(t, c.verdict, rep.Run.Verdict, "%+v", rep.Run.Reasons)
 			require.InDelta(t, c.healed.Seconds(), healed.Sub(injected).Seconds(), late.Seconds())
 			w.checkClean(t)
-			require.Zero(t, shown)
+			require.Zero(t, shown.Load())
 		})
 	}
 }

@@ -383,7 +383,7 @@ func TestASlowLeaderIsWaitedFor(t *testing.T) {
 		s.until(t)
 		ended := make(chan struct{})
 		slow := s.lead(func(i int, a clienttesting.Action, do doer) (runtime.Object, error) {
-			if i == 4 {
+			if i == 5 {
 				time.Sleep(finishWithin - time.Second)
 			}
 			return do(a)

@@ -97,10 +97,18 @@ const lockSQL = `SELECT pg_advisory_xact_lock(hashtext('failoverdrill'))`
 // create makes the ledger on the primary and enters the run.
 func (l ledger) create(ctx context.Context, s *session) error {
 	return inTransaction(ctx, s, append([]string{lockSQL, createSQL}, l.checkSQL()...), func() error {
+		// After making what was missing, which took the locks, and before anything of it is called.
+		theirs, err := l.strangers(ctx, s)
+		if err != nil {
+			return fmt.Errorf("ask whose the ledger is: %w", err)
+		}
+		if len(theirs) > 0 {
+			return &strangersError{theirs}
+		}
 		if err := l.seed(ctx, s); err != nil {
 			return err
 		}
-		_, err := s.rows(ctx, `INSERT INTO failoverdrill.ledger (run, stream, seq) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING`,
+		_, err = s.rows(ctx, `INSERT INTO failoverdrill.ledger (run, stream, seq) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING`,
 			l.run, marker)
 		return err
 	})

@@ -2,6 +2,7 @@ package targets
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -281,7 +282,13 @@ func (t *postgreSQL) makeLedger(ctx context.Context, all []known, primary int) e
 	p := all[primary]
 	t.made = true // from here on it must be removed, even when the answer is lost
 	err := t.tables.create(ctx, p.sess)
+	theirs, laid := errors.AsType[*strangersError](err)
 	switch {
+	case laid:
+		t.made = false
+		return t.refuse("ledger_of_another", nil,
+			"there is a %s already, and %q is not a member of that role: it would run somebody else's code with its own rights. Look at it, and drop it as its owner or a superuser: DROP SCHEMA failoverdrill CASCADE",
+			strings.Join(theirs.what, ", a "), p.user)
 	case denied(err):
 		t.made = false
 		return t.refuse("no_create_right", err,

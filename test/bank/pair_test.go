@@ -189,6 +189,7 @@ func (s strike) Confirm(context.Context, json.RawMessage) (string, error) {
 	return "done by the test", nil
 }
 func (s strike) Held(context.Context, json.RawMessage) error                      { return nil }
+func (s strike) Broken() error                                                    { return nil }
 func (s strike) Revert(context.Context, json.RawMessage) error                    { return nil }
 func (s strike) Preparing(context.Context, string, string, json.RawMessage) error { return nil }
 func (s strike) Injecting(context.Context, string, string, json.RawMessage) error {

@@ -146,6 +146,7 @@ func (f podKill) Inject(context.Context, json.RawMessage) error {
 }
 func (f podKill) Confirm(context.Context, json.RawMessage) (string, error) { return "the script", nil }
 func (f podKill) Held(context.Context, json.RawMessage) error              { return nil }
+func (f podKill) Broken() error                                            { return nil }
 func (f podKill) Revert(context.Context, json.RawMessage) error            { return nil }
 
 // play is the whole run, in virtual time.

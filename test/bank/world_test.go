@@ -322,4 +322,5 @@ func (f blow) Confirm(ctx context.Context, _ json.RawMessage) (string, error) {
 	return "the script", f.w.call(ctx, "confirm")
 }
 func (f blow) Held(context.Context, json.RawMessage) error   { return nil }
+func (f blow) Broken() error                                 { return nil }
 func (f blow) Revert(context.Context, json.RawMessage) error { return nil }

@@ -174,7 +174,7 @@ func eventually(t *testing.T, limit time.Duration, what string, ok func() (bool,
 }
 
 // TestKillPrimary is the main job. It goes red when the fault's Inject is emptied (the run is invalid) and when its
-// Revert is emptied (the node stays cordoned).
+// Revert is emptied (the member stays held down).
 func TestKillPrimary(t *testing.T) {
 	c := cluster(t)
 	whole(t, c)

@@ -13,7 +13,7 @@ import (
 const twiceDrill = "drills/kill-primary-twice.hcl"
 
 // TestTwoFaults: the primary dies, and its successor after it. It goes red when the second fault keeps to its first plan
-// (it would find no victim), when it does not wait for its turn, and when the first one's node stays cordoned. The abort
+// (it would find no victim), when it does not wait for its turn, and when the first one stays held down. The abort
 // condition is true in the first outage, and over before its grace is: without grace it would end the run at once.
 func TestTwoFaults(t *testing.T) {
 	c := cluster(t)
@@ -83,7 +83,7 @@ func TestRefusedByGuardOrPrecondition(t *testing.T) {
 		code    string
 		says    string
 	}{
-		"too many members": {[]string{`max_targets = 2`, `max_targets = 1`}, "guard", "would hurt 2 members"},
+		"too many members": {[]string{`max_targets = 2`, `max_targets = 1`}, "guard", "would touch 2 members"},
 		"Prometheus cannot be asked": {[]string{`max_targets = 2`, "no_alert = [\"DatabaseDown\"]\n    prometheus = \"http://nobody.monitoring.svc:9090\""},
 			"guard", "Whether the alert DatabaseDown fires is not known"},
 		"a precondition": {[]string{`target.orders.lag_seconds < 60`, `target.orders.lag_seconds > 60`},

@@ -17,7 +17,7 @@ import (
 	"github.com/failoverdrill/drill/internal/kube"
 )
 
-// nothingLeft asserts what must hold after every run: all members are back with one primary, no node is cordoned, no
+// nothingLeft asserts what must hold after every run: all members are back with one primary, no node is cordoned, no member held down, no
 // lock is held, no runner pod runs.
 func nothingLeft(t *testing.T, c *kube.Client) {
 	t.Helper()
@@ -26,8 +26,11 @@ func nothingLeft(t *testing.T, c *kube.Client) {
 	nodes, err := c.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	require.NoError(t, err)
 	for _, n := range nodes.Items {
-		require.False(t, n.Spec.Unschedulable, "node %s is still cordoned", n.Name)
+		require.False(t, n.Spec.Unschedulable, "node %s is cordoned", n.Name)
 	}
+	held, _, err := kube.ReadHeld(ctx, c)
+	require.NoError(t, err)
+	require.Empty(t, held, "a member is still held down")
 	leases, err := c.CoordinationV1().Leases(kube.Namespace).List(ctx, metav1.ListOptions{LabelSelector: kube.LabelRun})
 	require.NoError(t, err)
 	require.Empty(t, leases.Items, "a lock is still held")
