@@ -51,6 +51,7 @@ var resources = map[string]schema.GroupVersionResource{
 	"Namespace":                        {Version: "v1", Resource: "namespaces"},
 	"ServiceAccount":                   {Version: "v1", Resource: "serviceaccounts"},
 	"Service":                          {Version: "v1", Resource: "services"},
+	"ConfigMap":                        {Version: "v1", Resource: "configmaps"},
 	"CustomResourceDefinition":         {Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"},
 	"PriorityClass":                    {Group: "scheduling.k8s.io", Version: "v1", Resource: "priorityclasses"},
 	"ResourceQuota":                    {Version: "v1", Resource: "resourcequotas"},
