@@ -199,6 +199,7 @@ func (r *run) injectOne(ctx context.Context, f *plannedFault) error {
 		err = nil
 	}
 	if err != nil {
+		f.late = entered.Add(LateWithin)
 		return fmt.Errorf("inject %s: %w", f, err)
 	}
 	f.injected, r.lastInjected = r.clock.Now(), from
@@ -220,6 +221,10 @@ const (
 	beginWithin     = 10 * time.Second
 	InjectionWithin = 30 * time.Second
 )
+
+// LateWithin is how long after an injection's journal entry something may come of it, also when its answer was an error:
+// its requests end within InjectionWithin, and one that the API server has taken by then may wait for an admission webhook.
+const LateWithin = 45 * time.Second
 
 // errLate is why the requests of an injection are given up.
 var errLate = fmt.Errorf("the injection took longer than %v", InjectionWithin)

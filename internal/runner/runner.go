@@ -106,6 +106,7 @@ type plannedFault struct {
 	injected  drill.Offset // when its injection was over
 	confirmed bool
 	reverted  bool
+	late      time.Time      // until when something may still come of an injection that failed
 	spared    []drill.Member // victims by plan that the injection did not hurt
 }
 

@@ -121,6 +121,10 @@ func (r *run) revert(ctx context.Context, f *plannedFault) (clean bool) {
 	from := r.clock.Now()
 	r.fault(f, drill.FaultReverting, from, "", nil)
 	err := r.tryReverting(ctx, f)
+	if wait := time.Until(f.late); err == nil && wait > 0 { // what was not answered may have been on its way
+		time.Sleep(wait)
+		err = r.tryReverting(ctx, f)
+	}
 	if err != nil {
 		if r.unanswered = !r.answered(ctx); r.unanswered {
 			r.warn("not_reverted", fmt.Sprintf("The fault %s could not be reverted while the API server did not answer (%v). It is reverted when that answers again, by its runner or by drill's server.", f, err))

@@ -120,7 +120,9 @@ func (r *reconciler) revert(ctx context.Context, run *kube.DrillRun, journal *ku
 func (r *reconciler) late(run *kube.DrillRun) []kube.FaultRecord {
 	m := r.remember(run.Name)
 	return slices.DeleteFunc(run.Unreverted(), func(record kube.FaultRecord) bool {
-		return record.Phase != kube.FaultInjecting || m.lasted(injecting(record), LateWithin)
+		// What prepares a fault may be on its way until the runner is fenced off, whenever its entry was written.
+		open := record.Phase == kube.FaultInjecting || record.Phase == kube.FaultPreparing
+		return !open || m.lasted(injecting(record), LateWithin)
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/failoverdrill/drill/internal/kube"
+	"github.com/failoverdrill/drill/internal/runner"
 )
 
 // withoutLocks is how long a runner may hold no lock: before it takes them and after it gave them back.
@@ -23,9 +24,8 @@ const lockLife = 15 * time.Second
 // them every few seconds, and injects nothing any more once it could not for 15 s. The generation fences it off.
 const silentFor = time.Minute
 
-// LateWithin is how long after an injection's journal entry something may come of it: its requests end within
-// runner.InjectionWithin, and one that the API server has taken by then may wait for an admission webhook.
-const LateWithin = 45 * time.Second
+// LateWithin is how long something may still come of a runner that was given up.
+const LateWithin = runner.LateWithin
 
 // supervise looks whether the runner of a run is alive.
 func (r *reconciler) supervise(ctx context.Context, run *kube.DrillRun) (time.Duration, error) {
