@@ -82,6 +82,9 @@ cnpg: ## The same failover of a real CloudNativePG cluster, five times: the reco
 	$(MAKE) --no-print-directory install ALLOW=cnpg-shop; \
 	go test -tags cnpg -count 1 -timeout 30m -v ./test/cnpg
 
+attack: shop ## The attacks of docs/threat-model.md, each as the weakest role that could try it (about 6 minutes)
+	go test -tags e2e -count 1 -timeout 20m -v ./test/attack
+
 outage: shop ## The API server taken away from runners, at each phase, for 30 s to 7 minutes (about 15 minutes)
 	go test -tags e2e -count 1 -timeout 40m -v -run '^TestOutages$$' ./test/outage -cells '$(CELLS)'
 
@@ -97,6 +100,9 @@ SEEDS ?= 1
 
 torture: ## Whole runs in memory in which one write to the API goes wrong: every write, in every way, with SEEDS delays (docs/design/019)
 	go test -count 1 -timeout 60m -v -run '^TestEveryWriteFailsOnce$$' ./internal/cli -seeds $(SEEDS)
+
+scale: build ## What a server costs beside 1,000 to 5,000 records, 5,000 pods and 200 nodes, on an API server of its own (20 minutes)
+	go test -tags bench -count 1 -timeout 60m -v -run TestScale ./test/scale
 
 FUZZTIME ?= 600
 FUZZED   := $(foreach p,github.com/failoverdrill/drill/internal/drillfile github.com/failoverdrill/drill/internal/schema github.com/hashicorp/hcl/v2/... github.com/zclconf/...,-gcflags=$(p)=-d=libfuzzer)
@@ -149,14 +155,14 @@ vulncheck: .tools/govulncheck-$(GOVULNCHECK) ## Known vulnerabilities that the c
 	mv .tools/govulncheck $@
 
 fmt: ## Format the Go code
-	gofmt -w cmd internal deploy test/bank test/bench test/bubble test/cnpg test/e2e test/fakeapi test/picture test/postgres test/torture test/truth
+	gofmt -w cmd internal deploy test
 
 reference: ## Write what docs/ takes from the tables of the language: arguments, kinds, functions
 	go test ./internal/cli -run '^TestReference$$' -update
 
 check: lint test ## What must hold before a push
-	test -z "$$(gofmt -l cmd internal deploy test/bank test/bench test/bubble test/cnpg test/e2e test/fakeapi test/picture test/postgres test/torture test/truth)"
+	test -z "$$(gofmt -l cmd internal deploy test)"
 	bin/drill validate drills
 	bin/drill fmt --check --diff drills
 
-.PHONY: help build image lab lab-down install demo demo-schedule test torture truth bank bank-kind cnpg outage bench fuzz smoke e2e shop lint vulncheck fmt reference check
+.PHONY: help build image lab lab-down install demo demo-schedule test torture truth attack bank bank-kind cnpg outage bench scale fuzz smoke e2e shop lint vulncheck fmt reference check

@@ -32,6 +32,7 @@ type Options struct {
 	Out     io.Writer     // progress, for people; nil for none
 	Timeout time.Duration // for everything to be ready; 90 s when 0
 
+	Flags  map[string]string // of the server, such as --keep, to set; those that are not named stay as they are
 	Limits map[string]string // of the cluster's owner, to set; those that are not named stay as they are
 }
 
@@ -50,6 +51,7 @@ var resources = map[string]schema.GroupVersionResource{
 	"Namespace":                        {Version: "v1", Resource: "namespaces"},
 	"ServiceAccount":                   {Version: "v1", Resource: "serviceaccounts"},
 	"Service":                          {Version: "v1", Resource: "services"},
+	"ConfigMap":                        {Version: "v1", Resource: "configmaps"},
 	"CustomResourceDefinition":         {Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"},
 	"PriorityClass":                    {Group: "scheduling.k8s.io", Version: "v1", Resource: "priorityclasses"},
 	"ResourceQuota":                    {Version: "v1", Resource: "resourcequotas"},
@@ -201,6 +203,9 @@ func Apply(ctx context.Context, client *kube.Client, o Options) error {
 	defer cancel()
 	i := &installer{client: client, image: o.Image, out: o.Out}
 	if err := i.namespaceUsable(ctx); err != nil {
+		return err
+	}
+	if err := i.keepFlags(ctx, objects, o.Flags); err != nil {
 		return err
 	}
 	if err := i.allowBefore(ctx, objects); err != nil {

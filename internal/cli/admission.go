@@ -38,27 +38,6 @@ func admission(env *Env) func(kube.Spec, drill.Inputs) (server.Request, error) {
 	}
 }
 
-// firstFault is the kind of the first fault of a requested run's drill, for the label of its metrics. What is secret is
-// not known here, and has no say in it.
-func firstFault(spec kube.Spec) string {
-	open, err := kube.Inputs{Variables: spec.Inputs.Variables}.Unseal(nil)
-	if err != nil {
-		return ""
-	}
-	in := drillfile.Recorded(open)
-	in.Partial, in.Env, in.File = true, nil, nil
-	file, diags := drillfile.Load(spec.File, []byte(spec.Source), fileKinds(), in)
-	if diags.HasErrors() {
-		return ""
-	}
-	for _, d := range file.Drills {
-		if d.Name == spec.Drill && len(d.Faults) > 0 {
-			return d.Faults[0].Kind
-		}
-	}
-	return ""
-}
-
 // read reads a drill file for the server, and shows its problems in the log.
 func read(env *Env, path, source string, in drillfile.Inputs) (*drillfile.File, error) {
 	file, diags := drillfile.Load(path, []byte(source), fileKinds(), in)

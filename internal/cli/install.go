@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,7 +13,8 @@ func installCommand(env *Env) *cobra.Command {
 	var cluster clusterFlags
 	var image string
 	var allow []string
-	var timeout time.Duration
+	var timeout, keepFor time.Duration
+	var keep int
 	limits := limitFlags{}
 	c := &cobra.Command{
 		Use: "install", Short: "Install or update drill in a cluster",
@@ -34,13 +36,25 @@ given stays as it is; one that is given replaces what was set, and an empty text
 			if err != nil {
 				return err
 			}
-			return deploy.Apply(ctx, client, deploy.Options{Image: image, Allow: allow, Timeout: timeout, Out: env.Stderr, Limits: set})
+			if keep < 0 || keepFor < 0 {
+				return withCode(exitUsage, "--keep and --keep-for take 0 or more")
+			}
+			flags := map[string]string{}
+			if c.Flags().Changed("keep") {
+				flags["--keep"] = fmt.Sprint(keep)
+			}
+			if c.Flags().Changed("keep-for") {
+				flags["--keep-for"] = keepFor.String()
+			}
+			return deploy.Apply(ctx, client, deploy.Options{Image: image, Allow: allow, Timeout: timeout, Out: env.Stderr, Limits: set, Flags: flags})
 		},
 	}
 	cluster.add(c)
 	c.Flags().StringVar(&image, "image", "failoverdrill/drill:"+version, "drill's image")
 	c.Flags().StringSliceVar(&allow, "allow", nil, "a namespace that drills may touch (repeatable)")
 	c.Flags().DurationVar(&timeout, "timeout", 2*time.Minute, "how long to wait for the server to be ready")
+	c.Flags().IntVar(&keep, "keep", defaultKeep, "how many finished runs of each drill the server keeps; 0 keeps them all. What is not given stays as it is")
+	c.Flags().DurationVar(&keepFor, "keep-for", defaultKeepFor, "how long the server keeps finished runs; 0 keeps them for ever")
 	limits.add(c)
 	return c
 }

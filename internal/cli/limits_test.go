@@ -56,8 +56,8 @@ func TestT7PlanNamesTheLimits(t *testing.T) {
 
 // TestT7TheRunnerAsksTheLimitsAgain: also with --runner=local, and it refuses when it cannot know them.
 func TestT7TheRunnerAsksTheLimitsAgain(t *testing.T) {
-	three := func(context.Context) ([]drill.Member, error) {
-		return []drill.Member{{UID: "a"}, {UID: "b"}, {UID: "c"}}, nil
+	three := func(ctx context.Context) ([]drill.Member, error) {
+		return []drill.Member{{UID: "a"}, {UID: "b"}, {UID: "c"}}, ctx.Err()
 	}
 	of := func(w *planWorld, inside bool) (*ownerLimits, error) {
 		return execution{client: w.client, drill: planned(t, plannedFile), inside: inside}.ownerLimits(t.Context(), three)

@@ -132,7 +132,7 @@ func (c *cluster) serve(name string) *process {
 	c.wg.Go(func() {
 		defer close(p.done)
 		_ = server.Run(ctx, server.Options{Client: client, Namespace: kube.Namespace, Image: "drill:test", Identity: name, Log: zap.NewNop(),
-			Registry: prometheus.NewRegistry(), Check: admission(env), Revert: revert(client), FaultKind: firstFault,
+			Registry: prometheus.NewRegistry(), Check: admission(env), Revert: revert(client),
 			Prove: func(context.Context) ([]kube.Hole, error) { return nil, nil }})
 		way.Wait()
 	})

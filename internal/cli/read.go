@@ -30,7 +30,6 @@ const (
 // readTask is what the server asks a reader: one of them is set.
 type readTask struct {
 	Run      *readRun       `json:"run,omitempty"`
-	Fault    *kube.Spec     `json:"fault,omitempty"`
 	Schedule *server.Source `json:"schedule,omitempty"`
 }
 
@@ -42,7 +41,6 @@ type readRun struct {
 // readAnswer is what a reader says.
 type readAnswer struct {
 	Request server.Request   `json:"request"`
-	Fault   string           `json:"fault,omitempty"`
 	Drills  []scheduledDrill `json:"drills,omitempty"`
 	Inputs  kube.Inputs      `json:"inputs"`
 	Problem string           `json:"problem,omitempty"` // what is wrong with the file
@@ -53,6 +51,7 @@ type readAnswer struct {
 type scheduledDrill struct {
 	Name     string          `json:"name"`
 	Fault    string          `json:"fault,omitempty"`
+	Targets  []string        `json:"targets,omitempty"` // the namespaces
 	Schedule *drill.Schedule `json:"schedule,omitempty"`
 }
 
@@ -98,8 +97,6 @@ func readHere(task readTask) (a readAnswer) {
 		err = errors.New(long)
 	case task.Run != nil:
 		a.Request, err = admission(env)(task.Run.Spec, task.Run.Inputs)
-	case task.Fault != nil:
-		a.Fault = firstFault(*task.Fault)
 	case task.Schedule != nil:
 		var drills []*drill.Drill
 		drills, a.Inputs, err = drillReader(env)(*task.Schedule)
@@ -107,7 +104,7 @@ func readHere(task readTask) (a readAnswer) {
 			if d.Schedule == nil {
 				continue
 			}
-			one := scheduledDrill{Name: d.Name, Schedule: d.Schedule}
+			one := scheduledDrill{Name: d.Name, Targets: needsOf(d).namespaces, Schedule: d.Schedule}
 			if len(d.Faults) > 0 {
 				one.Fault = d.Faults[0].Kind
 			}
@@ -141,8 +138,6 @@ func tooLong(task readTask) string {
 	switch {
 	case task.Run != nil:
 		texts[task.Run.Spec.File] = task.Run.Spec.Source
-	case task.Fault != nil:
-		texts[task.Fault.File] = task.Fault.Source
 	case task.Schedule != nil:
 		maps.Copy(texts, task.Schedule.Beside)
 		texts[task.Schedule.File] = task.Schedule.Text

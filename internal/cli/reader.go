@@ -106,15 +106,6 @@ func (r *reader) check(spec kube.Spec, in drill.Inputs) (server.Request, error) 
 	return answer.Request, nil
 }
 
-// fault is server.Options.FaultKind.
-func (r *reader) fault(spec kube.Spec) string {
-	answer, err := r.read(context.Background(), readTask{Fault: &spec})
-	if err != nil {
-		return ""
-	}
-	return answer.Fault
-}
-
 // drills is server.Options.Drills.
 func (r *reader) drills(from server.Source) ([]*drill.Drill, kube.Inputs, error) {
 	answer, err := r.read(context.Background(), readTask{Schedule: &from})
@@ -126,11 +117,20 @@ func (r *reader) drills(from server.Source) ([]*drill.Drill, kube.Inputs, error)
 	}
 	var all []*drill.Drill
 	for _, d := range answer.Drills {
-		one := &drill.Drill{Name: d.Name, Schedule: d.Schedule}
+		one := &drill.Drill{Name: d.Name, Schedule: d.Schedule, Targets: []drill.TargetSpec{{Spec: d.Targets}}}
 		if d.Fault != "" {
 			one.Faults = []drill.FaultSpec{{Kind: d.Fault}}
 		}
 		all = append(all, one)
 	}
 	return all, answer.Inputs, nil
+}
+
+// targetsOf is server.Options.Targets, for drills that the reader gave.
+func targetsOf(d *drill.Drill) []string {
+	if len(d.Targets) == 0 {
+		return nil
+	}
+	namespaces, _ := d.Targets[0].Spec.([]string)
+	return namespaces
 }

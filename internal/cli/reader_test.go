@@ -60,7 +60,6 @@ func TestTheServerReadsInAChild(t *testing.T) {
 	there, err := r.check(spec, drill.Inputs{})
 	require.NoError(t, err)
 	require.Equal(t, here, there)
-	require.Equal(t, "kill_primary", r.fault(spec))
 
 	from := server.Source{File: "kill.hcl", Text: src, Beside: map[string]string{"a.drillvars.hcl": `zone = "bank"`}}
 	want, in, err := drillReader(&Env{Stderr: &bytes.Buffer{}})(from)
@@ -125,7 +124,6 @@ func TestT1AReaderThatIsKilled(t *testing.T) {
 	require.ErrorAs(t, err, &deadly)
 	require.ErrorContains(t, err, "could not be read within")
 	require.Len(t, r.kept, 1)
-	require.Empty(t, r.fault(kube.Spec{Drill: "d"}))
 
 	gone := newReader(child.New("/nonexistent"), &bytes.Buffer{})
 	var later *server.LaterError

@@ -15,6 +15,8 @@ import (
 
 func serveCommand(env *Env) *cobra.Command {
 	var cluster clusterFlags
+	var keep int
+	var keepFor time.Duration
 	var listen, image, namespace, directory, budget, pageAuth, metricsAuth string
 	var startDeadline time.Duration
 	c := &cobra.Command{
@@ -32,6 +34,9 @@ mounted volume: in the name of the server's own account, which must be granted w
 			if err != nil || room.Sign() < 0 {
 				return withCode(exitUsage, "--detail-budget takes a size such as 64Mi, or 0 for no limit; not %q", budget)
 			}
+			if keep < 0 || keepFor < 0 {
+				return withCode(exitUsage, "--keep and --keep-for take 0 or more")
+			}
 			client, err := cluster.connect()
 			if err != nil {
 				return err
@@ -46,7 +51,7 @@ mounted volume: in the name of the server's own account, which must be granted w
 			files := newReader(child.New(self, "read"), env.Stderr)
 			return server.Run(ctx, server.Options{Client: client, Namespace: namespace, Image: image, Listen: listen,
 				PageAuth: pageAuth, MetricsAuth: metricsAuth,
-				Log: log, Check: files.check, Revert: revert(client), FaultKind: files.fault,
+				Log: log, Check: files.check, Revert: revert(client), Targets: targetsOf, Keep: keep, KeepFor: keepFor,
 				Drills: files.drills, Directory: directory, DetailBudget: room.Value(), StartDeadline: startDeadline})
 		},
 	}
@@ -61,5 +66,13 @@ mounted volume: in the name of the server's own account, which must be granted w
 		"how old a request may be when its run begins; a run that is asked for before that is refused, 0 lets it be any age")
 	c.Flags().StringVar(&budget, "detail-budget", resource.NewQuantity(kube.DetailBudget, resource.BinarySI).String(),
 		"how much the details of runs may take in the cluster; the oldest are removed, 0 keeps them all")
+	c.Flags().IntVar(&keep, "keep", defaultKeep, "how many finished runs of each drill are kept; the oldest are removed and stay in the totals, 0 keeps them all")
+	c.Flags().DurationVar(&keepFor, "keep-for", defaultKeepFor, "how long finished runs are kept; 0 keeps them for ever")
 	return c
 }
+
+// What a server keeps unless it is told otherwise: more than a year of a drill that runs each week.
+const (
+	defaultKeep    = 100
+	defaultKeepFor = 400 * 24 * time.Hour
+)

@@ -41,6 +41,9 @@ func TestTheThreatModelNamesTests(t *testing.T) {
 		rows++
 		cells := strings.Split(strings.TrimSpace(line), "|")
 		last := cells[len(cells)-2]
+		if strings.TrimSpace(last) == "not held yet" {
+			continue
+		}
 		named := name.FindAllStringSubmatch(last, -1)
 		require.NotEmpty(t, named, "no test: %s", line)
 		for _, n := range named {

@@ -181,3 +181,16 @@ func unreachable(c *Client, err error) error {
 	}
 	return fmt.Errorf("%s cannot be reached. Check that it runs, and that the context is the right one: %w", what, err)
 }
+
+// Apart is the same cluster with a budget of requests of its own, so that what may wait does not hold up what may not.
+func (c *Client) Apart() *Client {
+	if c.Config == nil { // a fake one
+		return c
+	}
+	apart, err := newClient(rest.CopyConfig(c.Config), c.Context)
+	if err != nil {
+		return c // it worked once
+	}
+	apart.Version = c.Version
+	return apart
+}

@@ -96,16 +96,20 @@ func (d *Details) create(ctx context.Context, run *DrillRun, n int, part []byte)
 			OwnerReferences: []metav1.OwnerReference{OwnerOf(run)}},
 		Immutable: new(true), BinaryData: map[string][]byte{detailKey: part},
 	}
+	unsure := false // an earlier attempt may have got through
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
 		_, err := d.client.CoreV1().ConfigMaps(d.namespace).Create(ctx, cm, metav1.CreateOptions{FieldManager: ManagedBy})
 		switch {
-		case err == nil, apierrors.IsAlreadyExists(err): // an attempt whose answer was lost; the hash tells if it was another's
+		case err == nil, apierrors.IsAlreadyExists(err) && unsure: // the hash tells if it was another's
 			return nil
+		case apierrors.IsAlreadyExists(err): // the name can be foretold, and its place be taken
+			return fmt.Errorf("there is a ConfigMap %s already, which is not this run's", cm.Name)
 		case ctx.Err() != nil:
 			return errors.Join(context.Cause(ctx), err)
 		case !Retriable(err):
 			return err
 		}
+		unsure = true
 		if !sleep(ctx, pause) {
 			return errors.Join(context.Cause(ctx), err)
 		}
@@ -140,6 +144,9 @@ func (d *Details) Load(ctx context.Context, run *DrillRun) ([]byte, error) {
 	return raw, nil
 }
 
+// shareOfRun: a detail is a long one when it takes more than this part of the budget.
+const shareOfRun = 16
+
 // kept is what is stored of one run's detail.
 type kept struct {
 	run     string
@@ -152,12 +159,8 @@ type kept struct {
 // the runs whose details it removed.
 func (d *Details) Prune(ctx context.Context, budget int64) ([]string, error) {
 	maps := d.metadata.Resource(corev1.SchemeGroupVersion.WithResource("configmaps")).Namespace(d.namespace)
-	list, err := maps.List(ctx, metav1.ListOptions{LabelSelector: labels.Set{LabelManagedBy: ManagedBy, LabelComponent: componentDetail}.String()})
-	if err != nil {
-		return nil, fmt.Errorf("list the details of runs: %w", err)
-	}
 	byRun := map[string]*kept{}
-	for _, m := range list.Items {
+	err := eachMeta(ctx, maps, labels.Set{LabelManagedBy: ManagedBy, LabelComponent: componentDetail}.String(), func(m *metav1.PartialObjectMetadata) {
 		run := m.Labels[LabelRun]
 		k := byRun[run]
 		if k == nil {
@@ -173,6 +176,9 @@ func (d *Details) Prune(ctx context.Context, budget int64) ([]string, error) {
 		if m.CreationTimestamp.Time.Before(k.created) {
 			k.created = m.CreationTimestamp.Time
 		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the details of runs: %w", err)
 	}
 	all := make([]*kept, 0, len(byRun))
 	for _, k := range byRun {
@@ -182,11 +188,7 @@ func (d *Details) Prune(ctx context.Context, budget int64) ([]string, error) {
 		return cmp.Or(b.created.Compare(a.created), cmp.Compare(b.run, a.run))
 	})
 	var removed []string
-	var total int64
-	for _, k := range all {
-		if total += k.bytes; total <= budget {
-			continue
-		}
+	for _, k := range beyond(all, budget) {
 		for _, name := range k.parts {
 			if err := maps.Delete(ctx, name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
 				return removed, fmt.Errorf("remove the detail of run %s: %w", k.run, err)
@@ -195,4 +197,33 @@ func (d *Details) Prune(ctx context.Context, budget int64) ([]string, error) {
 		removed = append(removed, k.run)
 	}
 	return removed, nil
+}
+
+// beyond are the details to remove, of those that come the newest first: the oldest, but the long ones before the others
+// while they take more than half of the budget. A few long ones must not push out everybody's.
+func beyond(all []*kept, budget int64) (old []*kept) {
+	isLong := func(k *kept) bool { return k.bytes > budget/shareOfRun }
+	var total, long int64
+	for _, k := range all {
+		total += k.bytes
+		if isLong(k) {
+			long += k.bytes
+		}
+	}
+	left := slices.Clone(all)
+	for total > budget {
+		i := len(left) - 1
+		if short := slices.ContainsFunc(left, func(k *kept) bool { return !isLong(k) }); short && long > budget/2 {
+			for !isLong(left[i]) {
+				i--
+			}
+		}
+		if isLong(left[i]) {
+			long -= left[i].bytes
+		}
+		total -= left[i].bytes
+		old = append(old, left[i])
+		left = slices.Delete(left, i, i+1)
+	}
+	return old
 }

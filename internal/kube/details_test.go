@@ -3,6 +3,7 @@ package kube_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -101,6 +102,19 @@ func TestADetailThatCannotBeStoredIsAProblemAndNoMore(t *testing.T) {
 		require.InDelta(t, 30, time.Since(began).Seconds(), 3, "the verdict waits for it")
 
 		answer = apierrors.NewAlreadyExists(corev1.Resource("configmaps"), "x")
+		record, err = d.Save(t.Context(), finishedRun("r"), noise(10))
+		require.Error(t, err, "T12: somebody took the place")
+		require.Contains(t, record.Problem, "not this run's")
+		lost := apierrors.NewTimeoutError("no answer", 1)
+		answers := []error{lost, answer}
+		api.PrependReactor("create", "configmaps", func(clienttesting.Action) (bool, runtime.Object, error) {
+			if len(answers) == 0 {
+				return false, nil, nil
+			}
+			next := answers[0]
+			answers = answers[1:]
+			return true, nil, next
+		})
 		_, err = d.Save(t.Context(), finishedRun("r"), noise(10))
 		require.NoError(t, err, "an earlier attempt got through")
 
@@ -154,6 +168,19 @@ func TestTheOldestDetailsMakeRoom(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"new"}, removed)
 	require.ElementsMatch(t, []string{"drill-totals", "drills"}, left(), "nothing else is ever removed")
+
+	// T12: a few long ones push out themselves.
+	for i := range 10 {
+		add(fmt.Sprintf("detail-short%d-0", i), fmt.Sprint("short", i), 1, 10, nil)
+	}
+	for i := range 10 {
+		add(fmt.Sprintf("detail-long%d-0", i), fmt.Sprint("long", i), 5+i, 160, nil)
+	}
+	removed, err = d.Prune(t.Context(), 800)
+	require.NoError(t, err)
+	require.Equal(t, []string{"long0", "long1", "long2", "long3", "long4", "long5"}, removed)
+	_, err = d.Prune(t.Context(), 0)
+	require.NoError(t, err)
 
 	add("detail-odd-0", "odd", 4, -5, nil)
 	removed, err = d.Prune(t.Context(), 800<<10)

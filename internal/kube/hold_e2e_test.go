@@ -48,6 +48,18 @@ func TestWhoMayHold(t *testing.T) {
 	require.WithinDuration(t, time.Now(), now, 5*time.Second)
 	set := kube.Hold{Reason: "incident", By: "olga", Since: now, Until: now.Add(time.Hour)}
 	require.Eventually(t, func() bool { return olga.Set(ctx, set) == nil }, 10*time.Second, 200*time.Millisecond, "RBAC is read with a delay")
+	_, err = olga.End(ctx)
+	require.NoError(t, err)
+
+	held, stop := as("system:serviceaccount:failoverdrill:drill-runner").Watch(ctx, func(err error) { t.Error(err) })
+	defer stop()
+	time.Sleep(1500 * time.Millisecond)
+	require.NoError(t, held.Err())
+	require.NoError(t, olga.Set(ctx, set))
+	began := time.Now()
+	<-held.Done()
+	require.Less(t, time.Since(began), 2*time.Second)
+	t.Logf("the runner's context ended %v after the hold", time.Since(began))
 
 	for _, reader := range []string{"olga-operator", "rita-requester", "system:serviceaccount:failoverdrill:drill-runner", "system:serviceaccount:failoverdrill:drill-server"} {
 		hold, err := as(reader).Get(ctx)

@@ -63,6 +63,9 @@ func (j *Journal) record(ctx context.Context, record FaultRecord) error {
 	if !json.Valid(state) || !bytes.HasPrefix(bytes.TrimSpace(state), []byte("{")) {
 		return fmt.Errorf("record fault %q %q: its state is not a JSON object", kind, name)
 	}
+	if len(state) > maxStates {
+		return fmt.Errorf("record fault %q %q: its state is %d KiB long, and a record holds %d. Let it touch less", kind, name, len(state)>>10, maxStates>>10)
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	run, err := j.runs.change(ctx, j.name, brief, func(run *DrillRun, _ bool) (bool, error) {
@@ -77,6 +80,9 @@ func (j *Journal) record(ctx context.Context, record FaultRecord) error {
 			return false, fmt.Errorf("record %s of run %s: %w", record, j.name, ErrNotRunning)
 		}
 		known := run.fault(kind, name)
+		if states := run.states(kind, name) + len(state); states > maxStates {
+			return false, fmt.Errorf("record %s of run %s: the states of its faults are %d KiB long, and a record holds %d. Let them touch less", record, j.name, states>>10, maxStates>>10)
+		}
 		switch {
 		case known == nil:
 			run.Status.Faults = append(run.Status.Faults, record)
@@ -112,7 +118,7 @@ func (j *Journal) Reverted(ctx context.Context, kind, name string, residue []str
 			return false, fmt.Errorf("record fault %q %q of run %s as reverted: there is no record of it", kind, name, j.name)
 		}
 		if len(residue) > 0 {
-			known.Phase, known.Residue, known.Cleared, known.By = FaultResidue, drill.CleanAll(residue), nil, ""
+			known.Phase, known.Residue, known.Cleared, known.By = FaultResidue, boundResidue(residue), nil, ""
 			return true, nil
 		}
 		if known.Phase == FaultResidue {
@@ -144,7 +150,41 @@ func (j *Journal) clear(run *DrillRun, fault *FaultRecord) {
 }
 
 // maxMessage is how long a message may be for another sentence to be added.
-const maxMessage = 4 << 10
+const maxMessage = MaxText
+
+// Bounds of what a run's faults may take in its record, beside a long drill file: together with it, the report and the
+// metadata they stay below what etcd takes. What is too large for the journal is not injected.
+const (
+	maxStates  = 256 << 10 // bytes of the states of all its faults
+	maxResidue = 512       // bytes of one text of what is left
+)
+
+// boundResidue cleans and bounds what is left of a fault.
+func boundResidue(residue []string) []string {
+	short := CutTexts(drill.CleanAll(residue), MaxList)
+	for i := range short {
+		short[i] = CutText(short[i], maxResidue)
+	}
+	return short
+}
+
+// states is how long the states of the run's faults are, but for one of them.
+func (r *DrillRun) states(kind, name string) int {
+	n := 0
+	for _, f := range r.Status.Faults {
+		if f.Kind != kind || f.Name != name {
+			n += len(f.State)
+		}
+	}
+	return n
+}
+
+// bound cuts what older processes may have written at length.
+func (r *DrillRun) bound() {
+	for i := range r.Status.Faults {
+		r.Status.Faults[i].Residue = boundResidue(r.Status.Faults[i].Residue)
+	}
+}
 
 // Finish ends the run. It fails when somebody else is in charge by now, whose word counts instead.
 func (j *Journal) Finish(ctx context.Context, o Outcome) error {

@@ -124,7 +124,7 @@ func limitShare(text string) (float64, error) {
 // limitKinds reads lines such as "shop=pod_kill,kill_primary". A line without kinds allows none.
 func limitKinds(text string) (map[string][]string, error) {
 	all := map[string][]string{}
-	for _, line := range strings.Fields(text) {
+	for line := range strings.FieldsSeq(text) {
 		namespace, kinds, found := strings.Cut(line, "=")
 		if !found || namespace != AnyNamespace && len(validation.IsDNS1123Label(namespace)) > 0 {
 			return nil, fmt.Errorf("%q is not NAMESPACE=KIND,KIND, such as shop=pod_kill; NAMESPACE may be * for all others", line)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -29,12 +30,22 @@ const maxConflicts = 20
 // Retriable reports whether the same request may succeed a moment later. A request that failed in this way may
 // nevertheless have been carried out.
 func Retriable(err error) bool {
+	if TooLarge(err) {
+		return false
+	}
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
 		return true // no answer at all
 	}
 	code := status.Status().Code
 	return code == 429 || code >= 500
+}
+
+// TooLarge reports whether an object is larger than the API server or its etcd take it. etcd says so in a text only, and
+// the API server calls that an error inside itself.
+func TooLarge(err error) bool {
+	return err != nil && (apierrors.IsRequestEntityTooLargeError(err) || strings.Contains(err.Error(), "etcdserver: request is too large") ||
+		strings.Contains(err.Error(), "trying to send message larger than max"))
 }
 
 // edit changes a record that was just read. It returns false when there is nothing to write. When unsure, an earlier

@@ -95,7 +95,7 @@ func (s *Runs) Create(ctx context.Context, spec Spec) (*DrillRun, error) {
 // for which Unmade does not hold, the run may have been stored all the same.
 func (s *Runs) CreateScheduled(ctx context.Context, spec Spec, due time.Time) (*DrillRun, error) {
 	wanted := &DrillRun{ObjectMeta: metav1.ObjectMeta{Name: ScheduledRunID(due, spec.Drill),
-		Labels:      map[string]string{LabelSchedule: strings.TrimRight(spec.Drill, "-_")},            // how a label's value must not end
+		Labels:      map[string]string{LabelSchedule: ScheduleLabel(spec.Drill)},
 		Annotations: map[string]string{AnnotationScheduledFor: due.UTC().Format(time.RFC3339)}}, Spec: spec}
 	run, err := s.create(ctx, wanted)
 	if !apierrors.IsAlreadyExists(err) {
@@ -111,6 +111,9 @@ func (s *Runs) CreateScheduled(ctx context.Context, spec Spec, due time.Time) (*
 	}
 	return run, nil
 }
+
+// ScheduleLabel is the value of LabelSchedule for a drill: its name, without what a label's value must not end in.
+func ScheduleLabel(drillName string) string { return strings.TrimRight(drillName, "-_") }
 
 // Unmade reports whether an error of CreateScheduled means that no run was made. An answer that did not come, and an
 // error inside the API server, leave that open.
@@ -177,23 +180,40 @@ func (s *Runs) ListScheduled(ctx context.Context) ([]*DrillRun, error) {
 	return s.list(ctx, metav1.ListOptions{LabelSelector: LabelSchedule})
 }
 
+// listPage is how many records are read at once: each may hold a long drill file.
+const listPage = 200
+
 func (s *Runs) list(ctx context.Context, options metav1.ListOptions) ([]*DrillRun, error) {
-	list, err := s.records.List(ctx, options)
+	var runs []*DrillRun
+	err := s.each(ctx, options, func(run *DrillRun) { runs = append(runs, run) })
 	if err != nil {
-		return nil, s.explain("list runs", err)
-	}
-	runs := make([]*DrillRun, 0, len(list.Items))
-	for i := range list.Items {
-		run, err := fromUnstructured(&list.Items[i])
-		if err != nil {
-			return nil, err
-		}
-		runs = append(runs, run)
+		return nil, err
 	}
 	slices.SortFunc(runs, func(a, b *DrillRun) int {
 		return cmp.Or(b.CreationTimestamp.Compare(a.CreationTimestamp.Time), cmp.Compare(b.Name, a.Name))
 	})
 	return runs, nil
+}
+
+// each calls do with every record that the options pick, a page at a time.
+func (s *Runs) each(ctx context.Context, options metav1.ListOptions, do func(*DrillRun)) error {
+	options.Limit = listPage
+	for {
+		list, err := s.records.List(ctx, options)
+		if err != nil {
+			return s.explain("list runs", err)
+		}
+		for i := range list.Items {
+			run, err := fromUnstructured(&list.Items[i])
+			if err != nil {
+				return err
+			}
+			do(run)
+		}
+		if options.Continue = list.GetContinue(); options.Continue == "" {
+			return nil
+		}
+	}
 }
 
 // Cancel asks for the run's end. It is for its runner, or for the server when there is none yet, to obey.

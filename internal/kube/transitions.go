@@ -3,6 +3,7 @@ package kube
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -122,8 +123,13 @@ func (s *Runs) finish(ctx context.Context, name string, o Outcome, inCharge func
 	if o.Message == "" && o.Report != nil && len(o.Report.Run.Reasons) > 0 {
 		o.Message = o.Report.Run.Reasons[0].Text
 	}
-	o.Message = drill.Clean(o.Message)
-	_, err = s.change(ctx, name, cmp.Or(o.Patience, patient), func(run *DrillRun, unsure bool) (bool, error) {
+	o.Message = CutText(drill.Clean(o.Message), MaxText)
+	if o.Detail != nil {
+		detail := *o.Detail
+		detail.Problem = CutText(detail.Problem, MaxText)
+		o.Detail = &detail
+	}
+	finish := func(run *DrillRun, unsure bool) (bool, error) {
 		switch {
 		case run.Finished() && unsure && run.Status.Verdict == o.Verdict && run.Status.Message == o.Message:
 			return false, nil
@@ -136,7 +142,26 @@ func (s *Runs) finish(ctx context.Context, name string, o Outcome, inCharge func
 		now := metav1.Now()
 		run.Status.Phase, run.Status.Verdict, run.Status.Message = PhaseFinished, o.Verdict, o.Message
 		run.Status.Finished, run.Status.Report, run.Status.Detail = &now, report, o.Detail
+		run.bound()
 		return true, nil
+	}
+	_, err = s.change(ctx, name, cmp.Or(o.Patience, patient), finish)
+	if !TooLarge(err) {
+		return err
+	}
+	// What is there already leaves no room: the verdict counts more than how it came about.
+	if o.Report != nil {
+		report = least(o.Report)
+	}
+	o.Message, o.Detail = CutText(o.Message, 256), nil
+	_, err = s.change(ctx, name, cmp.Or(o.Patience, patient), func(run *DrillRun, unsure bool) (bool, error) {
+		write, err := finish(run, unsure)
+		for i := range run.Status.Faults {
+			if f := &run.Status.Faults[i]; f.Phase == FaultReverted {
+				f.State = json.RawMessage("{}") // nobody needs to revert it again
+			}
+		}
+		return write, err
 	})
 	return err
 }

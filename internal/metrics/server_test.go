@@ -50,19 +50,28 @@ func (m *memory) Save(_ context.Context, data []byte, version string) (string, b
 
 var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
+// inCluster are the reports in the cluster, by the run's UID.
+var inCluster = map[string]*drill.Report{}
+
+func load(_ context.Context, r Record) (*drill.Report, error) { return inCluster[r.UID], nil }
+
+var killing = Key{Drill: "kill", By: "schedule", Targets: "shop"}
+
 func ended(uid string, verdict drill.Verdict, minute int, edit ...func(*drill.Report)) Record {
 	report := &drill.Report{Run: drill.RunReport{Verdict: verdict}, Recovery: &drill.RecoveryReport{
 		Estimate: drill.Estimate{Estimate: 12.3, Lower: 12.2, Upper: 12.4}, Redundancy: new(drill.Seconds(41))}}
 	for _, e := range edit {
 		e(report)
 	}
-	return Record{UID: uid, Run: "run-" + uid, Drill: "kill", Fault: "kill_primary", Verdict: verdict, Over: true,
-		Ended: noon.Add(time.Duration(minute) * time.Minute), Report: report}
+	inCluster[uid] = report
+	return Record{UID: uid, Run: "run-" + uid, Key: killing, Fault: "kill_primary", Verdict: verdict, Over: true,
+		Ended: noon.Add(time.Duration(minute) * time.Minute), Reported: true, Aborted: report.Abort.Fired,
+		Recovered: !never(report.Recovery.Estimate.Estimate)}
 }
 
 func leading(t *testing.T, store Store, records ...Record) (*Server, *prometheus.Registry) {
 	t.Helper()
-	s := NewServer(store, nil)
+	s := NewServer(store, load, nil)
 	require.NoError(t, s.Rebuild(t.Context(), func(context.Context) ([]Record, error) { return records, nil }))
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(s)
@@ -122,7 +131,7 @@ func TestServerNamesPassPromlint(t *testing.T) {
 		r.Recovery.LateRatio = drill.LateRatio{Before: new(0.0)}
 	})
 	s, registry := leading(t, &memory{}, full, ended("b", drill.VerdictPassed, 0))
-	s.schedules = func() []Schedule { return []Schedule{{Drill: "kill", Fault: "kill_primary", Next: noon, Missed: 2}} }
+	s.schedules = func() []Schedule { return []Schedule{{Key: killing, Fault: "kill_primary", Next: noon, Missed: 2}} }
 	problems, err := testutil.GatherAndLint(registry)
 	require.NoError(t, err)
 	require.Empty(t, problems)
@@ -139,7 +148,7 @@ func TestServerNamesPassPromlint(t *testing.T) {
 }
 
 func TestADrillsSeriesExistBeforeItsFirstRunEnds(t *testing.T) {
-	_, registry := leading(t, &memory{}, Record{UID: "a", Drill: "kill", Fault: "kill_primary", Running: true})
+	_, registry := leading(t, &memory{}, Record{UID: "a", Key: killing, Fault: "kill_primary", Running: true})
 	n, err := testutil.GatherAndCount(registry, "drill_runs_total")
 	require.NoError(t, err)
 	require.Equal(t, len(drill.Verdicts()), n, "increase() must see the first failure")
@@ -260,7 +269,7 @@ func TestAShortRunMeasuresNothing(t *testing.T) {
 	_, registry := leading(t, &memory{}, ended("a", drill.VerdictPassed, 1),
 		ended("b", drill.VerdictInterrupted, 2, func(r *drill.Report) { r.Recovery.Upper, r.Recovery.Estimate.Estimate = drill.Never(), drill.Never() }),
 		ended("c", drill.VerdictInvalid, 3, func(r *drill.Report) { r.Recovery.Upper = 99 }),
-		Record{UID: "d", Drill: "kill", Fault: "kill_primary", Verdict: drill.VerdictRefused, Over: true, Ended: noon.Add(4 * time.Minute)})
+		Record{UID: "d", Key: killing, Fault: "kill_primary", Verdict: drill.VerdictRefused, Over: true, Ended: noon.Add(4 * time.Minute)})
 	v, _ := value(t, registry, "drill_unrecovered_total")
 	require.Zero(t, v)
 	v, _ = value(t, registry, "drill_last_recovery_seconds", "bound", "upper")
@@ -344,7 +353,7 @@ func TestTwoLeadersCountARecordOnce(t *testing.T) {
 func TestWhatCannotBeStoredIsNotShown(t *testing.T) {
 	store := &memory{}
 	a := ended("a", drill.VerdictPassed, 1)
-	s, registry := leading(t, store, Record{UID: "z", Drill: "kill", Fault: "kill_primary"})
+	s, registry := leading(t, store, Record{UID: "z", Key: killing, Fault: "kill_primary"})
 	store.failing = errors.New("the API server is away")
 	require.ErrorContains(t, s.Sync(t.Context(), []Record{a}), "away")
 	require.Zero(t, runs(t, registry, drill.VerdictPassed), "or the next leader's counter would be lower")
@@ -365,7 +374,7 @@ func TestTotalsThatSomebodyDeletesAreWrittenAgain(t *testing.T) {
 
 func TestNoSeriesBeforeTheRebuild(t *testing.T) {
 	registry := prometheus.NewRegistry()
-	s := NewServer(&memory{}, nil)
+	s := NewServer(&memory{}, nil, nil)
 	registry.MustRegister(s)
 	families, err := registry.Gather()
 	require.NoError(t, err)

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -15,18 +16,33 @@ import (
 	"github.com/failoverdrill/drill/internal/drill"
 )
 
+// Bounds of the totals, which are one ConfigMap. What is beyond them counts under other.
+const (
+	maxSeries    = 500 // of requesters, together
+	maxOwnSeries = 50  // of one requester
+	maxTotals    = 768 << 10
+	other        = "other"
+	bySchedule   = "schedule"
+)
+
 // totals are the values of the counters: a fold of every record that was ever counted, with the list of those that it
 // holds. Sums and list are written as one, so a record counts exactly once, and one that is deleted stays counted.
 // docs/design/006 gives the reasons.
 type totals struct {
-	Since   time.Time              `json:"since"` // from when on is counted
-	Drills  map[string]*drillTotal `json:"drills"`
-	Counted []string               `json:"counted"` // the UIDs of the records in the sums, as far as there are still such records
+	Since   time.Time              `json:"since"`            // from when on is counted
+	Series  []*drillTotal          `json:"series"`           // by key
+	Legacy  map[string]*drillTotal `json:"drills,omitempty"` // as an older drill wrote them, by the drill's name
+	Counted []string               `json:"counted"`          // the UIDs of the records in the sums, as far as there are still such records
 
+	drills  map[Key]*drillTotal
 	counted map[string]bool
 }
 
 type drillTotal struct {
+	Drill   string `json:"drill"`
+	By      string `json:"by,omitempty"`
+	Targets string `json:"targets,omitempty"`
+
 	Faults      map[string]*faultTotal `json:"faults"`
 	LastRun     *time.Time             `json:"last_run,omitempty"`
 	LastSuccess *time.Time             `json:"last_success,omitempty"`
@@ -39,7 +55,7 @@ type faultTotal struct {
 }
 
 func newTotals(since time.Time) *totals {
-	return &totals{Since: since.UTC().Truncate(time.Second), Drills: map[string]*drillTotal{}, counted: map[string]bool{}}
+	return &totals{Since: since.UTC().Truncate(time.Second), drills: map[Key]*drillTotal{}, counted: map[string]bool{}}
 }
 
 func decodeTotals(raw []byte) (*totals, error) {
@@ -47,27 +63,121 @@ func decodeTotals(raw []byte) (*totals, error) {
 	if err := json.Unmarshal(raw, t); err != nil {
 		return nil, fmt.Errorf("read the stored totals: %w", err)
 	}
+	for _, d := range t.Series {
+		if d != nil {
+			t.drills[Key{d.Drill, d.By, d.Targets}] = d
+		}
+	}
+	for name, d := range t.Legacy {
+		if d != nil && t.drills[Key{Drill: name}] == nil {
+			d.Drill = name
+			d.LastRun, d.LastSuccess = nil, nil // whose they are is not known; the records say it
+			t.drills[Key{Drill: name}] = d
+		}
+	}
 	for _, uid := range t.Counted {
 		t.counted[uid] = true
 	}
+	t.Series, t.Legacy, t.Counted = nil, nil, nil
 	return t, nil
 }
 
+// encode writes the totals within their bound: a store that takes no more counts no more.
 func (t *totals) encode() ([]byte, error) {
-	t.Counted = slices.Sorted(maps.Keys(t.counted))
-	raw, err := json.Marshal(t)
-	if err != nil {
-		return nil, fmt.Errorf("write the totals: %w", err)
+	for {
+		t.Counted, t.Series = slices.Sorted(maps.Keys(t.counted)), nil
+		for _, key := range slices.SortedFunc(maps.Keys(t.drills), compareKeys) {
+			t.Series = append(t.Series, t.drills[key])
+		}
+		raw, err := json.Marshal(t)
+		t.Counted, t.Series = nil, nil
+		if err != nil {
+			return nil, fmt.Errorf("write the totals: %w", err)
+		}
+		if len(raw) <= maxTotals || !t.fold() {
+			return raw, nil
+		}
 	}
-	return raw, nil
+}
+
+func compareKeys(a, b Key) int {
+	return cmp.Or(cmp.Compare(a.Drill, b.Drill), cmp.Compare(a.By, b.By), cmp.Compare(a.Targets, b.Targets))
+}
+
+// fold drops the series of requesters that have not run for the longest time, an eighth of them: to make room.
+func (t *totals) fold() bool {
+	var keys []Key
+	for key := range t.drills {
+		if key.By != bySchedule && key.Drill != other {
+			keys = append(keys, key)
+		}
+	}
+	when := func(k Key) time.Time {
+		if at := t.drills[k].LastRun; at != nil {
+			return *at
+		}
+		return time.Time{}
+	}
+	slices.SortFunc(keys, func(a, b Key) int { return cmp.Or(when(a).Compare(when(b)), compareKeys(a, b)) })
+	for _, key := range keys[:(len(keys)+7)/8] {
+		delete(t.drills, key)
+	}
+	return len(keys) > 0
+}
+
+// place is the key under which a series counts: its own, or that of all for which there is no more room. Schedules always
+// have room, for only so many can be installed.
+func (t *totals) place(key Key) Key {
+	if t.drills[key] != nil || key.By == bySchedule {
+		return key
+	}
+	all, own := 0, 0
+	for k := range t.drills {
+		if k.By != bySchedule {
+			all++
+		}
+		if k.By == key.By {
+			own++
+		}
+	}
+	if all < maxSeries && own < maxOwnSeries {
+		return key
+	}
+	return Key{Drill: other, By: other}
+}
+
+// lacks reports whether a series is new.
+func (t *totals) lacks(key Key, fault string) bool {
+	d := t.drills[t.place(key)]
+	return d == nil || d.Faults[fault] == nil
+}
+
+// seen keeps the times of a run that ended, and reports whether they are news. They come from the records, too, so that
+// they are right after an upgrade from a drill that knew names alone.
+func (t *totals) seen(r Record) bool {
+	key := t.place(r.Key)
+	d := t.drills[key]
+	if d == nil || key != r.Key {
+		return false
+	}
+	run, success := d.LastRun, d.LastSuccess
+	d.LastRun = later(d.LastRun, r.Ended)
+	if r.Verdict == drill.VerdictPassed {
+		d.LastSuccess = later(d.LastSuccess, r.Ended)
+	}
+	return run != d.LastRun || success != d.LastSuccess
 }
 
 // known makes a drill's series exist, at 0, before its first run ends: increase() must see the first failure.
-func (t *totals) known(drillName, fault string) *faultTotal {
-	d := t.Drills[drillName]
+func (t *totals) known(key Key, fault string) *faultTotal {
+	key = t.place(key)
+	d := t.drills[key]
 	if d == nil {
-		d = &drillTotal{}
-		t.Drills[drillName] = d
+		d = &drillTotal{Drill: key.Drill, By: key.By, Targets: key.Targets}
+		t.drills[key] = d
+	}
+	if key.Drill == other && len(d.Faults) >= 10 && d.Faults[fault] == nil {
+		fault = other
 	}
 	if d.Faults == nil {
 		d.Faults = map[string]*faultTotal{}
@@ -92,21 +202,17 @@ func (t *totals) known(drillName, fault string) *faultTotal {
 // add counts a finished run that is not counted yet.
 func (t *totals) add(r Record) {
 	t.counted[r.UID] = true
-	f := t.known(r.Drill, r.Fault)
+	f := t.known(r.Key, r.Fault)
 	f.Runs[r.Verdict]++
-	d := t.Drills[r.Drill]
-	d.LastRun = later(d.LastRun, r.Ended)
-	if r.Verdict == drill.VerdictPassed {
-		d.LastSuccess = later(d.LastSuccess, r.Ended)
-	}
-	if !r.measured() || r.Report.Recovery == nil {
+	t.seen(r)
+	if !r.measured() || r.report == nil || r.report.Recovery == nil {
 		return
 	}
-	fresh := freshRecovery(r.Report.Recovery)
-	if never(r.Report.Recovery.Upper) || fresh != nil && never(fresh.Upper) {
+	fresh := freshRecovery(r.report.Recovery)
+	if never(r.report.Recovery.Upper) || fresh != nil && never(fresh.Upper) {
 		f.Unrecovered++ // a service that no new connection reaches is not back
 	}
-	for phase, length := range recoveryPhases(r.Report.Recovery) {
+	for phase, length := range recoveryPhases(r.report.Recovery) {
 		if never(length) {
 			continue // +Inf would poison the sum
 		}

@@ -13,17 +13,20 @@ import (
 type Book struct {
 	Entries  []Entry         `json:"schedules"`
 	Problems []SourceProblem `json:"problems"`
+
+	tables *Tables
 }
 
 // Entry is one drill's schedule.
 type Entry struct {
 	Drill     string         `json:"drill"`
-	Fault     string         `json:"fault"`     // the kind of its first fault
-	Source    string         `json:"source"`    // where its file is
-	Requester string         `json:"requester"` // in whose name it runs
+	Fault     string         `json:"fault"`             // the kind of its first fault
+	Targets   string         `json:"targets,omitempty"` // the namespaces of its targets, with commas
+	Source    string         `json:"source"`            // where its file is
+	Requester string         `json:"requester"`         // in whose name it runs
 	Schedule  drill.Schedule `json:"schedule"`
 	Paused    bool           `json:"paused"`
-	// Variables are those that were given a value, as JSON.
+	// Variables are those that were given a value, as JSON; of a long value it is a text with its hash.
 	Variables map[string]string `json:"variables,omitempty"`
 	Handled   time.Time         `json:"handled"` // every due time up to this one is dealt with
 	Next      time.Time         `json:"next,omitzero"`
@@ -55,11 +58,13 @@ type SourceProblem struct {
 type Installed struct {
 	Drill     string
 	Fault     string
+	Targets   string
 	Source    string
 	Requester string
 	Paused    bool
 	Schedule  drill.Schedule
 	Variables map[string]string // given, as JSON
+	Since     time.Time         // when it was found first as it is now; zero is now
 }
 
 // Run is a run that a schedule made.
@@ -82,26 +87,36 @@ type Start struct {
 func (b *Book) Update(now time.Time, sources []string, problems []SourceProblem, installed []Installed) {
 	now = now.Round(0)
 	var entries []Entry
-	b.Problems = slices.Clone(problems)
+	problems = slices.Clone(problems)
+	room := newRoom()
 	for _, i := range installed {
 		if first := slices.IndexFunc(entries, func(e Entry) bool { return e.Drill == i.Drill }); first >= 0 {
-			b.Problems = append(b.Problems, SourceProblem{i.Source, fmt.Sprintf(
+			problems = append(problems, SourceProblem{i.Source, fmt.Sprintf(
 				"drill %q is scheduled from %s already. Remove one of the two, or give it another name", i.Drill, entries[first].Source)})
 			continue
 		}
-		e := Entry{Drill: i.Drill, Schedule: i.Schedule, Handled: now}
+		since := now
+		if !i.Since.IsZero() && i.Since.Before(now) {
+			since = i.Since.Round(0)
+		}
+		e := Entry{Drill: i.Drill, Schedule: i.Schedule, Handled: since}
 		if known := b.find(i.Drill); known != nil {
 			e = *known
 			if !e.Schedule.Equal(i.Schedule) {
-				e.Schedule, e.Handled, e.table = i.Schedule, later(now, e.Last), nil
+				e.Schedule, e.Handled, e.table = i.Schedule, later(since, e.Last), nil
 				if e.Intent != nil {
 					e.Handled = later(e.Handled, e.Intent.For)
 				}
 			}
 		}
-		e.Fault, e.Source, e.Requester, e.Paused, e.Variables = i.Fault, i.Source, i.Requester, i.Paused, i.Variables
+		e.Fault, e.Targets, e.Source, e.Requester, e.Paused, e.Variables = i.Fault, i.Targets, i.Source, i.Requester, i.Paused, shown(i.Variables)
+		e.bound()
+		if why := room.take(e); why != "" {
+			problems = append(problems, SourceProblem{i.Source, fmt.Sprintf("drill %q is not scheduled: %s", i.Drill, why)})
+			continue
+		}
 		if e.table == nil {
-			e.table, _ = Parse(e.Schedule) // it has been parsed where it was read
+			e.table = b.tables.parse(e.Schedule) // it has been parsed where it was read
 		}
 		entries = append(entries, e)
 	}
@@ -110,9 +125,13 @@ func (b *Book) Update(now time.Time, sources []string, problems []SourceProblem,
 		if !slices.ContainsFunc(entries, func(n Entry) bool { return n.Drill == e.Drill }) &&
 			slices.Contains(sources, e.Source) && slices.ContainsFunc(problems, unreadable) {
 			e.Next, e.table = time.Time{}, nil
-			entries = append(entries, e)
+			e.bound()
+			if room.take(e) == "" {
+				entries = append(entries, e)
+			}
 		}
 	}
+	b.Problems = boundProblems(problems)
 	slices.SortFunc(entries, func(x, y Entry) int { return cmp.Compare(x.Drill, y.Drill) })
 	for i := range b.Problems {
 		b.Problems[i].Text = drill.Clean(b.Problems[i].Text)
@@ -273,6 +292,7 @@ func (e Entry) Trouble(now time.Time) string {
 func (e *Entry) miss(n int, newest Miss) {
 	newest.Reason = drill.Clean(newest.Reason) // others' errors are in it
 	e.Missed += n
+	newest.Reason = cut(newest.Reason, maxReason)
 	e.Newest = &newest
 	e.Problem = ""
 }

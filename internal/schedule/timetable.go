@@ -29,7 +29,18 @@ type Timetable struct {
 	location  *time.Location
 	windows   []window
 	blackouts []blackout
+	black     []stretch // the blackouts, in order and without overlaps
 }
+
+// Bounds of a schedule. Whoever needs more has another problem than a schedule solves.
+const (
+	maxSchedule = 200 // bytes of an expression, a window, a blackout or a zone's name
+	maxWindows  = 50
+	maxBlacks   = 100
+)
+
+// stretch is some time, without its end.
+type stretch struct{ start, end time.Time }
 
 // everyHour is the bit by which the parser marks a field that is a star.
 const everyHour = 1 << 63
@@ -40,6 +51,9 @@ func Parse(s drill.Schedule) (*Timetable, []Problem) {
 	var problems []Problem
 	report := func(argument, summary, format string, args ...any) {
 		problems = append(problems, Problem{argument, summary, fmt.Sprintf(format, args...)})
+	}
+	if tooLong(s, report) {
+		return nil, problems
 	}
 	var err error
 	if t.cron, err = parseCron(s.Cron); err != nil {
@@ -68,6 +82,7 @@ func Parse(s drill.Schedule) (*Timetable, []Problem) {
 	if len(problems) > 0 {
 		return nil, problems
 	}
+	t.merge()
 	// A year that has everything: the last day of February, and both changes of the clock.
 	from := time.Date(2028, 1, 1, 0, 0, 0, 0, time.UTC)
 	switch first := t.nextByClock(from); {
@@ -84,6 +99,46 @@ func Parse(s drill.Schedule) (*Timetable, []Problem) {
 		return nil, problems
 	}
 	return t, nil
+}
+
+// tooLong bounds what is read at all.
+func tooLong(s drill.Schedule, report func(argument, summary, format string, args ...any)) (found bool) {
+	check := func(argument string, most int, texts ...string) {
+		if len(texts) > most {
+			found = true
+			report(argument, "Too many", "There are %d, and a schedule has at most %d", len(texts), most)
+			return
+		}
+		for _, text := range texts {
+			if len(text) > maxSchedule {
+				found = true
+				report(argument, "Too long", "%q… has %d bytes, and at most %d are read", text[:20], len(text), maxSchedule)
+				return
+			}
+		}
+	}
+	check("cron", 1, s.Cron)
+	check("timezone", 1, s.Timezone)
+	check("missed", 1, s.Missed)
+	check("window", maxWindows, s.Window...)
+	check("blackout", maxBlacks, s.Blackout...)
+	return found
+}
+
+// merge puts the blackouts in order, and joins those that overlap or follow each other.
+func (t *Timetable) merge() {
+	var all []stretch
+	for _, b := range t.blackouts {
+		all = append(all, stretch{b.start(t.location), b.end(t.location)})
+	}
+	slices.SortFunc(all, func(a, b stretch) int { return a.start.Compare(b.start) })
+	for _, s := range all {
+		if n := len(t.black); n > 0 && !s.start.After(t.black[n-1].end) {
+			t.black[n-1].end = later(t.black[n-1].end, s.end)
+			continue
+		}
+		t.black = append(t.black, s)
+	}
 }
 
 // parseCron guards the parser, which panics on some texts, and takes what drill gives a place of its own.
@@ -147,11 +202,14 @@ const (
 	maxYears  = 6
 )
 
+// gapBefore is how long before a window opens the expression is asked again: what a clock skips there is due after it.
+const gapBefore = 3 * time.Hour
+
 // nextOpen leaves out the times outside the windows and within the blackouts.
 func (t *Timetable) nextOpen(after time.Time, blackouts bool) time.Time {
 	limit := after.AddDate(maxYears, 0, 0)
 	for range maxClosed {
-		at := t.nextByClock(after)
+		at, wall := t.nextShown(after)
 		if at.IsZero() {
 			return at
 		}
@@ -163,8 +221,9 @@ func (t *Timetable) nextOpen(after time.Time, blackouts bool) time.Time {
 		case black && blackouts:
 			after = until.Add(-time.Second)
 			limit = after.AddDate(maxYears, 0, 0)
-		case !t.inWindow(at):
-			after = at
+		case !t.shownInWindow(wall):
+			// Minute by minute it would take 10,000 steps to the same time next week.
+			after = later(at, t.nextWindow(at).Add(-gapBefore))
 		default:
 			return at
 		}
@@ -176,18 +235,26 @@ func (t *Timetable) nextOpen(after time.Time, blackouts bool) time.Time {
 // its first showing, and when the clock leaves a time out, right after the gap. An expression for every hour goes by
 // hours that pass instead, or it would rest for one.
 func (t *Timetable) nextByClock(after time.Time) time.Time {
+	at, _ := t.nextShown(after)
+	return at
+}
+
+// nextShown is the same with the time of the expression, as a time of UTC: one that the clock leaves out has its place in
+// a window all the same, although it is due after the gap.
+func (t *Timetable) nextShown(after time.Time) (at, wall time.Time) {
 	after = after.In(t.location)
 	if t.cron.Hour&everyHour != 0 {
-		return t.cron.Next(after)
+		at := t.cron.Next(after)
+		return at, asUTC(at)
 	}
-	wall := asUTC(after)
+	wall = asUTC(after)
 	for {
 		wall = t.cron.Next(wall)
 		if wall.IsZero() {
-			return wall
+			return wall, wall
 		}
 		if at := showing(wall, t.location); at.After(after) {
-			return at
+			return at, wall
 		}
 	}
 }
@@ -255,17 +322,43 @@ func (t *Timetable) Open(at time.Time) bool {
 	return !black && t.inWindow(at)
 }
 
-func (t *Timetable) inWindow(at time.Time) bool {
-	at = at.In(t.location)
-	return len(t.windows) == 0 || slices.ContainsFunc(t.windows, func(w window) bool { return w.holds(at) })
+func (t *Timetable) inWindow(at time.Time) bool { return t.shownInWindow(asUTC(at.In(t.location))) }
+
+// shownInWindow goes by what the clock shows, as a time of UTC.
+func (t *Timetable) shownInWindow(wall time.Time) bool {
+	return len(t.windows) == 0 || slices.ContainsFunc(t.windows, func(w window) bool { return w.holds(wall) })
+}
+
+// nextWindow is the next time after a time outside the windows at which one opens, by the clock.
+func (t *Timetable) nextWindow(after time.Time) time.Time {
+	after = after.In(t.location)
+	var next time.Time
+	for day := range 9 {
+		midnight := time.Date(after.Year(), after.Month(), after.Day()+day, 0, 0, 0, 0, time.UTC)
+		for _, w := range t.windows {
+			if !w.days[midnight.Weekday()] {
+				continue
+			}
+			at := showing(midnight.Add(time.Duration(w.from)*time.Minute), t.location)
+			if at.After(after) && (next.IsZero() || at.Before(next)) {
+				next = at
+			}
+		}
+		if !next.IsZero() {
+			return next
+		}
+	}
+	return after
 }
 
 // blackUntil reports whether a time is within a blackout, and when that ends.
 func (t *Timetable) blackUntil(at time.Time) (until time.Time, black bool) {
-	for _, b := range t.blackouts {
-		if end := b.end(t.location); !at.Before(b.start(t.location)) && at.Before(end) && end.After(until) {
-			until, black = end, true
-		}
+	i, found := slices.BinarySearchFunc(t.black, at, func(s stretch, at time.Time) int { return s.start.Compare(at) })
+	if !found {
+		i-- // the last one that began before
 	}
-	return until, black
+	if i < 0 || !at.Before(t.black[i].end) {
+		return time.Time{}, false
+	}
+	return t.black[i].end, true
 }

@@ -91,6 +91,7 @@ func (r *reconciler) hasInputs(ctx context.Context, a *admission) (bool, time.Du
 
 // mayDoIt asks the cluster whether the requester may do what the drill does.
 func (r *reconciler) mayDoIt(ctx context.Context, a *admission) (bool, time.Duration, error) {
+	r.remember(a.run.Name).request = a.request // for the summary, if it is refused
 	missing, err := r.o.Client.RequesterLacks(ctx, a.run.Spec.Requester, a.request.rights())
 	if refusal, refused := errors.AsType[*drill.Refusal](err); refused {
 		return false, 0, r.end(ctx, a.run, drill.VerdictRefused, refusal.Error()+". Nothing was touched.")
@@ -110,7 +111,7 @@ func (r *reconciler) mayDoIt(ctx context.Context, a *admission) (bool, time.Dura
 // handOver makes the runner pod of a run that passed every gate.
 func (r *reconciler) handOver(ctx context.Context, run *kube.DrillRun, request Request) (time.Duration, error) {
 	// Before anything can be injected: from now on deleting the record does not lose the way back.
-	if err := r.runs.SetFinalizer(ctx, run, true); err != nil {
+	if err := r.runs.Protect(ctx, run, request.fault(), request.Namespaces); err != nil {
 		return 0, err
 	}
 	pod, err := runnerPod(r.o, run, request)

@@ -69,7 +69,7 @@ func handler(o Options, e *elector, ready *readiness) http.Handler {
 		metrics = door.admits(toSeeMetrics(), metrics)
 	}
 	pages := http.NewServeMux()
-	newPages(o).register(pages)
+	newPages(o, e.index).register(pages)
 	var shown http.Handler = pages
 	if o.PageAuth != AuthAnonymous {
 		shown = door.admits(toSeeRuns(o.Namespace), pages)

@@ -45,7 +45,7 @@ func door(t *testing.T, pages, metrics string) (site http.Handler, w *world, ask
 	})
 	o := w.o
 	o.Registry, o.PageAuth, o.MetricsAuth = prometheus.NewRegistry(), pages, metrics
-	return handler(o, &elector{options: o}, newReadiness(o.Client, o.Log)), w, asked
+	return handler(o, &elector{options: o, index: w.indexed()}, newReadiness(o.Client, o.Log)), w, asked
 }
 
 func knock(site http.Handler, path string, show func(*http.Request)) *httptest.ResponseRecorder {
@@ -114,7 +114,7 @@ func TestT17ReadyzAsksNobody(t *testing.T) {
 	w := newWorld(t)
 	ready := newReadiness(w.o.Client, w.o.Log)
 	w.o.Registry = prometheus.NewRegistry()
-	site := handler(w.o, &elector{options: w.o}, ready)
+	site := handler(w.o, &elector{options: w.o, index: w.indexed()}, ready)
 	require.Equal(t, http.StatusServiceUnavailable, w.get(site, "/readyz").Code, "not asked yet")
 	ready.ask(t.Context())
 	w.api.ClearActions()

@@ -203,8 +203,7 @@ func (r *reconciler) settle(ctx context.Context, run *kube.DrillRun) (time.Durat
 	if err := r.proceed(ctx, run); err != nil {
 		return 0, err
 	}
-	r.forget(run.Name)
-	if err := r.runs.SetFinalizer(ctx, run, false); err != nil {
+	if err := r.letGo(ctx, run); err != nil {
 		return 0, err
 	}
 	r.dropInputs(ctx, run) // last: until now every server would come back to it, and look for them

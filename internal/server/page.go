@@ -6,6 +6,7 @@ import (
 	"context"
 	"embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html/template"
 	"maps"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/history"
@@ -33,21 +35,34 @@ const (
 	pageRuns  = 25              // of each drill, in the table
 )
 
-// pages shows the records to people. Every replica may: it reads the records, and nothing else.
+// Bounds of what a page asks the API server.
+const (
+	pageReads  = 50              // records of runs that are not settled, for one page
+	pageWithin = 2 * time.Second // until it is shown without those that were not read by then
+)
+
+// pages shows the records to people. Every replica may: it reads the index and some records, and nothing else.
 type pages struct {
 	o         Options
-	runs      *kube.Runs
+	index     *index
 	schedules *kube.Schedules
 	templates *template.Template
 
 	mu   sync.Mutex
 	read time.Time
-	list []*kube.DrillRun
+	list []entry
 	book schedule.Book
+	runs map[string]shownRun // by name
 }
 
-func newPages(o Options) *pages {
-	return &pages{o: o, runs: kube.NewRuns(o.Client.Dynamic, o.Namespace), schedules: kube.NewSchedules(o.Client, o.Namespace),
+// shownRun is a record that was read for a page.
+type shownRun struct {
+	run  *kube.DrillRun
+	read time.Time
+}
+
+func newPages(o Options, x *index) *pages {
+	return &pages{o: o, index: x, schedules: kube.NewSchedules(o.Client.Apart(), o.Namespace), runs: map[string]shownRun{},
 		templates: template.Must(template.New("").Funcs(template.FuncMap{
 			"date": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") }, "stamp": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 			"word": verdictWord, "tone": verdictTone, "count": countText, "seconds": secondsText, "lag": lagText,
@@ -56,7 +71,7 @@ func newPages(o Options) *pages {
 }
 
 func (p *pages) register(mux *http.ServeMux) {
-	mux.HandleFunc("GET /{$}", p.index)
+	mux.HandleFunc("GET /{$}", p.all)
 	mux.HandleFunc("GET /style.css", func(w http.ResponseWriter, _ *http.Request) {
 		style, _ := pageFiles.ReadFile("page/style.css") // it is embedded
 		p.answer(w, "text/css; charset=utf-8", style)
@@ -86,19 +101,17 @@ func (p *pages) render(w http.ResponseWriter, name string, data any) {
 	p.answer(w, "text/html; charset=utf-8", body.Bytes())
 }
 
-// records are all runs, the newest first, and the book of schedules: what is in the cluster, because a server that stands
-// by keeps neither.
-func (p *pages) records(r *http.Request) ([]*kube.DrillRun, schedule.Book, error) {
+// records are all runs, the newest first, and the book of schedules.
+func (p *pages) records(r *http.Request) ([]entry, schedule.Book, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if time.Since(p.read) < pageFresh {
 		return p.list, p.book, nil
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(r.Context(), pageWithin)
 	defer cancel()
-	list, err := p.runs.List(ctx)
-	if err != nil {
-		return nil, schedule.Book{}, err
+	if !p.index.synced(ctx) {
+		return nil, schedule.Book{}, errors.New("the records are being listed")
 	}
 	raw, _, err := p.schedules.Book(ctx)
 	if err != nil {
@@ -110,23 +123,44 @@ func (p *pages) records(r *http.Request) ([]*kube.DrillRun, schedule.Book, error
 			return nil, schedule.Book{}, fmt.Errorf("read the book of schedules: %w", err)
 		}
 	}
+	list, err := p.index.entries(ctx, pageReads)
+	if err != nil {
+		p.o.Log.Warn("a page lacks what some open runs do", zap.Error(err))
+	}
 	p.list, p.book, p.read = list, book, time.Now()
 	return list, book, nil
 }
 
 // find returns the named run. It has answered when there is none.
 func (p *pages) find(w http.ResponseWriter, r *http.Request) *kube.DrillRun {
-	all, _, err := p.records(r)
-	if err != nil {
-		p.unread(w, err)
+	name := r.PathValue("run")
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	maps.DeleteFunc(p.runs, func(_ string, s shownRun) bool { return time.Since(s.read) >= pageFresh })
+	if shown, ok := p.runs[name]; ok {
+		return shown.run
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), pageWithin)
+	defer cancel()
+	if !p.index.synced(ctx) {
+		p.unread(w, errors.New("the records are being listed"))
 		return nil
 	}
-	i := slices.IndexFunc(all, func(run *kube.DrillRun) bool { return run.Name == r.PathValue("run") })
-	if i < 0 {
+	if p.index.find(name) == nil { // no request for a name that somebody made up
 		http.Error(w, "there is no record of this run", http.StatusNotFound)
 		return nil
 	}
-	return all[i]
+	run, err := p.index.runs.Get(ctx, name)
+	switch {
+	case apierrors.IsNotFound(err):
+		http.Error(w, "there is no record of this run", http.StatusNotFound)
+		return nil
+	case err != nil:
+		p.unread(w, err)
+		return nil
+	}
+	p.runs[name] = shownRun{run, time.Now()}
+	return run
 }
 
 func (p *pages) unread(w http.ResponseWriter, err error) {
@@ -185,9 +219,10 @@ func (p *pages) form(w http.ResponseWriter, r *http.Request) {
 	p.answer(w, form.kind, body.Bytes())
 }
 
-// overview is one drill on the page.
+// overview is the runs of one series on the page.
 type overview struct {
-	Name        string
+	kube.SeriesKey
+	Whose       string         // for people: what tells it from others of that name
 	Last        *history.Entry // that has ended
 	Measured    *history.Entry
 	Passed      time.Time
@@ -199,27 +234,52 @@ type overview struct {
 	Chart       *chart
 	Runs        []history.Entry
 	More        int
+
+	limit *drill.Seconds // of the newest measured run
 }
 
-func (p *pages) index(w http.ResponseWriter, r *http.Request) {
+// pageSeries is how many series a page shows; the others are in drill history.
+const pageSeries = 100
+
+func (p *pages) all(w http.ResponseWriter, r *http.Request) {
 	all, book, err := p.records(r)
 	if err != nil {
 		p.unread(w, err)
 		return
 	}
 	now := time.Now()
-	drills := map[string]*overview{}
-	limits := map[string]*drill.Seconds{}
-	var alarm []history.Entry
-	drillOf := func(name string) *overview {
-		if drills[name] == nil {
-			drills[name] = &overview{Name: name}
+	shown, alarm := overviews(all, book, now)
+	more := max(0, len(shown)-pageSeries)
+	shown = shown[:len(shown)-more]
+	for _, d := range shown {
+		d.Chart = drawRecovery(d.Runs, d.limit)
+		d.More = max(0, len(d.Runs)-pageRuns)
+		d.Runs = d.Runs[:len(d.Runs)-d.More]
+	}
+	p.render(w, "index.html", struct {
+		Now    time.Time
+		Halted string
+		Alarm  []history.Entry
+		Drills []*overview
+		More   int
+	}{now, p.o.policies.state(), alarm, shown, more})
+}
+
+// overviews are the series of runs, those with a schedule first, and the runs that left something behind.
+func overviews(all []entry, book schedule.Book, now time.Time) (shown []*overview, alarm []history.Entry) {
+	drills := map[kube.SeriesKey]*overview{}
+	of := func(key kube.SeriesKey) *overview {
+		if drills[key] == nil {
+			drills[key] = &overview{SeriesKey: key, Whose: whose(key)}
 		}
-		return drills[name]
+		return drills[key]
 	}
 	for _, run := range all {
-		e := history.OfRecord(run)
-		d := drillOf(e.Drill)
+		if !run.read {
+			continue
+		}
+		e := history.OfSummary(run.PartialObjectMetadata, run.Summary)
+		d := of(run.SeriesKey)
 		d.Runs = append(d.Runs, e)
 		if len(e.Residue) > 0 {
 			alarm = append(alarm, e)
@@ -231,7 +291,7 @@ func (p *pages) index(w http.ResponseWriter, r *http.Request) {
 			d.Last = &e
 		}
 		if d.Measured == nil && e.Recovery != nil {
-			d.Measured, limits[e.Drill] = &e, recoveryLimit(run)
+			d.Measured, d.limit = &e, run.Limit
 		}
 		if d.Passed.IsZero() && e.Verdict == drill.VerdictPassed {
 			d.Passed = e.Started
@@ -242,37 +302,33 @@ func (p *pages) index(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	for _, e := range book.Entries {
-		d := drillOf(e.Drill)
+		d := of(kube.SeriesKey{Drill: e.Drill, By: kube.BySchedule, Targets: e.Targets}.Bounded())
 		d.Next, d.Missed, d.Paused = e.Upcoming(), e.Missed, e.Paused
 		if !d.Next.IsZero() {
 			d.UntilNext = until(d.Next.Sub(now))
 		}
 	}
-	for name, d := range drills {
-		d.Chart = drawRecovery(d.Runs, limits[name])
-		d.More = max(0, len(d.Runs)-pageRuns)
-		d.Runs = d.Runs[:len(d.Runs)-d.More]
+	scheduled := func(d *overview) int {
+		if d.By == kube.BySchedule {
+			return 0
+		}
+		return 1
 	}
-	p.render(w, "index.html", struct {
-		Now    time.Time
-		Halted string
-		Alarm  []history.Entry
-		Drills []*overview
-	}{now, p.o.policies.state(), alarm, slices.SortedFunc(maps.Values(drills), func(a, b *overview) int { return cmp.Compare(a.Name, b.Name) })})
+	return slices.SortedFunc(maps.Values(drills), func(a, b *overview) int {
+		return cmp.Or(scheduled(a)-scheduled(b), cmp.Compare(a.Drill, b.Drill), cmp.Compare(a.By, b.By), cmp.Compare(a.Targets, b.Targets))
+	}), alarm
 }
 
-// recoveryLimit is what the run's drill demanded.
-func recoveryLimit(run *kube.DrillRun) *drill.Seconds {
-	rep, err := run.Report()
-	if err != nil || rep == nil {
-		return nil
+// whose says for people who made the runs of a series, and where.
+func whose(key kube.SeriesKey) string {
+	text := "by schedule"
+	if key.By != kube.BySchedule {
+		text = "by " + strings.TrimPrefix(key.By, "requester/")
 	}
-	for _, o := range rep.Objectives {
-		if o.Name == drill.ObjectiveRecoveryTime {
-			return o.LimitSeconds
-		}
+	if key.Targets != "" {
+		text += ", in " + strings.ReplaceAll(key.Targets, ",", ", ")
 	}
-	return nil
+	return text
 }
 
 // verdictWord never relies on colour alone.

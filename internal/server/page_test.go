@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
@@ -31,7 +32,18 @@ func (w *world) site() http.Handler {
 		_, err := kube.NewSchedules(w.o.Client, ns).SaveBook(w.Context(), book, "")
 		require.NoError(w, err)
 	}
-	return handler(o, &elector{options: o}, newReadiness(o.Client, o.Log))
+	return handler(o, &elector{options: o, index: w.indexed()}, newReadiness(o.Client, o.Log))
+}
+
+// indexed is a new server's index, which sees what is there.
+func (w *world) indexed() *index {
+	w.Helper()
+	x := newIndex(w.o)
+	ctx, cancel := context.WithCancel(w.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); x.run(ctx) }()
+	w.Cleanup(func() { cancel(); <-done })
+	return x
 }
 
 func (w *world) get(site http.Handler, path string) *httptest.ResponseRecorder {
@@ -60,7 +72,9 @@ func (w *world) months() {
 			if verdict == drill.VerdictFailed {
 				r.Run.Reasons = []drill.Reason{{Code: "objective_missed", Text: "Writes never came back."}}
 			}
-		}), func(r *kube.DrillRun) { r.CreationTimestamp = metav1.NewTime(at) })
+		}), func(r *kube.DrillRun) {
+			r.CreationTimestamp, r.Status.Finished = metav1.NewTime(at), new(metav1.NewTime(at.Add(2*time.Minute)))
+		})
 	}
 }
 
@@ -102,7 +116,7 @@ func TestThePageShowsTheWorseClass(t *testing.T) {
 func TestThePageWithoutRuns(t *testing.T) {
 	w := newWorld(t)
 	w.o.PageAuth = AuthAnonymous
-	site := handler(w.o, &elector{options: w.o}, newReadiness(w.o.Client, w.o.Log))
+	site := handler(w.o, &elector{options: w.o, index: w.indexed()}, newReadiness(w.o.Client, w.o.Log))
 	require.Contains(t, w.get(site, "/").Body.String(), "No drill has run yet")
 	require.Equal(t, http.StatusNotFound, w.get(site, "/runs/none").Code)
 	require.Equal(t, http.StatusNotFound, w.get(site, "/other").Code)

@@ -121,7 +121,7 @@ func TestT13ItIsSaid(t *testing.T) {
 	require.Equal(t, []string{"pods.failoverdrill.io"}, open)
 	require.Len(t, families[0].Metric, len(kube.Policies()))
 
-	e := &elector{options: w.o}
+	e := &elector{options: w.o, index: w.indexed()}
 	e.leading.Store(true)
 	w.o.Registry, w.o.PageAuth = registry, AuthAnonymous
 	ready := newReadiness(w.o.Client, w.o.Log)

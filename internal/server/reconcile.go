@@ -11,10 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/client-go/dynamic/dynamicinformer"
-	"k8s.io/client-go/informers"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 
@@ -41,13 +38,15 @@ const (
 type reconciler struct {
 	o     Options
 	runs  *kube.Runs
+	index *index
 	queue workqueue.TypedRateLimitingInterface[string]
 	alive func() // is told that a worker took the heartbeat
 	*background
 
-	mu       sync.Mutex
-	memories map[string]*memory
-	reading  reading
+	mu         sync.Mutex
+	memories   map[string]*memory
+	unlabelled map[string]bool // runs of an older drill that wait to be labelled
+	reading    reading
 }
 
 // memory is since when the server has seen a run in some state, by its own clock.
@@ -55,38 +54,40 @@ type memory struct {
 	admitted time.Time
 	trouble  map[string]time.Time
 	pulse    *kube.Pulse
+	request  Request   // what its file says, once it has been read
 	failed   int       // attempts in a row to revert what is left of the finished run
 	next     time.Time // of them
 }
 
-func newReconciler(o Options) *reconciler {
+func newReconciler(o Options, x *index) *reconciler {
 	return &reconciler{
-		o:    o,
-		runs: kube.NewRuns(o.Client.Dynamic, o.Namespace),
+		o:     o,
+		runs:  kube.NewRuns(o.Client.Dynamic, o.Namespace),
+		index: x,
 		queue: workqueue.NewTypedRateLimitingQueue(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[string](200*time.Millisecond, 15*time.Second)),
 		alive:      func() {},
 		background: newBackground(),
-		memories:   map[string]*memory{},
-		reading:    newReading(),
+		memories:   map[string]*memory{}, unlabelled: map[string]bool{},
+		reading: newReading(),
 	}
 }
 
 // run works until ctx ends.
 func (r *reconciler) run(ctx context.Context) {
-	records := dynamicinformer.NewFilteredDynamicSharedInformerFactory(r.o.Client.Dynamic, resync, r.o.Namespace, nil)
-	pods := informers.NewSharedInformerFactoryWithOptions(r.o.Client.Interface, resync, informers.WithNamespace(r.o.Namespace),
-		informers.WithTweakListOptions(func(l *metav1.ListOptions) {
-			l.LabelSelector = labels.Set{kube.LabelManagedBy: kube.ManagedBy, kube.LabelComponent: componentRunner}.String()
-		}))
-	r.watch(records.ForResource(kube.Resource).Informer(), runOfRecord)
-	r.watch(pods.Core().V1().Pods().Informer(), runOfPod)
-	recorded := newRecorder(r.o, r.runs, records.ForResource(kube.Resource).Informer())
-	records.Start(ctx.Done())
-	pods.Start(ctx.Done())
+	pods := metaInformer(r.o, corev1.SchemeGroupVersion.WithResource("pods"), func(l *metav1.ListOptions) {
+		l.LabelSelector = labels.Set{kube.LabelManagedBy: kube.ManagedBy, kube.LabelComponent: componentRunner}.String()
+	})
+	// The index outlives this leader, which must not be told any more when it has ended.
+	defer r.watch(r.index.informer, r.runOfRecord)()
+	r.index.synced(ctx) // or every pod of a settled run would be a reason to read its record
+	defer r.watch(pods, r.runOfPod)()
+	recorded := newRecorder(r.o, r.index)
 	var wg sync.WaitGroup
+	wg.Go(func() { pods.RunWithContext(ctx) })
 	wg.Go(func() { recorded.run(ctx) })
 	wg.Go(func() { pruneDetails(ctx, r.o) })
+	wg.Go(func() { retain(ctx, r.o, r.index, pods.GetStore(), recorded.metrics.Counted) })
 	wg.Go(func() { sweepAgents(ctx, r.o) })
 	for range workers {
 		wg.Go(func() {
@@ -98,18 +99,16 @@ func (r *reconciler) run(ctx context.Context) {
 	r.queue.ShutDown()
 	wg.Wait()
 	r.jobs.Wait()
-	records.Shutdown()
-	pods.Shutdown()
 }
 
-// watch queues the run that a changed object belongs to.
-func (r *reconciler) watch(informer cache.SharedIndexInformer, runOf func(any) string) {
+// watch queues the run that a changed object belongs to, until it is stopped.
+func (r *reconciler) watch(informer cache.SharedIndexInformer, runOf func(any) string) (stop func()) {
 	add := func(object any) {
 		if run := runOf(object); run != "" {
 			r.queue.Add(run)
 		}
 	}
-	_, _ = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{ // fails on a stopped informer only
+	handler, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    add,
 		UpdateFunc: func(_, object any) { add(object) },
 		DeleteFunc: func(object any) {
@@ -119,26 +118,48 @@ func (r *reconciler) watch(informer cache.SharedIndexInformer, runOf func(any) s
 			add(object)
 		},
 	})
+	if err != nil { // it was stopped, and so is the server
+		return func() {}
+	}
+	return func() { _ = informer.RemoveEventHandler(handler) }
 }
 
+// How runs of an older drill, which did not label them, get their labels: slowly, because there may be many, and each is
+// read and written for it. What is open has a finalizer, and what waits is young.
+const (
+	lateAfter = time.Hour
+	lateEvery = 50 * time.Millisecond
+)
+
 // runOfRecord leaves out the runs with which nothing more is to be done, of which there may be many.
-func runOfRecord(object any) string {
-	u, ok := object.(*unstructured.Unstructured)
+func (r *reconciler) runOfRecord(object any) string {
+	m, ok := object.(*metav1.PartialObjectMetadata)
+	if !ok || kube.Settled(m) {
+		return ""
+	}
+	if slices.Contains(m.Finalizers, kube.Finalizer) || time.Since(m.CreationTimestamp.Time) < lateAfter || m.CreationTimestamp.IsZero() {
+		return m.Name
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.unlabelled[m.Name] {
+		r.unlabelled[m.Name] = true
+		r.queue.AddAfter(m.Name, time.Duration(len(r.unlabelled))*lateEvery)
+	}
+	return ""
+}
+
+// runOfPod leaves out the pods of runs that are settled or gone, of which there may be thousands.
+func (r *reconciler) runOfPod(object any) string {
+	pod, ok := object.(*metav1.PartialObjectMetadata)
 	if !ok {
 		return ""
 	}
-	phase, _, _ := unstructured.NestedString(u.Object, "status", "phase")
-	if phase == string(kube.PhaseFinished) && !slices.Contains(u.GetFinalizers(), kube.Finalizer) {
-		return ""
+	run := pod.Labels[kube.LabelRun]
+	if m := r.index.find(run); m == nil || kube.Settled(m) {
+		return "" // an open run that the index does not have yet is queued when it has it
 	}
-	return u.GetName()
-}
-
-func runOfPod(object any) string {
-	if pod, ok := object.(*corev1.Pod); ok {
-		return pod.Labels[kube.LabelRun]
-	}
-	return ""
+	return run
 }
 
 func (r *reconciler) next(ctx context.Context) bool {
@@ -239,6 +260,7 @@ func (r *reconciler) forget(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.memories, name)
+	delete(r.unlabelled, name)
 }
 
 // lasted reports whether something has been seen for longer than it may last.

@@ -49,14 +49,15 @@ func newWorld(t *testing.T) *world {
 	})
 	dyn := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{kube.Resource: "DrillRunList"})
 	w := &world{T: t, api: api}
-	w.reconciler = newReconciler(Options{Client: &kube.Client{Interface: api, Dynamic: dyn}, Namespace: ns, Image: "drill:test", Log: zap.NewNop(),
+	o := Options{Client: &kube.Client{Interface: api, Dynamic: dyn, Metadata: metaOf{dyn}}, Namespace: ns, Image: "drill:test", Log: zap.NewNop(),
 		Check: func(kube.Spec, drill.Inputs) (Request, error) {
 			return Request{Namespaces: []string{"shop"}, FaultKinds: []string{"kill_primary"}, Avoid: []Pods{{"shop", "app=db,tier in (a,b)"}}, Timeout: time.Minute}, nil
 		},
 		Revert: func(_ context.Context, rec kube.FaultRecord, _ string) error {
 			w.reverted = append(w.reverted, rec.Name)
 			return w.failing
-		}})
+		}}
+	w.reconciler = newReconciler(o, newIndex(o))
 	t.Cleanup(w.queue.ShutDown)
 	return w
 }

@@ -1,19 +1,21 @@
 package server
 
 import (
-	"cmp"
 	"context"
+	"math"
 	"time"
 
 	"go.uber.org/zap"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/kube"
 	"github.com/failoverdrill/drill/internal/metrics"
 )
 
-// unknownFault is the label of a run whose drill file cannot be read.
+// unknownFault is the label of a run whose drill file was never read.
 const unknownFault = "unknown"
 
 // storeAgain is how soon totals that could not be stored are tried again.
@@ -21,31 +23,28 @@ const storeAgain = 5 * time.Second
 
 // recorder shows in the metrics what the records say, for as long as this server leads.
 type recorder struct {
-	o        Options
-	runs     *kube.Runs
-	metrics  *metrics.Server
-	informer cache.SharedIndexInformer
-	wake     chan struct{}
-	decoded  map[string]decoded // by UID
+	o       Options
+	metrics *metrics.Server
+	index   *index
+	wake    chan struct{}
 }
 
-// decoded is a record in the form in which it was read last.
-type decoded struct {
-	version string
-	record  metrics.Record
+// newRecorder observes the records that the index sees.
+func newRecorder(o Options, x *index) *recorder {
+	r := &recorder{o: o, index: x, wake: make(chan struct{}, 1)}
+	r.metrics = metrics.NewServer(kube.NewTotals(o.Client.Interface, o.Namespace), r.report, o.Schedules)
+	return r
 }
 
-// newRecorder observes the records that the informer sees.
-func newRecorder(o Options, runs *kube.Runs, informer cache.SharedIndexInformer) *recorder {
-	r := &recorder{o: o, runs: runs, informer: informer, wake: make(chan struct{}, 1), decoded: map[string]decoded{},
-		metrics: metrics.NewServer(kube.NewTotals(o.Client.Interface, o.Namespace), o.Schedules)}
+// observe wakes the recorder on every change, until it is stopped.
+func (r *recorder) observe() (stop func()) {
 	changed := func() {
 		select {
 		case r.wake <- struct{}{}:
 		default: // it will look at all of them anyway
 		}
 	}
-	_, _ = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{ // fails on a stopped informer only
+	handler, err := r.index.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc: func(any) { changed() },
 		UpdateFunc: func(before, after any) {
 			if versionOf(before) != versionOf(after) {
@@ -54,18 +53,22 @@ func newRecorder(o Options, runs *kube.Runs, informer cache.SharedIndexInformer)
 		},
 		DeleteFunc: func(any) { changed() },
 	})
-	return r
+	if err != nil { // the informer was stopped, and so is the server
+		return func() {}
+	}
+	return func() { _ = r.index.informer.RemoveEventHandler(handler) }
 }
 
 func versionOf(object any) string {
-	if u, ok := object.(*unstructured.Unstructured); ok {
-		return u.GetResourceVersion()
+	if m, ok := object.(*metav1.PartialObjectMetadata); ok {
+		return m.ResourceVersion
 	}
 	return ""
 }
 
 // run exports the series until ctx ends, which it does when another server leads.
 func (r *recorder) run(ctx context.Context) {
+	defer r.observe()()
 	for {
 		err := r.metrics.Rebuild(ctx, r.read)
 		if err == nil {
@@ -76,7 +79,7 @@ func (r *recorder) run(ctx context.Context) {
 			return
 		}
 	}
-	if !cache.WaitForCacheSync(ctx.Done(), r.informer.HasSynced) {
+	if !r.index.synced(ctx) {
 		return
 	}
 	if err := r.o.Registry.Register(r.metrics); err != nil {
@@ -86,7 +89,7 @@ func (r *recorder) run(ctx context.Context) {
 	defer r.o.Registry.Unregister(r.metrics)
 	for {
 		var again <-chan time.Time
-		if err := r.metrics.Sync(ctx, r.cached()); err != nil && ctx.Err() == nil {
+		if err := r.sync(ctx); err != nil && ctx.Err() == nil {
 			r.o.Log.Warn("a run is not counted yet", zap.Error(err))
 			again = time.After(storeAgain)
 		}
@@ -97,6 +100,14 @@ func (r *recorder) run(ctx context.Context) {
 			return
 		}
 	}
+}
+
+func (r *recorder) sync(ctx context.Context) error {
+	entries, err := r.index.entries(ctx, math.MaxInt)
+	if err != nil {
+		return err
+	}
+	return r.metrics.Sync(ctx, recordsOf(entries))
 }
 
 func pause(ctx context.Context, d time.Duration) bool {
@@ -110,78 +121,40 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // read returns every record, by the cluster's own word.
 func (r *recorder) read(ctx context.Context) ([]metrics.Record, error) {
-	all, err := r.runs.List(ctx)
-	if err != nil {
+	entries, err := r.index.listed(ctx)
+	return recordsOf(entries), err
+}
+
+// report loads the report of one run.
+func (r *recorder) report(ctx context.Context, record metrics.Record) (*drill.Report, error) {
+	run, err := r.index.runs.Get(ctx, record.Run)
+	switch {
+	case apierrors.IsNotFound(err), err == nil && string(run.UID) != record.UID:
+		return nil, nil
+	case err != nil:
 		return nil, err
 	}
-	records := make([]metrics.Record, 0, len(all))
-	for _, run := range all {
-		records = append(records, r.record(run))
-	}
-	return records, nil
-}
-
-// cached returns every record that the informer has.
-func (r *recorder) cached() []metrics.Record {
-	var records []metrics.Record
-	now := map[string]decoded{}
-	for _, object := range r.informer.GetStore().List() {
-		u, ok := object.(*unstructured.Unstructured)
-		if !ok {
-			continue
-		}
-		uid := string(u.GetUID())
-		d, known := r.decoded[uid]
-		if !known || d.version != u.GetResourceVersion() {
-			run, err := kube.DecodeRun(u)
-			if err != nil {
-				r.o.Log.Warn("a record cannot be read, and does not count", zap.Error(err))
-				continue
-			}
-			d = decoded{version: u.GetResourceVersion(), record: r.record(run)}
-		}
-		now[uid] = d
-		records = append(records, d.record)
-	}
-	r.decoded = now
-	return records
-}
-
-// record is a run as the metrics see it.
-func (r *recorder) record(run *kube.DrillRun) metrics.Record {
-	m := metrics.Record{UID: string(run.UID), Run: run.Name, Drill: run.Spec.Drill, Running: run.Status.Phase == kube.PhaseRunning,
-		Residue: len(run.Residue())}
 	report, err := run.Report()
 	if err != nil {
 		r.o.Log.Warn("a run counts without its numbers", zap.Error(err))
 	}
-	m.Report = report
-	switch {
-	case report != nil && len(report.Faults) > 0:
-		m.Fault = report.Faults[0].Kind
-	case len(run.Status.Faults) > 0:
-		m.Fault = run.Status.Faults[0].Kind
-	default:
-		m.Fault = cmp.Or(r.faultKind(run.Spec), unknownFault)
-	}
-	if run.Finished() {
-		m.Over, m.Verdict, m.Ended = true, run.Status.Verdict, run.CreationTimestamp.Time
-		if run.Status.Finished != nil {
-			m.Ended = run.Status.Finished.Time
-		}
-	}
-	return m
+	return report, nil
 }
 
-// faultKind survives a drill file that makes its reader panic.
-func (r *recorder) faultKind(spec kube.Spec) (kind string) {
-	defer func() {
-		if recover() != nil {
-			kind = ""
+// recordsOf are runs as the metrics see them.
+func recordsOf(entries []entry) []metrics.Record {
+	records := make([]metrics.Record, 0, len(entries))
+	for _, e := range entries {
+		m := metrics.Record{Key: metrics.Key(e.SeriesKey), UID: string(e.UID), Run: e.Name, Fault: e.Fault, Running: e.Phase == kube.PhaseRunning,
+			Residue: len(e.Residue)}
+		if e.read && e.Phase == kube.PhaseFinished {
+			m.Over, m.Verdict, m.Ended, m.Reported, m.Aborted = true, e.Verdict, e.Finished, e.Report, e.Aborted
+			m.Recovered = e.Recovery != nil && !math.IsInf(float64(e.Recovery.Estimate), 1)
+			if m.Fault == "" {
+				m.Fault = unknownFault
+			}
 		}
-	}()
-	if r.o.FaultKind == nil {
-		return ""
+		records = append(records, m)
 	}
-	return r.o.FaultKind(spec)
+	return records
 }

@@ -26,7 +26,6 @@ func (l *lab) exporting(identity string) (registry *prometheus.Registry, stop fu
 	registry = prometheus.NewRegistry()
 	o := l.options(identity)
 	o.Registry = registry
-	o.FaultKind = func(kube.Spec) string { return "kill_primary" }
 	ctx, cancel := context.WithCancel(context.WithoutCancel(l.Context()))
 	done := make(chan error, 1)
 	go func() { done <- server.Run(ctx, o) }()
@@ -116,14 +115,14 @@ func TestTotalsAreSwapped(t *testing.T) {
 	records := func(over int) []metrics.Record {
 		all := make([]metrics.Record, 20)
 		for i := range all {
-			all[i] = metrics.Record{UID: fmt.Sprint("u", i), Run: fmt.Sprint("r", i), Drill: "d", Fault: "f", Over: i < over, Ended: time.Now(), Verdict: "refused"}
+			all[i] = metrics.Record{UID: fmt.Sprint("u", i), Run: fmt.Sprint("r", i), Key: metrics.Key{Drill: "d", By: "schedule"}, Fault: "f", Over: i < over, Ended: time.Now(), Verdict: "refused"}
 		}
 		return all
 	}
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() {
-			s := metrics.NewServer(store, nil)
+			s := metrics.NewServer(store, nil, nil)
 			if err := s.Rebuild(ctx, func(context.Context) ([]metrics.Record, error) { return records(0), nil }); err != nil {
 				t.Error(err)
 				return
@@ -138,7 +137,7 @@ func TestTotalsAreSwapped(t *testing.T) {
 		})
 	}
 	all.Wait()
-	s := metrics.NewServer(store, nil)
+	s := metrics.NewServer(store, nil, nil)
 	require.NoError(t, s.Rebuild(ctx, func(context.Context) ([]metrics.Record, error) { return records(20), nil }))
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(s)

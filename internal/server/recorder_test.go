@@ -19,7 +19,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/dynamic/dynamicinformer"
 	clienttesting "k8s.io/client-go/testing"
 
 	"github.com/failoverdrill/drill/internal/drill"
@@ -64,16 +63,8 @@ func (w *world) lead() (registry *prometheus.Registry, stop func()) {
 	registry = prometheus.NewPedanticRegistry()
 	o := w.o
 	o.Registry = registry
-	o.FaultKind = func(s kube.Spec) string {
-		if s.Source == "panic" {
-			panic("oh")
-		}
-		return s.Source
-	}
 	ctx, cancel := context.WithCancel(w.Context())
-	factory := dynamicinformer.NewFilteredDynamicSharedInformerFactory(o.Client.Dynamic, time.Second, ns, nil)
-	r := newRecorder(o, w.runs, factory.ForResource(kube.Resource).Informer())
-	factory.Start(ctx.Done())
+	r := newRecorder(o, w.indexed())
 	done := make(chan struct{})
 	go func() { defer close(done); r.run(ctx) }()
 	stop = func() { cancel(); <-done }
@@ -116,8 +107,8 @@ func TestTheMetricsAreRebuiltFromRecordsAndCountEachOnce(t *testing.T) {
 	w := newWorld(t)
 	w.versions()
 	w.record("a", over(drill.VerdictPassed, 1))
-	w.record("b", kube.Status{Phase: kube.PhaseFinished, Verdict: drill.VerdictRefused, Finished: new(metav1.Now())}, func(r *kube.DrillRun) { r.Spec.Source = "pod_kill" })
-	w.record("c", kube.Status{Phase: kube.PhaseFinished, Verdict: drill.VerdictRefused, Finished: new(metav1.Now())}, func(r *kube.DrillRun) { r.Spec.Source = "panic" })
+	w.record("b", kube.Status{Phase: kube.PhaseFinished, Verdict: drill.VerdictRefused, Finished: new(metav1.Now())}, func(r *kube.DrillRun) { r.Annotations = map[string]string{kube.AnnotationFault: "pod_kill"} })
+	w.record("c", kube.Status{Phase: kube.PhaseFinished, Verdict: drill.VerdictRefused, Finished: new(metav1.Now())})
 	w.record("d", kube.Status{Phase: kube.PhaseFinished, Verdict: drill.VerdictError, Finished: new(metav1.Now()),
 		Faults: []kube.FaultRecord{{Kind: "swept", Name: "x", State: json.RawMessage("{}"), Phase: kube.FaultResidue, Residue: []string{"a", "b"}}}})
 	registry, stop := w.lead()
@@ -130,7 +121,7 @@ func TestTheMetricsAreRebuiltFromRecordsAndCountEachOnce(t *testing.T) {
 	for _, fault := range []string{"kill_primary", "pod_kill", "swept", "unknown"} {
 		require.Contains(t, out, fmt.Sprintf("fault=%q", fault))
 	}
-	require.Contains(t, out, `drill_fault_residue{drill="d"} 2`)
+	require.Contains(t, out, `drill_fault_residue{by="requester/alice",drill="d",targets=""} 2`)
 	problems, err := testutil.GatherAndLint(registry)
 	require.NoError(t, err)
 	require.Empty(t, problems)
@@ -180,7 +171,7 @@ func TestARunInProgressIsCountedWhileItLasts(t *testing.T) {
 			return strings.Contains(exposition(registry), want+"\n")
 		}, 5*time.Second, 5*time.Millisecond, want)
 	}
-	progress(`drill_in_progress{drill="d"} 1`)
+	progress(`drill_in_progress{by="requester/alice",drill="d",targets=""} 1`)
 	u, err := w.o.Client.Dynamic.Resource(kube.Resource).Namespace(ns).Get(t.Context(), "a", metav1.GetOptions{})
 	require.NoError(t, err)
 	require.NoError(t, unstructured.SetNestedField(u.Object, "Finished", "status", "phase"))
@@ -188,6 +179,6 @@ func TestARunInProgressIsCountedWhileItLasts(t *testing.T) {
 	u.SetResourceVersion("2")
 	_, err = w.o.Client.Dynamic.Resource(kube.Resource).Namespace(ns).Update(t.Context(), u, metav1.UpdateOptions{})
 	require.NoError(t, err)
-	progress(`drill_in_progress{drill="d"} 0`)
+	progress(`drill_in_progress{by="requester/alice",drill="d",targets=""} 0`)
 	w.counts(registry, 1)
 }

@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -36,6 +38,8 @@ type scheduler struct {
 	listed    bool // the runs, once
 	files     map[string]parsed
 	attempts  map[string]*attempt // by the intent's token
+	tables    *schedule.Tables
+	since     map[string]time.Time // when each schedule was found first: a book that cannot be saved does not know it
 
 	mu      sync.Mutex
 	entries []schedule.Entry
@@ -43,7 +47,8 @@ type scheduler struct {
 
 func newScheduler(o Options) *scheduler {
 	return &scheduler{o: o, schedules: kube.NewSchedules(o.Client, o.Namespace), runs: kube.NewRuns(o.Client.Dynamic, o.Namespace),
-		wake: make(chan struct{}, 1), files: map[string]parsed{}, attempts: map[string]*attempt{}}
+		wake: make(chan struct{}, 1), files: map[string]parsed{}, attempts: map[string]*attempt{},
+		tables: new(schedule.Tables), since: map[string]time.Time{}}
 }
 
 // list is the book as it was saved last.
@@ -57,7 +62,7 @@ func (s *scheduler) list() []schedule.Entry {
 func (s *scheduler) measured() []metrics.Schedule {
 	var all []metrics.Schedule
 	for _, e := range s.list() {
-		all = append(all, metrics.Schedule{Drill: e.Drill, Fault: e.Fault, Next: e.Upcoming(), Missed: uint64(e.Missed)})
+		all = append(all, metrics.Schedule{Key: metrics.Key(kube.SeriesKey{Drill: e.Drill, By: kube.BySchedule, Targets: e.Targets}.Bounded()), Fault: e.Fault, Next: e.Upcoming(), Missed: uint64(e.Missed)})
 	}
 	return all
 }
@@ -128,10 +133,11 @@ func (s *scheduler) pass(ctx context.Context) (time.Duration, error) {
 		return 0, found.later
 	}
 	now := time.Now()
-	book.Update(now, found.sources, found.problems, found.installed())
+	book.Use(s.tables)
+	book.Update(now, found.sources, found.problems, s.firstFound(found.installed(), now))
 	var made []schedule.Run
 	if !s.listed || book.Pending(now) {
-		if made, err = s.made(ctx); err != nil {
+		if made, err = s.made(ctx, book.Entries); err != nil {
 			return 0, err
 		}
 		s.listed = true
@@ -170,22 +176,46 @@ func (s *scheduler) pass(ctx context.Context) (time.Duration, error) {
 	return again, nil
 }
 
-// made lists the runs that schedules made.
-func (s *scheduler) made(ctx context.Context) ([]schedule.Run, error) {
-	records, err := s.runs.ListScheduled(ctx)
-	if err != nil {
-		return nil, err
+// firstFound notes when each schedule was found first as it is now.
+func (s *scheduler) firstFound(installed []schedule.Installed, now time.Time) []schedule.Installed {
+	since := map[string]time.Time{}
+	for i := range installed {
+		one := &installed[i]
+		key := fmt.Sprintf("%x", sha256.Sum256(fmt.Appendf(nil, "%q %v", one.Drill, one.Schedule)))
+		at, known := s.since[key]
+		if !known {
+			at = now
+		}
+		since[key], one.Since = at, at
+	}
+	s.since = since
+	return installed
+}
+
+// made lists the runs that schedules made, without reading their records.
+func (s *scheduler) made(ctx context.Context, entries []schedule.Entry) ([]schedule.Run, error) {
+	byLabel := map[string][]string{}
+	for _, e := range entries {
+		label := kube.ScheduleLabel(e.Drill)
+		byLabel[label] = append(byLabel[label], e.Drill)
 	}
 	var made []schedule.Run
-	for _, r := range records {
-		if due, ok := r.ScheduledFor(); ok {
-			// With its finalizer it has not been let go, and another trial may follow.
-			over := r.Finished() && !slices.Contains(r.Finalizers, kube.Finalizer)
-			series, _ := r.Trial()
-			made = append(made, schedule.Run{Drill: r.Spec.Drill, For: due, Name: series, Finished: over})
+	err := kube.EachMeta(ctx, s.o.Client.Metadata, s.o.Namespace, kube.LabelSchedule, func(m *metav1.PartialObjectMetadata) {
+		r := kube.DrillRun{ObjectMeta: m.ObjectMeta}
+		due, ok := r.ScheduledFor()
+		if !ok {
+			return
 		}
-	}
-	return made, nil
+		series, _ := r.Trial()
+		drills := byLabel[m.Labels[kube.LabelSchedule]]
+		for _, name := range drills {
+			if len(drills) == 1 || kube.ScheduledRunID(due, name) == series { // labels of two names may be the same
+				// Until it is settled another trial may follow, or something of it may be left.
+				made = append(made, schedule.Run{Drill: name, For: due, Name: series, Finished: kube.Settled(m)})
+			}
+		}
+	})
+	return made, err
 }
 
 // show puts the problems of each ConfigMap on it, where its owner looks.
@@ -195,7 +225,7 @@ func (s *scheduler) show(ctx context.Context, problems []schedule.SourceProblem)
 		if !ok {
 			continue
 		}
-		text := textOf(problems, sourceOf(cm))
+		text := kube.CutText(textOf(problems, sourceOf(cm)), kube.MaxText)
 		if cm.Annotations[kube.AnnotationProblem] == text {
 			continue
 		}

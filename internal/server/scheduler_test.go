@@ -149,7 +149,7 @@ func (s *apiServer) lead(through func(n int, action clienttesting.Action, do doe
 		map[schema.GroupVersionResource]string{kube.Resource: "DrillRunList"})
 	dyn.PrependReactor("*", "*", react)
 	hourly := &drill.Schedule{Cron: "0 * * * *", Timezone: "UTC", Missed: drill.MissedRunLate}
-	l.scheduler = newScheduler(Options{Client: &kube.Client{Interface: api, Dynamic: dyn}, Namespace: ns, Log: zap.NewNop(),
+	l.scheduler = newScheduler(Options{Client: &kube.Client{Interface: api, Dynamic: dyn, Metadata: metaOf{dyn}}, Namespace: ns, Log: zap.NewNop(),
 		Drills: func(Source) ([]*drill.Drill, kube.Inputs, error) {
 			return []*drill.Drill{{Name: "d", Schedule: hourly}}, kube.Inputs{}, nil
 		}})

@@ -14,6 +14,7 @@ import (
 
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/kube"
+	"github.com/failoverdrill/drill/internal/schedule"
 )
 
 // newSeries is a world whose drill has so many trials, and whose first trial has ended so.
@@ -206,7 +207,7 @@ func TestAScheduledSeriesKeepsItsScheduleBusy(t *testing.T) {
 	})
 	s := newScheduler(w.o)
 	busy := func() string {
-		made, err := s.made(t.Context())
+		made, err := s.made(t.Context(), []schedule.Entry{{Drill: "d"}})
 		require.NoError(t, err)
 		for _, r := range made {
 			require.Equal(t, due, r.For.Format("2006-01-02T15:04:05Z07:00"))

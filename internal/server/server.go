@@ -43,8 +43,8 @@ type Options struct {
 	// Check reads a run's drill file and says what the run needs. An error refuses the run, with the error's text; after an
 	// *UnreadableError it is asked twice more, after a *LaterError again.
 	Check func(spec kube.Spec, in drill.Inputs) (Request, error)
-	// FaultKind reads a run's drill file, without what is secret in its inputs, and names the kind of its first fault; "" when it cannot be read.
-	FaultKind func(kube.Spec) string
+	// Targets are the namespaces of a drill's targets.
+	Targets func(*drill.Drill) []string
 	// Schedules lists what is scheduled, for the metrics and the page; with Drills, the server knows by itself.
 	Schedules func() []metrics.Schedule
 	// Revert puts back one recorded fault. It is called any number of times.
@@ -57,6 +57,9 @@ type Options struct {
 	StartDeadline time.Duration
 	// DetailBudget is how many bytes the details of runs may take in the cluster; 0 keeps them all.
 	DetailBudget int64
+	// Keep is how many finished runs of each drill are kept, and KeepFor how long; 0 keeps them all.
+	Keep    int
+	KeepFor time.Duration
 }
 
 // Request is what a run needs, by its drill file.
@@ -113,8 +116,9 @@ func Run(ctx context.Context, o Options) error {
 	defer cancel(nil)
 	var wg sync.WaitGroup
 	defer wg.Wait()
+	e := &elector{index: newIndex(o)}
+	wg.Go(func() { e.index.run(ctx) })
 	wg.Go(func() { o.policies.run(ctx) })
-	e := new(elector)
 	if o.Drills != nil {
 		o.Schedules = e.schedules
 	}
@@ -141,6 +145,7 @@ func Run(ctx context.Context, o Options) error {
 // elector leads when it is its turn.
 type elector struct {
 	options   Options
+	index     *index
 	leading   atomic.Bool
 	vital     vital
 	lease     atomic.Pointer[leaderelection.HealthzAdaptor]
@@ -172,7 +177,7 @@ func (e *elector) lead(ctx context.Context) {
 	}
 	wg.Go(func() { keepHeld(ctx, e.options) })
 	wg.Go(func() { keepLocks(ctx, e.options) })
-	r := newReconciler(e.options)
+	r := newReconciler(e.options, e.index)
 	r.alive = e.vital.tick
 	wg.Go(func() { r.beats(ctx) })
 	r.run(ctx)

@@ -385,3 +385,23 @@ func TestThePortIsReadOnly(t *testing.T) {
 	cancel()
 	require.NoError(t, <-done)
 }
+
+// T6: a backup tool restores spec and metadata, without status and with a new UID. The API server's real policies are in force.
+func TestT6ARecordThatABackupRestoredIsRefused(t *testing.T) {
+	l := newLab(t)
+	l.serve("one")
+	got := l.await(l.create("broken").Name, 20*time.Second, finished)
+	require.Equal(t, string(got.UID), got.Annotations[kube.AnnotationSeen])
+	records := l.client.Dynamic.Resource(kube.Resource).Namespace(l.runs.Namespace())
+	backup, err := records.Get(t.Context(), got.Name, metav1.GetOptions{})
+	require.NoError(t, err)
+	require.NoError(t, records.Delete(t.Context(), got.Name, metav1.DeleteOptions{}))
+	delete(backup.Object, "status")
+	backup.SetUID("")
+	backup.SetResourceVersion("")
+	_, err = records.Create(t.Context(), backup, metav1.CreateOptions{})
+	require.NoError(t, err)
+	again := l.await(got.Name, 20*time.Second, finished)
+	require.Equal(t, drill.VerdictRefused, again.Status.Verdict)
+	require.Contains(t, again.Status.Message, "restored from a backup; it never runs again")
+}

@@ -160,6 +160,9 @@ func (s *scheduler) add(f *findings, kept map[string]parsed, source string, file
 			if len(d.Faults) > 0 {
 				one.Fault = d.Faults[0].Kind
 			}
+			if s.o.Targets != nil {
+				one.Targets = kube.TargetsText(s.o.Targets(d))
+			}
 			f.order = append(f.order, one)
 			if _, taken := f.drills[d.Name]; !taken {
 				f.drills[d.Name] = one
