@@ -149,7 +149,9 @@ func tooManyFaults(w *world) {
 func recordErased(w *world) {
 	victim, err := w.ask(w.tenant, source(`    dsn = "postgres://u:p@o.mallory.svc/db?sslrootcert=x"`, ""))
 	require.NoError(w, err)
-	defer func() { _ = w.admin.Dynamic.Resource(kube.Resource).Namespace(kube.Namespace).Delete(context.WithoutCancel(w.Context()), victim.Name, metav1.DeleteOptions{}) }()
+	defer func() {
+		_ = w.admin.Dynamic.Resource(kube.Resource).Namespace(kube.Namespace).Delete(context.WithoutCancel(w.Context()), victim.Name, metav1.DeleteOptions{})
+	}()
 	for _, p := range []string{
 		`{"metadata":{"finalizers":null,"ownerReferences":[{"apiVersion":"v1","kind":"ConfigMap","name":"no","uid":"00000000-0000-0000-0000-000000000000"}]}}`,
 		`{"metadata":{"finalizers":["eve.example/stay"]}}`,
@@ -184,7 +186,9 @@ func restoredRun(w *world) {
 		r.Annotations = map[string]string{"failoverdrill.io/seen": "5f0c8a56-0000-4000-8000-000000000000"}
 	})
 	require.NoError(w, err)
-	defer func() { _ = w.admin.Dynamic.Resource(kube.Resource).Namespace(kube.Namespace).Delete(context.WithoutCancel(w.Context()), run.Name, metav1.DeleteOptions{}) }()
+	defer func() {
+		_ = w.admin.Dynamic.Resource(kube.Resource).Namespace(kube.Namespace).Delete(context.WithoutCancel(w.Context()), run.Name, metav1.DeleteOptions{})
+	}()
 	run = w.ended(run.Name, time.Minute)
 	require.Equal(w, drill.VerdictRefused, run.Status.Verdict)
 	require.Contains(w, run.Status.Message, "backup")
@@ -297,7 +301,9 @@ func steeringText(w *world) {
 		w.forbidden(err)
 		return
 	}
-	defer func() { _ = w.admin.Dynamic.Resource(kube.Resource).Namespace(kube.Namespace).Delete(context.WithoutCancel(w.Context()), run.Name, metav1.DeleteOptions{}) }()
+	defer func() {
+		_ = w.admin.Dynamic.Resource(kube.Resource).Namespace(kube.Namespace).Delete(context.WithoutCancel(w.Context()), run.Name, metav1.DeleteOptions{})
+	}()
 	run = w.ended(run.Name, time.Minute)
 	require.NotContains(w, run.Status.Message, "\x1b")
 	require.NotContains(w, run.Status.Message, "\n")
@@ -325,7 +331,9 @@ func policyGone(w *world) {
 		r.Spec.Requester = kube.Requester{User: "admin", Groups: []string{"system:masters"}}
 	})
 	require.NoError(w, err)
-	defer func() { _ = w.admin.Dynamic.Resource(kube.Resource).Namespace(kube.Namespace).Delete(context.WithoutCancel(w.Context()), run.Name, metav1.DeleteOptions{}) }()
+	defer func() {
+		_ = w.admin.Dynamic.Resource(kube.Resource).Namespace(kube.Namespace).Delete(context.WithoutCancel(w.Context()), run.Name, metav1.DeleteOptions{})
+	}()
 	time.Sleep(20 * time.Second)
 	got, err := w.runs.Get(w.Context(), run.Name)
 	require.NoError(w, err)

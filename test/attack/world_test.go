@@ -117,7 +117,9 @@ func (w *world) refused(as *kube.Client, source string, words ...string) {
 	w.Helper()
 	run, err := w.ask(as, source)
 	require.NoError(w, err)
-	defer func() { _ = w.admin.Dynamic.Resource(kube.Resource).Namespace(kube.Namespace).Delete(context.WithoutCancel(w.Context()), run.Name, metav1.DeleteOptions{}) }()
+	defer func() {
+		_ = w.admin.Dynamic.Resource(kube.Resource).Namespace(kube.Namespace).Delete(context.WithoutCancel(w.Context()), run.Name, metav1.DeleteOptions{})
+	}()
 	run = w.ended(run.Name, 90*time.Second)
 	require.Equal(w, drill.VerdictRefused, run.Status.Verdict, run.Status.Message)
 	for _, word := range words {
