@@ -325,7 +325,7 @@ func policyGone(w *world) {
 	}()
 	w.eventually(90*time.Second, "drill says that its policies are not in force", func() (bool, string) {
 		_, said := w.command(time.Minute, filepath.Join(root(w.T), "bin/drill"), "status")
-		return strings.Contains(said, "not in force"), said
+		return strings.Contains(strings.ToLower(said), "not in force"), said
 	})
 	run, err := w.ask(w.requester, source(plainDSN, ""), func(r *kube.DrillRun) {
 		r.Spec.Requester = kube.Requester{User: "admin", Groups: []string{"system:masters"}}
