@@ -81,12 +81,27 @@ func (r *reconciler) hasInputs(ctx context.Context, a *admission) (bool, time.Du
 	case errors.Is(err, kube.ErrNoInputs):
 		return false, whileHanded, nil
 	case refused:
-		return false, 0, r.end(ctx, run, drill.VerdictRefused, refusal.Error()+". Nothing was touched.")
+		return r.notOthers(ctx, run, refusal)
 	case err != nil:
 		return false, 0, err
 	}
 	a.inputs = in
 	return true, 0, nil
+}
+
+// notOthers deletes a Secret that somebody else put in the place of the run's inputs, whose name can be foretold. The
+// requester has as long to make the right one as without it.
+func (r *reconciler) notOthers(ctx context.Context, run *kube.DrillRun, why *drill.Refusal) (bool, time.Duration, error) {
+	late := r.remember(run.Name).lasted("no inputs", inputsWithin)
+	strange, err := kube.RemoveStrangeInputs(ctx, r.o.Client, run)
+	if err != nil {
+		return false, 0, err
+	}
+	if !strange || late {
+		return false, 0, r.end(ctx, run, drill.VerdictRefused, why.Error()+". Nothing was touched.")
+	}
+	r.o.Log.Warn("somebody else's Secret had the name of a run's inputs, and was deleted", zap.String("run", run.Name), zap.Error(why))
+	return false, whileHanded, nil
 }
 
 // mayDoIt asks the cluster whether the requester may do what the drill does.
