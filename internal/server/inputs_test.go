@@ -135,9 +135,9 @@ func TestEachTrialHasItsOwnSecret(t *testing.T) {
 // TestVariablesFilesAreNoDrillFiles: those beside a drill file give its variables their values, unless drill schedule add did.
 func TestVariablesFilesAreNoDrillFiles(t *testing.T) {
 	var got []Source
-	s := &scheduler{files: map[string]parsed{}, o: Options{Drills: func(from Source) ([]*drill.Drill, kube.Inputs, error) {
+	s := &scheduler{files: map[string]parsed{}, o: Options{Drills: func(from Source) ([]ScheduledDrill, kube.Inputs, error) {
 		got = append(got, from)
-		return []*drill.Drill{{Name: from.File, Schedule: &drill.Schedule{Cron: "@daily", Timezone: "UTC"}}}, kube.Inputs{Variables: map[string]string{"zone": from.Text}}, nil
+		return []ScheduledDrill{{Name: from.File, Schedule: &drill.Schedule{Cron: "@daily", Timezone: "UTC"}}}, kube.Inputs{Variables: map[string]string{"zone": from.Text}}, nil
 	}}}
 	files := map[string]string{"a.hcl": "1", "b.hcl": "2", "b.hcl.inputs.json": "recorded", "lab.drillvars.hcl": "beside"}
 	find := func() *findings {

@@ -150,8 +150,8 @@ func (s *apiServer) lead(through func(n int, action clienttesting.Action, do doe
 	dyn.PrependReactor("*", "*", react)
 	hourly := &drill.Schedule{Cron: "0 * * * *", Timezone: "UTC", Missed: drill.MissedRunLate}
 	l.scheduler = newScheduler(Options{Client: &kube.Client{Interface: api, Dynamic: dyn, Metadata: metaOf{dyn}}, Namespace: ns, Log: zap.NewNop(),
-		Drills: func(Source) ([]*drill.Drill, kube.Inputs, error) {
-			return []*drill.Drill{{Name: "d", Schedule: hourly}}, kube.Inputs{}, nil
+		Drills: func(Source) ([]ScheduledDrill, kube.Inputs, error) {
+			return []ScheduledDrill{{Name: "d", Schedule: hourly}}, kube.Inputs{}, nil
 		}})
 	l.cache = cache.NewStore(cache.MetaNamespaceKeyFunc)
 	_ = l.cache.Add(&corev1.ConfigMap{Data: map[string]string{"a.hcl": "d"}, ObjectMeta: metav1.ObjectMeta{
