@@ -20,8 +20,15 @@ import (
 	"github.com/failoverdrill/drill/internal/drill"
 )
 
-// MaxInputs bounds what a run takes along, open and secret each: a record and a Secret have to hold it.
+// MaxInputs bounds what a run takes along in its Secret.
 const MaxInputs = 512 << 10
+
+// Bounds of the values that the record shows. The policy sizes.failoverdrill.io holds every requester to them.
+const (
+	maxShown        = 128 << 10 // in all, with their names
+	maxVariables    = 256
+	maxVariableName = 256 // bytes
+)
 
 // What a Secret with a run's inputs looks like. The policy inputs.failoverdrill.io holds requesters to exactly this.
 const (
@@ -54,25 +61,36 @@ func SealInputs(open, secret drill.Inputs) (Inputs, []byte, error) {
 		}
 		in.Variables[name] = string(value)
 		size += len(name) + len(value)
+		if len(name) > maxVariableName {
+			return in, nil, &drill.Refusal{Code: "inputs_too_large", Text: fmt.Sprintf(
+				"a variable's name has %d bytes, and one that a run takes along has at most %d", len(name), maxVariableName)}
+		}
+	}
+	if len(open.Variables) > maxVariables {
+		return in, nil, &drill.Refusal{Code: "inputs_too_large", Text: fmt.Sprintf(
+			"%d variables have a value from outside the drill file, and a run takes at most %d along", len(open.Variables), maxVariables)}
+	}
+	if err := tooLarge(size, maxShown); err != nil {
+		return in, nil, err
 	}
 	secret = drill.Inputs{Env: open.Env, Files: open.Files}.With(secret) // which a record has no place for
 	if secret.Empty() {
-		return in, nil, tooLarge(size)
+		return in, nil, nil
 	}
 	payload, err := json.Marshal(sealed{Salt: rand.Text(), Inputs: secret})
 	if err != nil {
 		return in, nil, fmt.Errorf("encode the run's inputs: %w", err)
 	}
 	in.Secret = digest(payload)
-	return in, payload, tooLarge(max(size, len(payload)))
+	return in, payload, tooLarge(len(payload), MaxInputs)
 }
 
-func tooLarge(size int) error {
-	if size <= MaxInputs {
+func tooLarge(size, most int) error {
+	if size <= most {
 		return nil
 	}
 	return &drill.Refusal{Code: "inputs_too_large", Text: fmt.Sprintf(
-		"the values of the drill file's variables, env() and file() are %d KiB long, and a run takes %d KiB along. Give it shorter ones", size>>10, MaxInputs>>10)}
+		"the values of the drill file's variables, env() and file() are %d KiB long, and a run takes %d KiB along. Give it shorter ones", size>>10, most>>10)}
 }
 
 func digest(payload []byte) string {
