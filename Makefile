@@ -88,6 +88,9 @@ attack: shop ## The attacks of docs/threat-model.md, each as the weakest role th
 outage: shop ## The API server taken away from runners, at each phase, for 30 s to 7 minutes (about 15 minutes)
 	go test -tags e2e -count 1 -timeout 40m -v -run '^TestOutages$$' ./test/outage -cells '$(CELLS)'
 
+kill: shop ## Runner, agent, leader, API server and kubelets killed, and stopped, at each phase of runs in kind (about 12 minutes)
+	go test -tags e2e -count 1 -timeout 40m -v -run '^TestKilled$$' ./test/kill -cells '$(CELLS)'
+
 bench: .tools/k6-$(K6) ## What drill costs, beside other tools on the same work (12 minutes; the machine should do nothing else)
 	test/postgres/install.sh
 	K6=$(CURDIR)/$< go test -tags bench -count 1 -timeout 20m -v ./test/bench
@@ -165,4 +168,4 @@ check: lint test ## What must hold before a push
 	bin/drill validate drills
 	bin/drill fmt --check --diff drills
 
-.PHONY: help build image lab lab-down install demo demo-schedule test torture truth attack bank bank-kind cnpg outage bench scale fuzz smoke e2e shop lint vulncheck fmt reference check
+.PHONY: help build image lab lab-down install demo demo-schedule test torture truth attack bank bank-kind cnpg outage kill bench scale fuzz smoke e2e shop lint vulncheck fmt reference check

@@ -55,7 +55,8 @@ type memory struct {
 	admitted time.Time
 	trouble  map[string]time.Time
 	pulse    *kube.Pulse
-	request  Request   // what its file says, once it has been read
+	request  *Request  // what its file says, once it has been read
+	asked    time.Time // when the requester's rights were asked again
 	failed   int       // attempts in a row to revert what is left of the finished run
 	next     time.Time // of them
 }
@@ -270,7 +271,7 @@ func (r *reconciler) remember(name string) *memory {
 	defer r.mu.Unlock()
 	m := r.memories[name]
 	if m == nil {
-		m = &memory{admitted: time.Now(), trouble: map[string]time.Time{}}
+		m = &memory{admitted: time.Now(), asked: time.Now(), trouble: map[string]time.Time{}}
 		r.memories[name] = m
 	}
 	return m
