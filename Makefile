@@ -86,7 +86,7 @@ attack: shop ## The attacks of docs/threat-model.md, each as the weakest role th
 	go test -tags e2e -count 1 -timeout 20m -v ./test/attack
 
 outage: shop ## The API server taken away from runners, at each phase, for 30 s to 7 minutes (about 15 minutes)
-	go test -tags e2e -count 1 -timeout 40m -v -run '^TestOutages$$' ./test/outage -cells '$(CELLS)'
+	go test -tags e2e -count 1 -timeout 40m -v -parallel 8 -run '^TestOutages$$' ./test/outage -cells '$(CELLS)'
 
 kill: shop ## Runner, agent, leader, API server and kubelets killed, and stopped, at each phase of runs in kind (about 12 minutes)
 	go test -tags e2e -count 1 -timeout 40m -parallel 16 -v -run '^TestKilled$$' ./test/kill -cells '$(CELLS)'

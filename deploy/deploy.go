@@ -243,6 +243,9 @@ func Apply(ctx context.Context, client *kube.Client, o Options) error {
 			}
 		}
 	}
+	if err := i.counted(ctx); err != nil { // while the server starts
+		return err
+	}
 	return i.serving(ctx)
 }
 
@@ -253,7 +256,10 @@ func ApplyDefinitions(ctx context.Context, client *kube.Client) error {
 	if err != nil {
 		return err
 	}
-	i := &installer{client: client}
+	i := &installer{client: client, image: "none"}
+	if err := i.allowBefore(ctx, objects); err != nil { // pods of an installation there go on being made
+		return err
+	}
 	for _, object := range objects {
 		switch object.GetKind() {
 		case "CustomResourceDefinition", "PriorityClass", "ClusterRole", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding":

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -28,9 +29,7 @@ func (i *installer) keepFlags(ctx context.Context, objects []*unstructured.Unstr
 	case err != nil && !apierrors.IsNotFound(err) && !apierrors.IsForbidden(err):
 		return fmt.Errorf("read the server's flags: %w", err)
 	}
-	for name, value := range set {
-		flags[name] = value
-	}
+	maps.Copy(flags, set)
 	for _, object := range objects {
 		if object.GetKind() != "Deployment" {
 			continue

@@ -47,7 +47,7 @@ func misbehave(how string) int {
 			}
 		}
 	case "spin":
-		for {
+		for i := 0; ; i++ {
 		}
 	case "sleep":
 		time.Sleep(time.Hour)

@@ -27,10 +27,15 @@ const (
 
 // Causes of a run's end that come from its record.
 var (
-	errStopped   = errors.New("the run was cancelled")
+	errStopped   = &stoppedError{"the run was cancelled"}
 	errGone      = errors.New("its record was deleted")
 	errTakenOver = errors.New("another process ended it in its place")
 )
+
+// stoppedError says why a run was cancelled.
+type stoppedError struct{ why string }
+
+func (e *stoppedError) Error() string { return e.why }
 
 // obey ends the run when its record says so, until ctx ends. A record that is gone is the end of its run as well: nothing
 // could be noted any more.
@@ -39,7 +44,7 @@ func obey(ctx context.Context, runs *kube.Runs, id string, log *zap.Logger, canc
 		err := runs.Watch(ctx, id, func(r *kube.DrillRun) bool {
 			switch {
 			case r.CancelRequested():
-				cancel(errStopped)
+				cancel(&stoppedError{r.CancelledBecause()})
 			case r.Finished():
 				cancel(errTakenOver)
 			default:

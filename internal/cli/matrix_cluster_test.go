@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -88,9 +89,7 @@ func object(version, kind, namespace, name string, more map[string]any) *fakeapi
 	if namespace != "" {
 		o.SetNamespace(namespace)
 	}
-	for k, v := range more {
-		o.Object[k] = v
-	}
+	maps.Copy(o.Object, more)
 	return o
 }
 

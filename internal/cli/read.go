@@ -40,19 +40,11 @@ type readRun struct {
 
 // readAnswer is what a reader says.
 type readAnswer struct {
-	Request server.Request   `json:"request"`
-	Drills  []scheduledDrill `json:"drills,omitempty"`
-	Inputs  kube.Inputs      `json:"inputs"`
-	Problem string           `json:"problem,omitempty"` // what is wrong with the file
-	Shown   string           `json:"shown,omitempty"`   // the same with its lines, for the log
-}
-
-// scheduledDrill is as much of a scheduled drill as the server needs.
-type scheduledDrill struct {
-	Name     string          `json:"name"`
-	Fault    string          `json:"fault,omitempty"`
-	Targets  []string        `json:"targets,omitempty"` // the namespaces
-	Schedule *drill.Schedule `json:"schedule,omitempty"`
+	Request server.Request          `json:"request"`
+	Drills  []server.ScheduledDrill `json:"drills,omitempty"`
+	Inputs  kube.Inputs             `json:"inputs"`
+	Problem string                  `json:"problem,omitempty"` // what is wrong with the file
+	Shown   string                  `json:"shown,omitempty"`   // the same with its lines, for the log
 }
 
 // readCommand reads one drill file for the server, in a process of its own with bounds.
@@ -104,7 +96,7 @@ func readHere(task readTask) (a readAnswer) {
 			if d.Schedule == nil {
 				continue
 			}
-			one := scheduledDrill{Name: d.Name, Targets: needsOf(d).namespaces, Schedule: d.Schedule}
+			one := server.ScheduledDrill{Name: d.Name, Namespaces: needsOf(d).namespaces, Schedule: d.Schedule}
 			if len(d.Faults) > 0 {
 				one.Fault = d.Faults[0].Kind
 			}

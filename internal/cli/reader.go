@@ -107,7 +107,7 @@ func (r *reader) check(spec kube.Spec, in drill.Inputs) (server.Request, error) 
 }
 
 // drills is server.Options.Drills.
-func (r *reader) drills(from server.Source) ([]*drill.Drill, kube.Inputs, error) {
+func (r *reader) drills(from server.Source) ([]server.ScheduledDrill, kube.Inputs, error) {
 	answer, err := r.read(context.Background(), readTask{Schedule: &from})
 	if err != nil {
 		return nil, kube.Inputs{}, err
@@ -115,22 +115,5 @@ func (r *reader) drills(from server.Source) ([]*drill.Drill, kube.Inputs, error)
 	if answer.Problem != "" {
 		return nil, kube.Inputs{}, errors.New(answer.Problem)
 	}
-	var all []*drill.Drill
-	for _, d := range answer.Drills {
-		one := &drill.Drill{Name: d.Name, Schedule: d.Schedule, Targets: []drill.TargetSpec{{Spec: d.Targets}}}
-		if d.Fault != "" {
-			one.Faults = []drill.FaultSpec{{Kind: d.Fault}}
-		}
-		all = append(all, one)
-	}
-	return all, answer.Inputs, nil
-}
-
-// targetsOf is server.Options.Targets, for drills that the reader gave.
-func targetsOf(d *drill.Drill) []string {
-	if len(d.Targets) == 0 {
-		return nil
-	}
-	namespaces, _ := d.Targets[0].Spec.([]string)
-	return namespaces
+	return answer.Drills, answer.Inputs, nil
 }

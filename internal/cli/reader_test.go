@@ -69,7 +69,8 @@ func TestTheServerReadsInAChild(t *testing.T) {
 	require.Equal(t, in, given)
 	require.Len(t, got, 1)
 	require.Equal(t, want[0].Schedule, got[0].Schedule)
-	require.Equal(t, want[0].Faults[0].Kind, got[0].Faults[0].Kind)
+	require.Equal(t, want[0].Faults[0].Kind, got[0].Fault)
+	require.Equal(t, []string{"bank"}, got[0].Namespaces)
 
 	_, err = r.check(kube.Spec{Drill: "other", File: "kill.hcl", Source: src}, drill.Inputs{})
 	require.ErrorContains(t, err, `holds no drill "other"`)

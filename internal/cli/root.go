@@ -81,7 +81,7 @@ func errorText(err error) string {
 	case exitUsage, exitInvalidFile, exitRefused:
 		return drill.CleanLines(err.Error())
 	}
-	several, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // that of errors.Join itself
+	several, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return drill.Clean(err.Error())
 	}

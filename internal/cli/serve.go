@@ -51,7 +51,7 @@ mounted volume: in the name of the server's own account, which must be granted w
 			files := newReader(child.New(self, "read"), env.Stderr)
 			return server.Run(ctx, server.Options{Client: client, Namespace: namespace, Image: image, Listen: listen,
 				PageAuth: pageAuth, MetricsAuth: metricsAuth,
-				Log: log, Check: files.check, Revert: revert(client), Targets: targetsOf, Keep: keep, KeepFor: keepFor,
+				Log: log, Check: files.check, Revert: revert(client), Keep: keep, KeepFor: keepFor,
 				Drills: files.drills, Directory: directory, DetailBudget: room.Value(), StartDeadline: startDeadline})
 		},
 	}

@@ -87,7 +87,7 @@ func (t *trials) hand(ctx context.Context, run *kube.DrillRun) error {
 	if t.secret == nil || run.Spec.Local {
 		return nil
 	}
-	err := kube.StoreInputs(ctx, t.client, run, t.secret)
+	err := kube.HandInputs(ctx, t.client, t.runs, run, t.secret)
 	if err != nil { // it cannot begin, and so it need not wait
 		_ = t.runs.Cancel(ctx, run.Name)
 	}

@@ -1,11 +1,9 @@
-package drill_test
+package drill
 
 import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/failoverdrill/drill/internal/drill"
 )
 
 // TestT20Clean: nothing is left that steers a terminal, forges a line or turns the direction of writing.
@@ -19,10 +17,10 @@ func TestT20Clean(t *testing.T) {
 		"zero\u200bwidth\u2028line\ufeff": "zero width line",
 		"\x1b[2J":                         "[2J",
 	} {
-		require.Equal(t, want, drill.Clean(text))
-		require.Equal(t, want, drill.Clean(drill.Clean(text)))
+		require.Equal(t, want, Clean(text))
+		require.Equal(t, want, Clean(Clean(text)))
 	}
-	require.Equal(t, "Error\n  at x\n\ty ]0;", drill.CleanLines("Error\n  at x\n\ty\x1b]0;"))
-	require.Equal(t, []string{"a b"}, drill.CleanAll([]string{"a\nb"}))
-	require.Nil(t, drill.CleanAll(nil))
+	require.Equal(t, "Error\n  at x\n\ty ]0;", CleanLines("Error\n  at x\n\ty\x1b]0;"))
+	require.Equal(t, []string{"a b"}, CleanAll([]string{"a\nb"}))
+	require.Nil(t, CleanAll(nil))
 }

@@ -50,7 +50,7 @@ func networkPartition() Kind {
 		Healing: func(drill.FaultPlan) Healing {
 			return Healing{AgentKilled: "the kernel, at once", AgentHung: "the kernel, within the TTL (5 s) of the runner's last word",
 				RunnerLost:    "the agents, and the kernel at the same moment, within the TTL",
-				APIServerLost: "the runner, through its own connections to the agents, at the planned time",
+				APIServerLost: "the runner, through its own connections to the agents, when its lock is lost (15 s) or at the planned time, whichever is first",
 				NodeLost:      "the rules die with the node's kernel"}
 		},
 	}, func() Impl[networkPartitionSpec, networkPartitionState] { return &partitioner{} }, schema.Body[networkPartitionSpec]{

@@ -47,6 +47,9 @@ const AnnotationScheduledFor = "failoverdrill.io/scheduled-for"
 // AnnotationSeriesEnded says why no trial follows a run, where the run's own verdict does not.
 const AnnotationSeriesEnded = "failoverdrill.io/series-ended"
 
+// AnnotationCancelled says on a run why the server cancelled it. Nobody else may set it.
+const AnnotationCancelled = "failoverdrill.io/cancelled-because"
+
 // connectTimeout bounds the first answer of the cluster: a person waits for it.
 const connectTimeout = 5 * time.Second
 

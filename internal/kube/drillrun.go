@@ -123,6 +123,19 @@ func (r *DrillRun) Finished() bool { return r.Status.Phase == PhaseFinished }
 // CancelRequested reports whether somebody wants the run to end: by cancelling it or by deleting its record.
 func (r *DrillRun) CancelRequested() bool { return r.Spec.Cancel || r.DeletionTimestamp != nil }
 
+// CancelledBecause says how the run came to be cancelled, in one clause.
+func (r *DrillRun) CancelledBecause() string {
+	if why := r.Annotations[AnnotationCancelled]; why != "" {
+		return "the server cancelled the run: " + why
+	}
+	return "the run was cancelled"
+}
+
+// AllAhead reports whether the run has injected nothing so far. What faults need may be there already.
+func (r *DrillRun) AllAhead() bool {
+	return !slices.ContainsFunc(r.Status.Faults, func(f FaultRecord) bool { return f.Phase != FaultPreparing })
+}
+
 // ScheduledFor is the due time for which a schedule made the run; false when it was made by hand.
 func (r *DrillRun) ScheduledFor() (due time.Time, ok bool) {
 	due, err := time.Parse(time.RFC3339, r.Annotations[AnnotationScheduledFor])

@@ -70,13 +70,13 @@ func (m *monster) fill(v reflect.Value, depth int) {
 			v.SetMapIndex(key, value)
 		}
 	case reflect.Struct:
-		if at, ok := v.Addr().Interface().(*time.Time); ok {
+		if at, ok := reflect.TypeAssert[*time.Time](v.Addr()); ok {
 			*at = time.Unix(m.Int64N(1<<40), 0)
 			return
 		}
-		for i := range v.NumField() {
-			if v.Field(i).CanSet() {
-				m.fill(v.Field(i), depth+1)
+		for _, field := range v.Fields() {
+			if field.CanSet() {
+				m.fill(field, depth+1)
 			}
 		}
 	}
@@ -157,7 +157,8 @@ func TestCutText(t *testing.T) {
 			}
 		}
 	}
-	require.Equal(t, kube.CutText(strings.Repeat("y", 500), 100), kube.CutText(strings.Repeat("y", 500), 100))
+	once := kube.CutText(strings.Repeat("y", 500), 100)
+	require.Equal(t, once, kube.CutText(once, 100), "a cut text is not cut again")
 	one, two := kube.CutName(strings.Repeat("n", 300)+"1", 100), kube.CutName(strings.Repeat("n", 300)+"2", 100)
 	require.NotEqual(t, one, two)
 	require.LessOrEqual(t, len(one), 100)

@@ -2,6 +2,7 @@ package kube_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -75,7 +76,14 @@ func TestNothingSecretTakesNoSecret(t *testing.T) {
 
 func TestInputsAreBounded(t *testing.T) {
 	long := strings.Repeat("x", kube.MaxInputs)
-	for _, in := range [][2]drill.Inputs{
+	many := map[string]json.RawMessage{}
+	for i := range 257 {
+		many[fmt.Sprint("v", i)] = json.RawMessage("1")
+	}
+	for _, in := range [][2]drill.Inputs{ // as the policy for sizes does
+		{{Variables: many}, {}},
+		{{Variables: map[string]json.RawMessage{strings.Repeat("n", 257): json.RawMessage("1")}}, {}},
+		{{Variables: map[string]json.RawMessage{"v": json.RawMessage(`"` + long[:128<<10] + `"`)}}, {}},
 		{{Variables: map[string]json.RawMessage{"v": json.RawMessage(`"` + long + `"`)}}, {}},
 		{{}, {Files: map[string]string{"f": long}}},
 	} {

@@ -46,7 +46,7 @@ func TestT7OnlyAnAdministratorSetsLimits(t *testing.T) {
 			return err != nil && apierrors.IsForbidden(err)
 		})
 		err = as.CoreV1().ConfigMaps(kube.Namespace).Delete(ctx, kube.LimitsMap, metav1.DeleteOptions{})
-		require.ErrorContains(t, err, "administrators", user)
+		require.ErrorContains(t, err, "an administrator", user)
 		err = as.CoreV1().ConfigMaps(kube.Namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{FieldSelector: "metadata.name=" + kube.LimitsMap})
 		require.Error(t, err, user)
 		_, err = as.CoreV1().ConfigMaps(kube.Namespace).Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{GenerateName: "limits-other-"}}, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
@@ -60,5 +60,5 @@ func TestT7OnlyAnAdministratorSetsLimits(t *testing.T) {
 	as, err := c.As("limits-scheduler", "system:authenticated")
 	require.NoError(t, err)
 	_, err = kube.SetLimits(ctx, as, kube.Namespace, map[string]string{kube.LimitHold: "99h"})
-	require.ErrorContains(t, err, "administrators")
+	require.ErrorContains(t, err, "an administrator")
 }

@@ -26,7 +26,7 @@ func TestALogIsFollowedWholeOverALineThatIsCut(t *testing.T) {
 	var got []string
 	_, err := c.CoreV1().Pods(ns).Create(ctx, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "talker"}, Spec: corev1.PodSpec{
 		RestartPolicy: corev1.RestartPolicyNever,
-		Containers: []corev1.Container{{Name: "c", Image: "failoverdrill/patroni:demo", ImagePullPolicy: corev1.PullNever, // has a shell
+		Containers: []corev1.Container{{Name: "runner", Image: "failoverdrill/patroni:demo", ImagePullPolicy: corev1.PullNever, // has a shell
 			Command: []string{"bash", "-c", "for i in $(seq 1 300); do echo line $i; sleep 0.02; done; echo -n end"}}}}}, metav1.CreateOptions{})
 	require.NoError(t, err)
 	go func() {

@@ -293,12 +293,15 @@ func TestARequesterMakesInputsAlone(t *testing.T) {
 	_, err = mallory.CoreV1().Secrets(metav1.NamespaceDefault).Create(ctx, right(), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	require.True(t, apierrors.IsForbidden(err), "nowhere else")
 
-	// Whoever may make pods there is not held to it: the runner's agents have certificates.
+	// Whoever may make pods there is not held to it.
+	server, err := c.As(serverAccount, "system:serviceaccounts", "system:authenticated")
+	require.NoError(t, err)
+	other := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "other"}, Data: map[string][]byte{"ca.crt": []byte("x")}}
+	require.NoError(t, try(server, other))
+	require.NoError(t, try(c, other), "nor are its owners")
 	runner, err := c.As("system:serviceaccount:failoverdrill:drill-runner", "system:serviceaccounts", "system:authenticated")
 	require.NoError(t, err)
-	agents := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "agents-r"}, Data: map[string][]byte{"ca.crt": []byte("x")}}
-	require.NoError(t, try(runner, agents))
-	require.NoError(t, try(c, agents), "nor are its owners")
+	require.True(t, apierrors.IsForbidden(try(runner, other)), "agents' Secrets are in their own namespace")
 	_, err = runner.CoreV1().Secrets(kube.Namespace).Get(ctx, "x", metav1.GetOptions{})
 	require.True(t, apierrors.IsForbidden(err), "the runner reads none in drill's namespace")
 

@@ -53,6 +53,9 @@ func proofs() []proof {
 		{"status.failoverdrill.io", "a run of the name that this policy denies", ProofName, everywhere, func(ctx context.Context, c *Client, ns string, me Requester) error {
 			return tryRun(ctx, c, ns, ProofName, me)
 		}},
+		{"sizes.failoverdrill.io", "a run with a name of a variable that is too long", "names of at most", everywhere, func(ctx context.Context, c *Client, ns string, me Requester) error {
+			return tryRun(ctx, c, ns, "drill-too-large", me, strings.Repeat("n", maxVariableName+1))
+		}},
 		{"schedules.failoverdrill.io", "a scheduled drill in another's name", AnnotationUser, everywhere, func(ctx context.Context, c *Client, ns string, _ Requester) error {
 			return tryMap(ctx, c, ns, metav1.ObjectMeta{Name: "drill-schedule-proof", Labels: map[string]string{LabelDrills: Scheduled}, Annotations: map[string]string{AnnotationUser: nobody}})
 		}},
@@ -114,14 +117,18 @@ func Prove(ctx context.Context, c *Client, namespace string) ([]Hole, error) {
 
 func dryRun() metav1.CreateOptions { return metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}} }
 
-func tryRun(ctx context.Context, c *Client, ns, name string, who Requester) error {
+func tryRun(ctx context.Context, c *Client, ns, name string, who Requester, variables ...string) error {
+	values := map[string]any{}
+	for _, v := range variables {
+		values[v] = "1"
+	}
 	groups := make([]any, len(who.Groups))
 	for i, g := range who.Groups {
 		groups[i] = g
 	}
 	u := &unstructured.Unstructured{Object: map[string]any{"apiVersion": Resource.GroupVersion().String(), "kind": Kind,
 		"metadata": map[string]any{"name": name}, "spec": map[string]any{"drill": "none", "file": "none", "source": "none",
-			"requester": map[string]any{"user": who.User, "groups": groups}}}}
+			"inputs": map[string]any{"variables": values}, "requester": map[string]any{"user": who.User, "groups": groups}}}}
 	_, err := c.Dynamic.Resource(Resource).Namespace(ns).Create(ctx, u, dryRun())
 	return err
 }

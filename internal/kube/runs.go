@@ -226,6 +226,19 @@ func (s *Runs) Cancel(ctx context.Context, name string) error {
 	return nil
 }
 
+// CancelBecause cancels a run in the server's name, with the reason.
+func (s *Runs) CancelBecause(ctx context.Context, name, why string) error {
+	patch, err := json.Marshal(map[string]any{"spec": map[string]any{"cancel": true},
+		"metadata": map[string]any{"annotations": map[string]string{AnnotationCancelled: CutText(why, MaxText)}}})
+	if err != nil {
+		return fmt.Errorf("encode why run %s is cancelled: %w", name, err)
+	}
+	if _, err = s.records.Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: ManagedBy}); err != nil {
+		return fmt.Errorf("cancel run %s: %w", name, err)
+	}
+	return nil
+}
+
 // SetFinalizer protects the record from deletion, or lets it go.
 func (s *Runs) SetFinalizer(ctx context.Context, run *DrillRun, present bool) error {
 	if slices.Contains(run.Finalizers, Finalizer) == present {

@@ -92,7 +92,7 @@ func SummaryOf(m *metav1.PartialObjectMetadata) (s Summary, ok bool) {
 
 // encode writes the summary within its bound. What a page would miss least goes first.
 func (s Summary) encode() string {
-	s.SeriesKey = s.SeriesKey.Bounded()
+	s.SeriesKey = s.Bounded()
 	s.Fault, s.Verdict = CutName(s.Fault, 40), drill.Verdict(CutName(string(s.Verdict), 40))
 	s.Reason = CutText(s.Reason, maxSummaryReason)
 	drops := []func(){func() { s.LagPeak = nil }, func() { s.Reason = CutText(s.Reason, 100) }, func() { s.Reason = "" },

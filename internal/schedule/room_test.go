@@ -45,7 +45,7 @@ func TestT12OneSourcesBulkIsItsOwn(t *testing.T) {
 	require.LessOrEqual(t, len(b.Problems), maxProblems)
 	require.NotNil(t, b.find("monthly"), "somebody else's is scheduled")
 	require.NotNil(t, b.find("e0-0"), "and of hers what there is room for")
-	require.True(t, strings.Contains(string(raw), "take more than"))
+	require.Contains(t, string(raw), "take more than")
 	require.Contains(t, b.find("e0-0").Variables["big"], "sha256")
 	require.True(t, json.Valid([]byte(b.find("e0-0").Variables["big"])))
 }

@@ -52,7 +52,7 @@ func (r *reconciler) admit(ctx context.Context, run *kube.DrillRun) (time.Durati
 
 func (r *reconciler) notCancelled(ctx context.Context, a *admission) (bool, time.Duration, error) {
 	if a.run.CancelRequested() {
-		return false, 0, r.end(ctx, a.run, drill.VerdictInterrupted, "The run was cancelled before it began.")
+		return false, 0, r.end(ctx, a.run, drill.VerdictInterrupted, "Before it began, "+a.run.CancelledBecause()+".")
 	}
 	return true, 0, nil
 }
@@ -81,7 +81,7 @@ func (r *reconciler) hasInputs(ctx context.Context, a *admission) (bool, time.Du
 	case errors.Is(err, kube.ErrNoInputs):
 		return false, whileHanded, nil
 	case refused:
-		return false, 0, r.end(ctx, run, drill.VerdictRefused, refusal.Error()+". Nothing was touched.")
+		return r.notOthers(ctx, run, refusal)
 	case err != nil:
 		return false, 0, err
 	}
@@ -89,9 +89,24 @@ func (r *reconciler) hasInputs(ctx context.Context, a *admission) (bool, time.Du
 	return true, 0, nil
 }
 
+// notOthers deletes a Secret that somebody else put in the place of the run's inputs, whose name can be foretold. The
+// requester has as long to make the right one as without it.
+func (r *reconciler) notOthers(ctx context.Context, run *kube.DrillRun, why *drill.Refusal) (bool, time.Duration, error) {
+	late := r.remember(run.Name).lasted("no inputs", inputsWithin)
+	strange, err := kube.RemoveStrangeInputs(ctx, r.o.Client, run)
+	if err != nil {
+		return false, 0, err
+	}
+	if !strange || late {
+		return false, 0, r.end(ctx, run, drill.VerdictRefused, why.Error()+". Nothing was touched.")
+	}
+	r.o.Log.Warn("somebody else's Secret had the name of a run's inputs, and was deleted", zap.String("run", run.Name), zap.Error(why))
+	return false, whileHanded, nil
+}
+
 // mayDoIt asks the cluster whether the requester may do what the drill does.
 func (r *reconciler) mayDoIt(ctx context.Context, a *admission) (bool, time.Duration, error) {
-	r.remember(a.run.Name).request = a.request // for the summary, if it is refused
+	r.remember(a.run.Name).request = &a.request // also for the summary, if it is refused
 	missing, err := r.o.Client.RequesterLacks(ctx, a.run.Spec.Requester, a.request.rights())
 	if refusal, refused := errors.AsType[*drill.Refusal](err); refused {
 		return false, 0, r.end(ctx, a.run, drill.VerdictRefused, refusal.Error()+". Nothing was touched.")
@@ -170,7 +185,7 @@ func lacks(user string, missing []kube.Right) string {
 func (r *reconciler) begin(ctx context.Context, run *kube.DrillRun) (time.Duration, error) {
 	name := kube.RunnerPod(run.Name)
 	if run.CancelRequested() {
-		if err := r.end(ctx, run, drill.VerdictInterrupted, "The run was cancelled before it began."); err != nil {
+		if err := r.end(ctx, run, drill.VerdictInterrupted, "Before it began, "+run.CancelledBecause()+"."); err != nil {
 			return 0, err
 		}
 		if run.Spec.Local {
@@ -180,6 +195,9 @@ func (r *reconciler) begin(ctx context.Context, run *kube.DrillRun) (time.Durati
 	}
 	if run.Spec.Local {
 		return r.awaitLocal(ctx, run)
+	}
+	if r.stillMay(ctx, run) {
+		return whileHanded, nil
 	}
 	m := r.remember(run.Name)
 	pod, err := r.o.Client.CoreV1().Pods(r.o.Namespace).Get(ctx, name, metav1.GetOptions{})

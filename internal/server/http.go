@@ -64,7 +64,7 @@ func handler(o Options, e *elector, ready *readiness) http.Handler {
 		}
 	})
 	door := newDoorkeeper(separate(o.Client, o.Log, 5, 10), o.Log)
-	var metrics http.Handler = promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
+	metrics := promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
 	if o.MetricsAuth == AuthToken {
 		metrics = door.admits(toSeeMetrics(), metrics)
 	}

@@ -133,7 +133,7 @@ func TestT17TheNewestConnectionGetsIn(t *testing.T) {
 	l := BoundedListener(inner).(*boundedListener)
 	server := BoundedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }))
 	go func() { _ = server.Serve(l) }()
-	defer server.Close()
+	defer func() { _ = server.Close() }()
 	var held []net.Conn
 	defer func() {
 		for _, c := range held {

@@ -98,19 +98,6 @@ func TestTheWaitForTheSecretIsNotTheRunners(t *testing.T) {
 	})
 }
 
-func TestARunWithAnothersSecretIsRefusedAtOnce(t *testing.T) {
-	w := newWorld(t)
-	with, _ := handed(t)
-	_, forged := handed(t)
-	w.create(kube.Status{}, with)
-	w.store("r1", forged)
-	run := w.settled("r1")
-	require.Equal(t, drill.VerdictRefused, run.Status.Verdict)
-	require.Contains(t, run.Status.Message, "is not the one")
-	require.NotContains(t, run.Status.Message, "canary")
-	require.False(t, w.hasInputs("r1"), "nobody needs it any more")
-}
-
 func TestSecretInputsGoWhenTheRunIsOver(t *testing.T) {
 	with, payload := handed(t)
 	w := newSeries(t, 1, drill.VerdictPassed, with)
@@ -148,9 +135,9 @@ func TestEachTrialHasItsOwnSecret(t *testing.T) {
 // TestVariablesFilesAreNoDrillFiles: those beside a drill file give its variables their values, unless drill schedule add did.
 func TestVariablesFilesAreNoDrillFiles(t *testing.T) {
 	var got []Source
-	s := &scheduler{files: map[string]parsed{}, o: Options{Drills: func(from Source) ([]*drill.Drill, kube.Inputs, error) {
+	s := &scheduler{files: map[string]parsed{}, o: Options{Drills: func(from Source) ([]ScheduledDrill, kube.Inputs, error) {
 		got = append(got, from)
-		return []*drill.Drill{{Name: from.File, Schedule: &drill.Schedule{Cron: "@daily", Timezone: "UTC"}}}, kube.Inputs{Variables: map[string]string{"zone": from.Text}}, nil
+		return []ScheduledDrill{{Name: from.File, Schedule: &drill.Schedule{Cron: "@daily", Timezone: "UTC"}}}, kube.Inputs{Variables: map[string]string{"zone": from.Text}}, nil
 	}}}
 	files := map[string]string{"a.hcl": "1", "b.hcl": "2", "b.hcl.inputs.json": "recorded", "lab.drillvars.hcl": "beside"}
 	find := func() *findings {
@@ -173,4 +160,59 @@ func TestVariablesFilesAreNoDrillFiles(t *testing.T) {
 	files["b.hcl.inputs.json"] = "changed"
 	find()
 	require.Len(t, got, 5)
+}
+
+// TestT18AnothersSecretMakesWay: the name of a run's Secret can be foretold. Whoever makes it first does no harm.
+func TestT18AnothersSecretMakesWay(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		with, payload := handed(t)
+		w.create(kube.Status{}, with)
+		squatter := *w.read("r1")
+		squatter.UID = "no-such"
+		require.NoError(t, kube.StoreInputs(t.Context(), w.api, &squatter, []byte("{}")))
+		again, err := w.reconcile(t.Context(), "r1")
+		require.NoError(t, err)
+		require.Equal(t, whileHanded, again)
+		require.False(t, w.hasInputs("r1"), "it is nobody's")
+		require.Empty(t, w.read("r1").Status.Phase)
+		w.store("r1", payload) // by drill run, which tries again
+		_, err = w.reconcile(t.Context(), "r1")
+		require.NoError(t, err)
+		require.Equal(t, kube.PhaseAdmitted, w.read("r1").Status.Phase)
+	})
+}
+
+// TestT18WhoeverGoesOnSquattingIsNamed: the run is refused when its requester's time is up, and the record says why.
+func TestT18WhoeverGoesOnSquattingIsNamed(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		with, _ := handed(t)
+		_, forged := handed(t)
+		w.create(kube.Status{}, with)
+		for began := time.Now(); w.read("r1").Status.Phase == ""; time.Sleep(whileHanded) {
+			require.Less(t, time.Since(began), inputsWithin+5*time.Second)
+			w.store("r1", forged)
+			_, err := w.reconcile(t.Context(), "r1")
+			require.NoError(t, err)
+		}
+		run := w.read("r1")
+		require.Equal(t, drill.VerdictRefused, run.Status.Verdict)
+		require.Contains(t, run.Status.Message, "is not the one")
+		require.NotContains(t, run.Status.Message, "canary")
+	})
+}
+
+// TestT18ATrialsSecretMakesWay: the next trial's name can be foretold, too, and the server makes its Secret.
+func TestT18ATrialsSecretMakesWay(t *testing.T) {
+	with, payload := handed(t)
+	w := newSeries(t, 2, drill.VerdictPassed, with)
+	w.store("r1", payload)
+	squatter := *w.read("r1")
+	squatter.Name, squatter.UID = "r1-t2", "no-such"
+	require.NoError(t, kube.StoreInputs(t.Context(), w.api, &squatter, []byte("{}")))
+	w.settled("r1")
+	_, again, err := kube.LoadInputs(t.Context(), w.api, w.read("r1-t2"))
+	require.NoError(t, err)
+	require.Equal(t, payload, again)
 }

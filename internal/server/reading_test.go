@@ -3,7 +3,6 @@ package server
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -60,7 +59,7 @@ func TestT1AFileThatEndsItsReaderIsRefused(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, kube.PhaseAdmitted, run.Status.Phase)
 
-	w.reconciler.reading = newReading() // another server leads
+	w.reading = newReading() // another server leads
 	for range 5 {
 		_, err = w.reconcile(t.Context(), "bad")
 		require.NoError(t, err)
@@ -110,15 +109,15 @@ func TestAFileIsReadOnce(t *testing.T) {
 	require.NoError(t, err)
 	_, err = w.reconcile(t.Context(), "r2")
 	require.NoError(t, err)
-	require.Empty(t, w.reconciler.reading.known, "of a run that waits no more nothing is kept")
-	require.Empty(t, w.reconciler.reading.waiting)
+	require.Empty(t, w.reading.known, "of a run that waits no more nothing is kept")
+	require.Empty(t, w.reading.waiting)
 
 	w.another("r3", "alice")
-	w.reconciler.reading.turn <- struct{}{}
+	w.reading.turn <- struct{}{}
 	again, err := w.reconcile(t.Context(), "r3")
 	require.NoError(t, err)
 	require.Equal(t, whileReading, again)
-	<-w.reconciler.reading.turn
+	<-w.reading.turn
 
 	w.o.Check = func(kube.Spec, drill.Inputs) (Request, error) {
 		return Request{}, &LaterError{Err: errors.New("no process can be started")}
@@ -175,7 +174,7 @@ func TestT2TooMuchIsRefusedUnasked(t *testing.T) {
 	run, err := w.runs.Get(t.Context(), "bad")
 	require.NoError(t, err)
 	require.Equal(t, drill.VerdictRefused, run.Status.Verdict)
-	require.True(t, strings.Contains(run.Status.Message, "rights"), run.Status.Message)
+	require.Contains(t, run.Status.Message, "rights")
 }
 
 func failing(broken *bool) clienttesting.ReactionFunc {

@@ -39,6 +39,7 @@ type reconciler struct {
 	o     Options
 	runs  *kube.Runs
 	index *index
+	open  cache.SharedIndexInformer // of the runs that are not labelled as settled: there long before the index is
 	queue workqueue.TypedRateLimitingInterface[string]
 	alive func() // is told that a worker took the heartbeat
 	*background
@@ -54,7 +55,8 @@ type memory struct {
 	admitted time.Time
 	trouble  map[string]time.Time
 	pulse    *kube.Pulse
-	request  Request   // what its file says, once it has been read
+	request  *Request  // what its file says, once it has been read
+	asked    time.Time // when the requester's rights were asked again
 	failed   int       // attempts in a row to revert what is left of the finished run
 	next     time.Time // of them
 }
@@ -64,6 +66,9 @@ func newReconciler(o Options, x *index) *reconciler {
 		o:     o,
 		runs:  kube.NewRuns(o.Client.Dynamic, o.Namespace),
 		index: x,
+		open: metaInformer(o, kube.Resource, func(l *metav1.ListOptions) {
+			l.LabelSelector = kube.LabelPhase + "!=" + string(kube.PhaseFinished)
+		}),
 		queue: workqueue.NewTypedRateLimitingQueue(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[string](200*time.Millisecond, 15*time.Second)),
 		alive:      func() {},
@@ -78,13 +83,19 @@ func (r *reconciler) run(ctx context.Context) {
 	pods := metaInformer(r.o, corev1.SchemeGroupVersion.WithResource("pods"), func(l *metav1.ListOptions) {
 		l.LabelSelector = labels.Set{kube.LabelManagedBy: kube.ManagedBy, kube.LabelComponent: componentRunner}.String()
 	})
+	defer r.watch(r.open, r.runOfRecord)()
 	// The index outlives this leader, which must not be told any more when it has ended.
-	defer r.watch(r.index.informer, r.runOfRecord)()
-	r.index.synced(ctx) // or every pod of a settled run would be a reason to read its record
+	defer r.watch(r.index.informer, r.runOfOther)()
 	defer r.watch(pods, r.runOfPod)()
 	recorded := newRecorder(r.o, r.index)
 	var wg sync.WaitGroup
-	wg.Go(func() { pods.RunWithContext(ctx) })
+	wg.Go(func() { r.open.RunWithContext(ctx) })
+	wg.Go(func() {
+		// What is open is there soon. Without it every pod of a run that is over would be a reason to read its record.
+		if cache.WaitForCacheSync(ctx.Done(), r.open.HasSynced) {
+			pods.RunWithContext(ctx)
+		}
+	})
 	wg.Go(func() { recorded.run(ctx) })
 	wg.Go(func() { pruneDetails(ctx, r.o) })
 	wg.Go(func() { retain(ctx, r.o, r.index, pods.GetStore(), recorded.metrics.Counted) })
@@ -149,6 +160,15 @@ func (r *reconciler) runOfRecord(object any) string {
 	return ""
 }
 
+// runOfOther is for the index, and leaves out what is open, too. What is left are runs with the label of those that are
+// settled which are not: a backup, or an administrator, may make such.
+func (r *reconciler) runOfOther(object any) string {
+	if m, ok := object.(*metav1.PartialObjectMetadata); !ok || m.Labels[kube.LabelPhase] != string(kube.PhaseFinished) {
+		return ""
+	}
+	return r.runOfRecord(object)
+}
+
 // runOfPod leaves out the pods of runs that are settled or gone, of which there may be thousands.
 func (r *reconciler) runOfPod(object any) string {
 	pod, ok := object.(*metav1.PartialObjectMetadata)
@@ -156,8 +176,9 @@ func (r *reconciler) runOfPod(object any) string {
 		return ""
 	}
 	run := pod.Labels[kube.LabelRun]
-	if m := r.index.find(run); m == nil || kube.Settled(m) {
-		return "" // an open run that the index does not have yet is queued when it has it
+	_, open, _ := r.open.GetStore().GetByKey(r.o.Namespace + "/" + run)
+	if m := r.index.find(run); !open && (m == nil || kube.Settled(m)) {
+		return "" // an open run that is not known yet is queued when it is
 	}
 	return run
 }
@@ -250,7 +271,7 @@ func (r *reconciler) remember(name string) *memory {
 	defer r.mu.Unlock()
 	m := r.memories[name]
 	if m == nil {
-		m = &memory{admitted: time.Now(), trouble: map[string]time.Time{}}
+		m = &memory{admitted: time.Now(), asked: time.Now(), trouble: map[string]time.Time{}}
 		r.memories[name] = m
 	}
 	return m

@@ -47,7 +47,8 @@ func newWorld(t *testing.T) *world {
 		review.Status.Allowed = true
 		return true, review, nil
 	})
-	dyn := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{kube.Resource: "DrillRunList"})
+	dyn := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{
+		kube.Resource: "DrillRunList", {Version: "v1", Resource: "pods"}: "PodList"})
 	w := &world{T: t, api: api}
 	o := Options{Client: &kube.Client{Interface: api, Dynamic: dyn, Metadata: metaOf{dyn}}, Namespace: ns, Image: "drill:test", Log: zap.NewNop(),
 		Check: func(kube.Spec, drill.Inputs) (Request, error) {

@@ -190,7 +190,7 @@ func (r *reconciler) letGo(ctx context.Context, run *kube.DrillRun) error {
 func (r *reconciler) summarize(run *kube.DrillRun) kube.Summary {
 	s := history.Summarize(run)
 	r.mu.Lock()
-	if m := r.memories[run.Name]; m != nil {
+	if m := r.memories[run.Name]; m != nil && m.request != nil {
 		s.Fault = cmp.Or(s.Fault, m.request.fault())
 		s.Targets = cmp.Or(s.Targets, kube.TargetsText(m.request.Namespaces))
 	}

@@ -68,7 +68,7 @@ func newScheduling(t *testing.T) *scheduling {
 func (s *scheduling) start(identity string) (stop func()) {
 	return s.serveWith(identity, func(o *server.Options) {
 		o.Client, o.Directory = s.account, s.directory
-		o.Drills = func(from server.Source) ([]*drill.Drill, kube.Inputs, error) {
+		o.Drills = func(from server.Source) ([]server.ScheduledDrill, kube.Inputs, error) {
 			name, cron, _ := strings.Cut(from.Text, " ")
 			switch {
 			case name == "invalid":
@@ -76,9 +76,9 @@ func (s *scheduling) start(identity string) (stop func()) {
 			case name == "panic":
 				panic("oh")
 			case cron == "":
-				return []*drill.Drill{{Name: name}}, kube.Inputs{}, nil
+				return []server.ScheduledDrill{{Name: name}}, kube.Inputs{}, nil
 			}
-			return []*drill.Drill{{Name: name, Schedule: &drill.Schedule{Cron: cron, Timezone: "UTC", Missed: drill.MissedSkip}}}, kube.Inputs{}, nil
+			return []server.ScheduledDrill{{Name: name, Schedule: &drill.Schedule{Cron: cron, Timezone: "UTC", Missed: drill.MissedSkip}}}, kube.Inputs{}, nil
 		}
 	})
 }

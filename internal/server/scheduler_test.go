@@ -150,8 +150,8 @@ func (s *apiServer) lead(through func(n int, action clienttesting.Action, do doe
 	dyn.PrependReactor("*", "*", react)
 	hourly := &drill.Schedule{Cron: "0 * * * *", Timezone: "UTC", Missed: drill.MissedRunLate}
 	l.scheduler = newScheduler(Options{Client: &kube.Client{Interface: api, Dynamic: dyn, Metadata: metaOf{dyn}}, Namespace: ns, Log: zap.NewNop(),
-		Drills: func(Source) ([]*drill.Drill, kube.Inputs, error) {
-			return []*drill.Drill{{Name: "d", Schedule: hourly}}, kube.Inputs{}, nil
+		Drills: func(Source) ([]ScheduledDrill, kube.Inputs, error) {
+			return []ScheduledDrill{{Name: "d", Schedule: hourly}}, kube.Inputs{}, nil
 		}})
 	l.cache = cache.NewStore(cache.MetaNamespaceKeyFunc)
 	_ = l.cache.Add(&corev1.ConfigMap{Data: map[string]string{"a.hcl": "d"}, ObjectMeta: metav1.ObjectMeta{
@@ -382,8 +382,8 @@ func TestASlowLeaderIsWaitedFor(t *testing.T) {
 		s := newAPIServer()
 		s.until(t)
 		ended := make(chan struct{})
-		slow := s.lead(func(i int, a clienttesting.Action, do doer) (runtime.Object, error) {
-			if i == 5 {
+		slow := s.lead(func(_ int, a clienttesting.Action, do doer) (runtime.Object, error) {
+			if a.Matches("create", "drillruns") { // its intent is in the book by then
 				time.Sleep(finishWithin - time.Second)
 			}
 			return do(a)
@@ -394,6 +394,7 @@ func TestASlowLeaderIsWaitedFor(t *testing.T) {
 		}()
 		synctest.Wait()
 		require.NotNil(t, s.entry(t).Intent)
+		require.Empty(t, s.made, "the run is not there yet")
 		s.lead(nil).serve(t, time.Minute)
 		<-ended
 		require.Len(t, s.made, 1)

@@ -70,6 +70,9 @@ func (r *reconciler) proceed(ctx context.Context, run *kube.DrillRun) error {
 // deleting the record of one of them.
 func (r *reconciler) stopped(ctx context.Context, run *kube.DrillRun, series string) (string, error) {
 	if run.CancelRequested() {
+		if why := run.Annotations[kube.AnnotationCancelled]; why != "" {
+			return why, nil
+		}
 		return "somebody cancelled it after this trial", nil
 	}
 	if run.Name == series {

@@ -43,14 +43,13 @@ type Options struct {
 	// Check reads a run's drill file and says what the run needs. An error refuses the run, with the error's text; after an
 	// *UnreadableError it is asked twice more, after a *LaterError again.
 	Check func(spec kube.Spec, in drill.Inputs) (Request, error)
-	// Targets are the namespaces of a drill's targets.
-	Targets func(*drill.Drill) []string
 	// Schedules lists what is scheduled, for the metrics and the page; with Drills, the server knows by itself.
 	Schedules func() []metrics.Schedule
 	// Revert puts back one recorded fault. It is called any number of times.
 	Revert func(ctx context.Context, record kube.FaultRecord, run string) error
-	// Drills reads a drill file, and says what its runs take along. Without it, the server schedules nothing.
-	Drills func(Source) ([]*drill.Drill, kube.Inputs, error)
+	// Drills reads a drill file, and says which of its drills have a schedule and what their runs take along. Without it,
+	// the server schedules nothing.
+	Drills func(Source) ([]ScheduledDrill, kube.Inputs, error)
 	// Directory holds drill files to schedule in the server's own name, beside those of the ConfigMaps; empty for none.
 	Directory string
 	// StartDeadline is how old a request may be when its run begins; 0 lets it be any age.
@@ -80,6 +79,14 @@ type Source struct {
 	File, Text string
 	Recorded   string            // what drill schedule add stored with it, as JSON; empty when it did not
 	Beside     map[string]string // else, the variables files beside it, by name
+}
+
+// ScheduledDrill is as much of a drill with a schedule as the server needs.
+type ScheduledDrill struct {
+	Name       string          `json:"name"`
+	Fault      string          `json:"fault,omitempty"`      // the kind of its first one
+	Namespaces []string        `json:"namespaces,omitempty"` // of its targets
+	Schedule   *drill.Schedule `json:"schedule,omitempty"`
 }
 
 // Secret names a Secret.

@@ -12,7 +12,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/kube"
 	"github.com/failoverdrill/drill/internal/schedule"
 )
@@ -54,7 +53,7 @@ func (f *findings) problem(source, format string, args ...any) {
 
 // parsed is what a drill file holds. It is kept while the file stays the same.
 type parsed struct {
-	drills []*drill.Drill
+	drills []ScheduledDrill
 	inputs kube.Inputs
 	err    error
 }
@@ -156,13 +155,8 @@ func (s *scheduler) add(f *findings, kept map[string]parsed, source string, file
 				continue
 			}
 			one := scheduled{file: file, source: text, inputs: p.inputs, requester: who, Installed: schedule.Installed{
-				Drill: d.Name, Source: source, Requester: who.User, Paused: paused, Schedule: *d.Schedule, Variables: p.inputs.Variables}}
-			if len(d.Faults) > 0 {
-				one.Fault = d.Faults[0].Kind
-			}
-			if s.o.Targets != nil {
-				one.Targets = kube.TargetsText(s.o.Targets(d))
-			}
+				Drill: d.Name, Source: source, Requester: who.User, Paused: paused, Schedule: *d.Schedule, Variables: p.inputs.Variables,
+				Fault: d.Fault, Targets: kube.TargetsText(d.Namespaces)}}
 			f.order = append(f.order, one)
 			if _, taken := f.drills[d.Name]; !taken {
 				f.drills[d.Name] = one

@@ -40,6 +40,7 @@ func (r *reconciler) supervise(ctx context.Context, run *kube.DrillRun) (time.Du
 			return 0, err
 		}
 	}
+	r.stillMay(ctx, run)
 	why, doubtful, err := r.dead(ctx, run)
 	switch {
 	case err != nil:

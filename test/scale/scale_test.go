@@ -122,7 +122,7 @@ func (c *cluster) fill(from, n int, settled bool) {
 		if err != nil {
 			return err
 		}
-		run.ObjectMeta.UID, run.ResourceVersion, run.CreationTimestamp = u.GetUID(), u.GetResourceVersion(), u.GetCreationTimestamp()
+		run.UID, run.ResourceVersion, run.CreationTimestamp = u.GetUID(), u.GetResourceVersion(), u.GetCreationTimestamp()
 		run.Status = kube.Status{Phase: kube.PhaseFinished, Verdict: drill.VerdictPassed, Finished: new(metav1.NewTime(at)), Report: raw}
 		u, err = c.client.Dynamic.Resource(kube.Resource).Namespace(kube.Namespace).UpdateStatus(context.Background(), c.object(run), metav1.UpdateOptions{})
 		if err != nil || !settled {
