@@ -89,7 +89,7 @@ outage: shop ## The API server taken away from runners, at each phase, for 30 s 
 	go test -tags e2e -count 1 -timeout 40m -v -parallel 8 -run '^TestOutages$$' ./test/outage -cells '$(CELLS)'
 
 kill: shop ## Runner, agent, leader, API server and kubelets killed, and stopped, at each phase of runs in kind (about 12 minutes)
-	go test -tags e2e -count 1 -timeout 40m -v -run '^TestKilled$$' ./test/kill -cells '$(CELLS)'
+	go test -tags e2e -count 1 -timeout 40m -parallel 16 -v -run '^TestKilled$$' ./test/kill -cells '$(CELLS)'
 
 bench: .tools/k6-$(K6) ## What drill costs, beside other tools on the same work (12 minutes; the machine should do nothing else)
 	test/postgres/install.sh

@@ -1,6 +1,6 @@
 # The one member is cut off from another pod on its node. Its clients still reach it.
 drill "partition" {
-  timeout = "3m"
+  timeout = "4m"
 
   target "postgresql" "orders" {
     namespace = "NAMESPACE"
@@ -10,7 +10,7 @@ drill "partition" {
   }
 
   steady_state {
-    hold    = "10s"
+    hold    = "8s"
     timeout = "2m"
   }
 

@@ -1,6 +1,6 @@
 # The one member dies and is held down, so that there is something to revert.
 drill "kill-primary" {
-  timeout = "3m"
+  timeout = "4m"
 
   target "postgresql" "orders" {
     namespace = "NAMESPACE"
@@ -10,7 +10,7 @@ drill "kill-primary" {
   }
 
   steady_state {
-    hold    = "10s"
+    hold    = "8s"
     timeout = "2m"
   }
 

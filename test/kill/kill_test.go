@@ -58,7 +58,7 @@ func TestKilled(t *testing.T) {
 	var alone []*cell
 	shared := map[string][]*cell{}
 	var rounds []string
-	for _, component := range []string{"runner", "agent", "leader", "apiserver", "kubelet"} {
+	for _, component := range []string{"runner", "agent", "leader", "kubelet", "apiserver"} {
 		for _, signal := range []string{stop, kill} {
 			for _, kind := range []string{killPrimary, partition} {
 				for _, phase := range phases {
@@ -161,10 +161,11 @@ func (c *cell) alone() error {
 		return err
 	}
 	c.watchCut(struck)
+	back := struck // a runner or an agent that was killed stays away
 	if c.signal == stop {
-		time.Sleep(time.Until(struck.Add(paused[c.component])))
+		back = struck.Add(paused[c.component])
 	}
-	return c.settle(struck, time.Now())
+	return c.settle(struck, back)
 }
 
 // together plays the cells of a component that all runs share. The runs begin one after the other, so that they are in
@@ -192,8 +193,11 @@ func (w *world) together(t *testing.T, all []*cell) {
 			t.FailNow()
 		}
 	}
+	for began := time.Now(); !w.idle(); time.Sleep(time.Second) { // what a failed round left
+		require.Less(t, time.Since(began), 2*time.Minute, "runs of an earlier round do not end")
+	}
 	long := []string{held, reverting}
-	each(long, func(c *cell) error { return c.request("force_delete", 35*time.Second) })
+	each(long, func(c *cell) error { return c.request("force_delete", 60*time.Second) })
 	each(long, func(c *cell) error { return c.await("the injection", isInjecting) })
 	each([]string{injecting}, func(c *cell) error { return c.request("graceful", 10*time.Second) })
 	time.Sleep(6 * time.Second)

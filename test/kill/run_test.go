@@ -57,7 +57,7 @@ func (c *cell) moment(hold time.Duration) error {
 				return err
 			}
 		}
-		time.Sleep(3 * time.Second) // of the 10 s that it must hold
+		time.Sleep(3 * time.Second) // of the 8 s that it must hold
 		return nil
 	}
 	if err := c.await("the injection", isInjecting); err != nil {
@@ -158,7 +158,7 @@ func (c *cell) settle(struck, back time.Time) error {
 	if lasted := <-c.cut; lasted > 0 {
 		cut = fmt.Sprintf("; the cut ended %.1f s after the signal", lasted.Seconds())
 	}
-	c.t.Logf("CELL %s (%s): nothing left %.1f s after the signal, %.1f s after its return%s%s; %s: %s", c, c.found, done.Sub(struck).Seconds(), done.Sub(back).Seconds(), cut, cancelled,
+	c.t.Logf("CELL %s (%s): nothing left %.1f s after the signal, %+.1f s after its return%s%s; %s: %s", c, c.found, done.Sub(struck).Seconds(), done.Sub(back).Seconds(), cut, cancelled,
 		r.Status.Verdict, r.Status.Message)
 	return c.judge(r)
 }

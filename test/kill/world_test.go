@@ -88,6 +88,22 @@ func newWorld(t *testing.T, all []*cell) *world {
 	return w
 }
 
+// idle reports whether no run is in flight on a target.
+func (w *world) idle() bool {
+	all, err := w.runs.List(context.Background())
+	if err != nil {
+		return false
+	}
+	for _, r := range all {
+		for _, one := range w.targets {
+			if !r.Finished() && strings.Contains(r.Spec.Source, `"`+one.Namespace+`"`) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // process is one on a node. The nodes of kind are containers that bear the nodes' names.
 type process struct {
 	node string
