@@ -13,6 +13,7 @@ import (
 	"github.com/failoverdrill/drill/internal/drillfile"
 	"github.com/failoverdrill/drill/internal/kube"
 	"github.com/failoverdrill/drill/internal/server"
+	"github.com/failoverdrill/drill/internal/targets"
 )
 
 // admission reads a requested run's drill file for the server: what must the requester be allowed to do?
@@ -29,6 +30,11 @@ func admission(env *Env) func(kube.Spec, drill.Inputs) (server.Request, error) {
 			need := needsOf(d)
 			request := server.Request{Namespaces: need.namespaces, FaultKinds: need.faults, Secrets: need.names(), Reads: need.reads, Timeout: d.Timeout, Trials: d.Repeat,
 				Asked: asked(d), Schedule: d.Schedule}
+			for _, t := range d.Targets {
+				if kind, ok := targets.Find(t.Kind); ok && !kind.NoLedger {
+					request.Ledgers = append(request.Ledgers, t.Name)
+				}
+			}
 			for _, p := range need.pods {
 				request.Avoid = append(request.Avoid, server.Pods{Namespace: p.namespace, Selector: p.selector})
 			}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/history"
+	"github.com/failoverdrill/drill/internal/kube"
 	"github.com/failoverdrill/drill/internal/measure"
 	"github.com/failoverdrill/drill/internal/report"
 )
@@ -21,6 +22,13 @@ type compareOptions struct {
 	cluster clusterFlags
 	output  string
 	local   bool
+	choice  history.Choice
+}
+
+// choiceFlags say whose runs of a drill are meant.
+func choiceFlags(c *cobra.Command, choice *history.Choice) {
+	c.Flags().StringVar(&choice.By, "by", "", `whose runs of a drill: "schedule", a requester's name, or "all"; without it the schedule's, if the drill has any`)
+	c.Flags().StringVar(&choice.Targets, "targets", "", "only runs whose targets are in these namespaces, with commas between them")
 }
 
 func compareCommand(env *Env) *cobra.Command {
@@ -46,6 +54,7 @@ runs to tell any difference from chance.`,
 	o.cluster.add(c)
 	outputFlag(c, &o.output)
 	c.Flags().BoolVar(&o.local, "local", false, "take runs from this machine's own history; needs no cluster")
+	choiceFlags(c, &o.choice)
 	return c
 }
 
@@ -53,9 +62,9 @@ func compareSets(ctx context.Context, env *Env, base, next string, o compareOpti
 	if err := checkOutput(o.output); err != nil {
 		return err
 	}
-	p := picker{load: func() ([]drill.Report, error) {
+	p := picker{env: env, choice: o.choice, load: func() ([]history.Stored, error) {
 		if o.local {
-			return localReports(env)
+			return localStored(env)
 		}
 		return clusterReports(ctx, o.cluster)
 	}}
@@ -117,12 +126,22 @@ func drillsOf(reports []drill.Report) []string {
 	return slices.Compact(all)
 }
 
-func clusterReports(ctx context.Context, cluster clusterFlags) ([]drill.Report, error) {
+// localStored are the reports of this machine, which are all of whoever uses it.
+func localStored(env *Env) ([]history.Stored, error) {
+	reports, err := localReports(env)
+	var all []history.Stored
+	for _, rep := range reports {
+		all = append(all, history.Stored{Report: rep, Key: kube.SeriesKey{Drill: rep.Run.Drill}})
+	}
+	return all, err
+}
+
+func clusterReports(ctx context.Context, cluster clusterFlags) ([]history.Stored, error) {
 	runs, err := recordedRuns(ctx, cluster)
 	if err != nil {
 		return nil, err
 	}
-	var all []drill.Report
+	var all []history.Stored
 	for _, r := range runs {
 		if !r.Finished() {
 			continue
@@ -131,7 +150,7 @@ func clusterReports(ctx context.Context, cluster clusterFlags) ([]drill.Report, 
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, rep)
+		all = append(all, history.Stored{Report: rep, Key: history.KeyOf(r)})
 	}
 	return all, nil
 }
@@ -139,9 +158,12 @@ func clusterReports(ctx context.Context, cluster clusterFlags) ([]drill.Report, 
 // picker finds the reports that a user means. The stored ones are loaded only when they are asked for: files need no
 // cluster.
 type picker struct {
-	load   func() ([]drill.Report, error)
+	env    *Env
+	choice history.Choice
+	load   func() ([]history.Stored, error)
 	loaded bool
-	stored []drill.Report // the newest first
+	stored []history.Stored // the newest first
+	noted  string
 }
 
 // set finds the reports of a comma-separated list, each once.
@@ -178,9 +200,13 @@ func (p *picker) item(item string) ([]drill.Report, error) {
 		}
 		p.loaded = true
 	}
-	found, err := history.Pick(p.stored, item)
+	found, note, err := history.Pick(p.stored, item, p.choice)
 	if err != nil {
 		return nil, withCode(exitUsage, "%w", err)
+	}
+	if note != "" && note != p.noted { // once for both sets
+		p.env.status("%s", report.Clean(note))
+		p.noted = note
 	}
 	return found, nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,7 +27,7 @@ import (
 // concluding is a run that is over in a cluster whose API server may be away.
 type concluding struct {
 	execution
-	away     bool
+	away     atomic.Bool
 	run      *kube.DrillRun
 	journal  *kube.Journal
 	reverted []string
@@ -38,7 +39,7 @@ func newConcluding(t *testing.T) *concluding {
 	dyn := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{kube.Resource: "DrillRunList"})
 	api := fake.NewClientset()
 	gone := func(clienttesting.Action) (bool, runtime.Object, error) {
-		if c.away {
+		if c.away.Load() {
 			return true, nil, &net.OpError{Op: "dial", Err: errors.New("connection refused")}
 		}
 		return false, nil, nil
@@ -70,7 +71,7 @@ func (c *concluding) conclude(t *testing.T) (*kube.DrillRun, error) {
 	rep := drill.Report{Run: drill.RunReport{ID: "r1", Verdict: drill.VerdictInterrupted, Reasons: []drill.Reason{{Code: "lock_lost", Text: "The lock was lost."}}},
 		Faults: []drill.FaultReport{{Kind: "kill_primary", Name: "a", Residue: []string{}}}}
 	err := c.execution.conclude(t.Context(), c.run, c.journal, rep, []byte("detail"))
-	c.away = false
+	c.away.Store(false)
 	run, readErr := c.runs.Get(t.Context(), "r1")
 	require.NoError(t, readErr)
 	return run, err
@@ -81,8 +82,8 @@ func TestT16TheResultOutlivesALongOutage(t *testing.T) {
 	for _, lasts := range []time.Duration{0, 4 * time.Minute, 7 * time.Minute, 15 * time.Minute, 29 * time.Minute} {
 		bubble.Test(t, func(t *testing.T) {
 			c := newConcluding(t)
-			c.away = lasts > 0
-			time.AfterFunc(lasts, func() { c.away = false })
+			c.away.Store(lasts > 0)
+			time.AfterFunc(lasts, func() { c.away.Store(false) })
 			began := time.Now()
 			run, err := c.conclude(t)
 			require.NoError(t, err)

@@ -24,6 +24,7 @@ type historyOptions struct {
 	limit   int
 	output  string
 	local   bool
+	choice  history.Choice
 }
 
 func historyCommand(env *Env) *cobra.Command {
@@ -31,7 +32,10 @@ func historyCommand(env *Env) *cobra.Command {
 	c := &cobra.Command{
 		Use: "history", Short: "List runs, the newest first",
 		Long: `List the runs that are recorded in the cluster, or with --local those that were run from this machine. A number that is
-not known, or cannot be vouched for, is left out. drill report RUN prints a run's whole report.`,
+not known, or cannot be vouched for, is left out. drill report RUN prints a run's whole report.
+
+The name of a drill is anybody's to choose, so the column WHOSE says who made a run and where its targets are. With --drill,
+runs of a schedule are listed alone when the drill has any; --by and --targets choose others.`,
 		Example: `  drill history --drill kill-primary --limit 12
   drill history --output json | jq '.[].recovery.upper_seconds'`,
 		Args: exactArgs(0, "no argument"),
@@ -42,6 +46,7 @@ not known, or cannot be vouched for, is left out. drill report RUN prints a run'
 	c.Flags().StringVar(&o.drill, "drill", "", "only this drill's runs")
 	c.Flags().IntVar(&o.limit, "limit", 20, "at most so many runs; 0 for all")
 	c.Flags().BoolVar(&o.local, "local", false, "from this machine's own history; needs no cluster")
+	choiceFlags(c, &o.choice)
 	return c
 }
 
@@ -71,6 +76,7 @@ func listHistory(ctx context.Context, env *Env, o historyOptions) error {
 		}
 	}
 	entries = slices.DeleteFunc(entries, func(e history.Entry) bool { return o.drill != "" && e.Drill != o.drill })
+	entries = ofChoice(env, entries, o)
 	if o.limit > 0 {
 		entries = entries[:min(o.limit, len(entries))]
 	}
@@ -89,15 +95,43 @@ func listHistory(ctx context.Context, env *Env, o historyOptions) error {
 	if series {
 		header = slices.Insert(header, trialColumn, "TRIAL")
 	}
+	whose := slices.ContainsFunc(entries, func(e history.Entry) bool { return e.By != "" })
+	if whose {
+		header = append(header, "WHOSE")
+	}
 	fmt.Fprintln(w, strings.Join(header, "\t"))
 	for _, e := range entries {
 		row := historyRow(e)
 		if series {
 			row = slices.Insert(row, trialColumn, historyTrial(e))
 		}
+		if whose {
+			row = append(row, report.Clean(e.Key().Whose()))
+		}
 		fmt.Fprintln(w, strings.Join(row, "\t"))
 	}
 	return w.Flush()
+}
+
+// ofChoice leaves out the runs of a drill that are not meant, and says which.
+func ofChoice(env *Env, entries []history.Entry, o historyOptions) []history.Entry {
+	if o.local || o.drill == "" && o.choice == (history.Choice{}) {
+		return entries
+	}
+	choice := o.choice
+	if o.drill == "" && choice.By == "" {
+		choice.By = history.ByAll // of many drills
+	}
+	keys := make([]kube.SeriesKey, len(entries))
+	for i, e := range entries {
+		keys[i] = e.Key()
+	}
+	meant, others := choice.Among(keys)
+	kept := slices.DeleteFunc(slices.Clone(entries), func(e history.Entry) bool { return !slices.Contains(meant, e.Key()) })
+	if o.choice.By == "" && o.choice.Targets == "" && len(others) > 0 {
+		env.status("Only the runs by schedule are listed. --by all shows %d more, which others made.", len(entries)-len(kept))
+	}
+	return kept
 }
 
 // trialColumn is where a run's place in its series stands, when any of the runs has one.

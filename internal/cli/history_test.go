@@ -87,3 +87,28 @@ r-1  kill [31m  2026-11-21 12:01:00Z  passed   12.34 s [12.30, 12.40]  0     nev
 		require.Contains(t, errs, text)
 	}
 }
+
+// TestT9HistorySaysWhoseRunsAre: of a scheduled drill the schedule's are listed, and what was left out is said.
+func TestT9HistorySaysWhoseRunsAre(t *testing.T) {
+	entries := []history.Entry{{Run: "m", Drill: "kill", By: "requester/mallory", Targets: "mallory"}, {Run: "s", Drill: "kill", By: "schedule", Targets: "shop"}}
+	list := func(o historyOptions) (names []string, said string) {
+		var errs bytes.Buffer
+		for _, e := range ofChoice(&Env{Stderr: &errs}, entries, o) {
+			names = append(names, e.Run)
+		}
+		return names, errs.String()
+	}
+	names, said := list(historyOptions{drill: "kill"})
+	require.Equal(t, []string{"s"}, names)
+	require.Contains(t, said, "--by all shows 1 more")
+	names, said = list(historyOptions{})
+	require.Equal(t, []string{"m", "s"}, names, "of all drills, everybody's, with their names")
+	require.Empty(t, said)
+	for by, want := range map[string][]string{"all": {"m", "s"}, "mallory": {"m"}, "schedule": {"s"}, "nobody": nil} {
+		names, said = list(historyOptions{drill: "kill", choice: history.Choice{By: by}})
+		require.Equal(t, want, names, by)
+		require.Empty(t, said)
+	}
+	names, _ = list(historyOptions{choice: history.Choice{Targets: "shop"}})
+	require.Equal(t, []string{"s"}, names)
+}

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -128,14 +129,13 @@ func play(t *testing.T, x matrixCell) (o outcome) {
 
 // counted counts all writes but those that are the same again and again: the election's, and renewals of locks after the second.
 func counted() func(method, path string) bool {
-	renewals := 0
+	var renewals atomic.Int64
 	return func(method, path string) bool {
 		if path == "leases/drill-server" || strings.HasPrefix(path, "events") {
 			return false
 		}
 		if method == "PUT" && strings.HasPrefix(path, "leases/") {
-			renewals++
-			return renewals <= 2
+			return renewals.Add(1) <= 2
 		}
 		return true
 	}

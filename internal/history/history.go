@@ -79,8 +79,10 @@ func variables(r *kube.DrillRun) map[string]drill.VariableValue {
 type Entry struct {
 	Run        string          `json:"run"`
 	Drill      string          `json:"drill"`
-	Trial      int             `json:"trial"`  // of its series
-	Trials     int             `json:"trials"` // 0 while it is not known
+	By         string          `json:"by,omitempty"`      // who made it: schedule, or requester/NAME; unknown of local ones
+	Targets    string          `json:"targets,omitempty"` // the namespaces of its targets, with commas
+	Trial      int             `json:"trial"`             // of its series
+	Trials     int             `json:"trials"`            // 0 while it is not known
 	Phase      kube.Phase      `json:"phase"`
 	Started    time.Time       `json:"started"`
 	Finished   *time.Time      `json:"finished,omitempty"`
@@ -126,6 +128,11 @@ func Of(rep drill.Report) Entry {
 	return e
 }
 
+// Key tells the run's series from others of the same drill name.
+func (e Entry) Key() kube.SeriesKey {
+	return kube.SeriesKey{Drill: e.Drill, By: e.By, Targets: e.Targets}
+}
+
 // Worse is the recovery time that the run is judged by: the worse of the headline's and that of new connections.
 func (e Entry) Worse() drill.Estimate {
 	if e.Fresh != nil && e.Fresh.Upper > e.Recovery.Upper {
@@ -153,16 +160,18 @@ func (e Entry) RecoveryText() string {
 // cleared it away since the report.
 func OfRecord(r *kube.DrillRun) Entry {
 	_, trial := r.Trial()
+	key := KeyOf(r)
 	if !r.Finished() {
-		return Entry{Run: r.Name, Drill: r.Spec.Drill, Trial: trial, Phase: cmp.Or(r.Status.Phase, kube.PhasePending), Started: r.CreationTimestamp.UTC(), Reason: r.Status.Message}
+		return Entry{Run: r.Name, Drill: r.Spec.Drill, By: key.By, Targets: key.Targets, Trial: trial, Phase: cmp.Or(r.Status.Phase, kube.PhasePending), Started: r.CreationTimestamp.UTC(), Reason: r.Status.Message}
 	}
 	rep, err := Report(r)
 	if err != nil {
-		return Entry{Run: r.Name, Drill: r.Spec.Drill, Trial: trial, Phase: r.Status.Phase, Started: r.CreationTimestamp.UTC(), Verdict: r.Status.Verdict,
+		return Entry{Run: r.Name, Drill: r.Spec.Drill, By: key.By, Targets: key.Targets, Trial: trial, Phase: r.Status.Phase, Started: r.CreationTimestamp.UTC(), Verdict: r.Status.Verdict,
 			Reason: "The report cannot be read: " + err.Error(), Residue: r.Residue()}
 	}
 	e := Of(rep)
 	e.Run, e.Drill, e.Verdict, e.Residue = r.Name, r.Spec.Drill, r.Status.Verdict, r.Residue()
+	e.By, e.Targets = key.By, key.Targets
 	return e
 }
 

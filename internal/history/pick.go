@@ -8,11 +8,56 @@ import (
 	"time"
 
 	"github.com/failoverdrill/drill/internal/drill"
+	"github.com/failoverdrill/drill/internal/kube"
 )
 
+// Stored is a report with what tells its series from others of the same drill name; of local ones that is the name alone.
+type Stored struct {
+	drill.Report
+	Key kube.SeriesKey
+}
+
 // Pick returns those of the reports, the newest first, that a user means: a run by its id, a series by its first run's, or
-// a drill's runs: NAME, NAME:COUNT or NAME@FROM/TO.
-func Pick(reports []drill.Report, meant string) ([]drill.Report, error) {
+// a drill's runs: NAME, NAME:COUNT or NAME@FROM/TO. Of a drill's name the choice says whose runs are meant, and the note which
+// ones were left out; runs of several people are mixed only when that is asked for.
+func Pick(stored []Stored, meant string, choice Choice) (found []drill.Report, note string, err error) {
+	reports := make([]drill.Report, len(stored))
+	for i, s := range stored {
+		reports[i] = s.Report
+	}
+	name, _, _ := strings.Cut(meant, "@")
+	if name == meant {
+		name, _, _ = strings.Cut(meant, ":")
+	}
+	var keys []kube.SeriesKey
+	for _, s := range stored {
+		if s.Run.Drill == name {
+			keys = append(keys, s.Key)
+		}
+	}
+	if len(keys) > 0 {
+		mine, others := choice.Among(keys)
+		if len(mine) == 0 {
+			return nil, "", fmt.Errorf("no run of drill %q is of the series that --by and --targets mean. There are those %s", name, whose(others))
+		}
+		if err := choice.one(name, mine); err != nil {
+			return nil, "", err
+		}
+		if len(others) > 0 {
+			note = fmt.Sprintf("%s: the runs %s. Left out are those %s; choose with --by and --targets", name, whose(distinct(mine)), whose(others))
+		}
+		reports = nil
+		for _, s := range stored {
+			if s.Run.Drill != name || slices.Contains(mine, s.Key) {
+				reports = append(reports, s.Report)
+			}
+		}
+	}
+	found, err = pick(reports, meant)
+	return found, note, err
+}
+
+func pick(reports []drill.Report, meant string) ([]drill.Report, error) {
 	var ids, series []string
 	known := map[string]bool{}
 	for _, r := range reports {

@@ -37,7 +37,7 @@ func TestPick(t *testing.T) {
 		"kill@/2026-11-15":           {"10-kill"},
 		"kill@2026-11-15T12:00:00Z/2026-11-20T13:00:00+01:00": {"15-kill"},
 	} {
-		found, err := Pick(stored, meant)
+		found, err := pick(stored, meant)
 		require.NoError(t, err, meant)
 		var ids []string
 		for _, r := range found {
@@ -59,7 +59,7 @@ func TestPick(t *testing.T) {
 		"kill@2026-11-20/2026-11-15": "ends before it begins",
 		"kill@2027-01-01/":           "no run of kill that",
 	} {
-		_, err := Pick(stored, meant)
+		_, err := pick(stored, meant)
 		require.ErrorContains(t, err, says, meant)
 	}
 }

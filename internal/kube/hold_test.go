@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -56,17 +57,18 @@ func TestAHoldEndsByTheClustersClock(t *testing.T) {
 func TestARunnerObeysAHold(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		holds, api := holdWorld(0, nil)
-		away := true
+		var away atomic.Bool
+		away.Store(true)
 		api.PrependReactor("get", "configmaps", func(clienttesting.Action) (bool, runtime.Object, error) {
-			return away, nil, errors.New("no answer")
+			return away.Load(), nil, errors.New("no answer")
 		})
-		told := 0
-		ctx, stop := holds.Watch(t.Context(), func(error) { told++ })
+		var told atomic.Int64
+		ctx, stop := holds.Watch(t.Context(), func(error) { told.Add(1) })
 		defer stop()
 		time.Sleep(10 * time.Minute)
 		require.NoError(t, ctx.Err(), "an API server that is away is no hold")
-		require.Equal(t, 1, told, "said once")
-		away = false
+		require.EqualValues(t, 1, told.Load(), "said once")
+		away.Store(false)
 		time.Sleep(time.Minute)
 		require.NoError(t, ctx.Err())
 		_, err := api.CoreV1().ConfigMaps(Namespace).Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: HoldName},

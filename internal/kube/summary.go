@@ -39,6 +39,14 @@ const (
 // BySchedule is who made the runs of a schedule, as a part of their series' key.
 const BySchedule = "schedule"
 
+const byRequester = "requester/"
+
+// CutBy is who made runs, of the length that a key has.
+func CutBy(by string) string { return CutName(by, maxSummaryName) }
+
+// ByRequester is the same of runs that a user asked for.
+func ByRequester(user string) string { return byRequester + user }
+
 // SeriesKey tells the runs of one drill from those of others with the same name: two people may call their drills alike,
 // and one of them must not be able to speak for the other.
 type SeriesKey struct {
@@ -116,12 +124,21 @@ func (k SeriesKey) Bounded() SeriesKey {
 	return SeriesKey{Drill: CutName(k.Drill, maxSummaryName), By: CutName(k.By, maxSummaryName), Targets: CutName(k.Targets, maxSummaryName)}
 }
 
+// Whose says for people who made the runs of the series, and where their targets are; empty when neither is known.
+func (k SeriesKey) Whose() string {
+	text := strings.TrimPrefix(k.By, byRequester)
+	if k.Targets != "" {
+		text += ", in " + strings.ReplaceAll(k.Targets, ",", ", ")
+	}
+	return strings.TrimPrefix(text, ", ")
+}
+
 // By is who made a run: its schedule, or its requester.
 func (r *DrillRun) By() string {
 	if _, ok := r.ScheduledFor(); ok {
 		return BySchedule
 	}
-	return "requester/" + r.Spec.Requester.User
+	return ByRequester(r.Spec.Requester.User)
 }
 
 // TargetsText writes the namespaces of a run's targets as its annotation and its series' key have them.

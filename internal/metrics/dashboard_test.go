@@ -48,8 +48,8 @@ func TestTheDashboardAsksForWhatThereIs(t *testing.T) {
 		Panels []struct {
 			Title   string
 			Targets []struct {
-				Expr       string
-				Datasource struct{ UID string }
+				Expr, LegendFormat string
+				Datasource         struct{ UID string }
 			}
 		}
 		Templating struct{ List []struct{ Name, Type string } }
@@ -67,11 +67,19 @@ func TestTheDashboardAsksForWhatThereIs(t *testing.T) {
 				require.True(t, known[name], "%s asks for %s", p.Title, name)
 			}
 			require.Equal(t, strings.Count(q.Expr, "("), strings.Count(q.Expr, ")"), q.Expr)
+			if strings.Contains(q.Expr, "{drill=") { // T9: two people may call their drills alike
+				require.Equal(t, strings.Count(q.Expr, "{drill="), strings.Count(q.Expr, `{drill=~"$drill",by=~"$by",targets=~"$targets"`), q.Expr)
+				require.NotRegexp(t, `by \(drill(, (when|verdict|phase|le))*\)`, q.Expr, "series of several people would be one")
+				require.Contains(t, q.LegendFormat, "{{drill}} ({{by}}, {{targets}})", p.Title)
+			}
 			asked++
 		}
 	}
 	require.Greater(t, asked, 10)
 	require.Equal(t, "datasource", dashboard.Templating.List[0].Type)
+	for i, name := range []string{"drill", "by", "targets"} {
+		require.Equal(t, name, dashboard.Templating.List[i+1].Name)
+	}
 }
 
 // TestThePageOnMetricsIsComplete: docs/metrics.md names every series, and none that is not there.

@@ -75,6 +75,6 @@ func handler(o Options, e *elector, ready *readiness) http.Handler {
 		shown = door.admits(toSeeRuns(o.Namespace), pages)
 	}
 	mux.Handle("GET /metrics", fewAtOnce(metrics))
-	mux.Handle("/", fewAtOnce(shown))
+	mux.Handle("GET /", fewAtOnce(shown))
 	return mux
 }

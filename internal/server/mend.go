@@ -48,6 +48,9 @@ func (r *reconciler) sweep(ctx context.Context, name, why string) error {
 	if err := kube.ReleaseLocks(ctx, r.o.Client, r.o.Namespace, name); err != nil {
 		return err
 	}
+	if report == nil { // it did not come to removing it
+		done += r.ledgerLeft(ctx, run)
+	}
 	end := outcomeOf(report, why, done)
 	if err := journal.Finish(ctx, end); err != nil {
 		return err
@@ -76,7 +79,7 @@ func (r *reconciler) revert(ctx context.Context, run *kube.DrillRun, journal *ku
 		if len(run.Status.Faults) > 0 {
 			return "It had put everything back before.", nil
 		}
-		return "Nothing had been touched.", nil
+		return "No fault had been injected.", nil
 	}
 	var put, left []string
 	open, giveUp := run.Unreverted(), time.Now().Add(revertWithin)

@@ -12,10 +12,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	dynamicfake "k8s.io/client-go/dynamic/fake"
 	"k8s.io/client-go/metadata"
 	clienttesting "k8s.io/client-go/testing"
-
-	dynamicfake "k8s.io/client-go/dynamic/fake"
 
 	"github.com/failoverdrill/drill/internal/drill"
 	"github.com/failoverdrill/drill/internal/kube"
@@ -76,8 +75,9 @@ func (w *world) leading(after time.Duration, f func()) {
 	<-indexed
 }
 
-// past makes records of settled runs, and their pods.
+// pastRuns makes records of settled runs, and their pods.
 func (w *world) pastRuns(n int) {
+	w.Helper()
 	for i := range n {
 		name := fmt.Sprint("old", i)
 		w.record(name, kube.Status{Phase: kube.PhaseFinished, Verdict: drill.VerdictPassed}, func(run *kube.DrillRun) {
@@ -93,7 +93,9 @@ func (w *world) pastRuns(n int) {
 
 // recordsRead are the names of the records that were read whole, one at a time.
 func (w *world) recordsRead() (names []string) {
-	for _, a := range w.o.Client.Dynamic.(*dynamicfake.FakeDynamicClient).Actions() {
+	fake, ok := w.o.Client.Dynamic.(*dynamicfake.FakeDynamicClient)
+	require.True(w, ok)
+	for _, a := range fake.Actions() {
 		if get, ok := a.(clienttesting.GetAction); ok && a.GetResource() == kube.Resource && a.GetVerb() == "get" {
 			names = append(names, get.GetName())
 		}

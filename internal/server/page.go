@@ -270,7 +270,7 @@ func overviews(all []entry, book schedule.Book, now time.Time) (shown []*overvie
 	drills := map[kube.SeriesKey]*overview{}
 	of := func(key kube.SeriesKey) *overview {
 		if drills[key] == nil {
-			drills[key] = &overview{SeriesKey: key, Whose: whose(key)}
+			drills[key] = &overview{SeriesKey: key, Whose: "by " + key.Whose()}
 		}
 		return drills[key]
 	}
@@ -317,18 +317,6 @@ func overviews(all []entry, book schedule.Book, now time.Time) (shown []*overvie
 	return slices.SortedFunc(maps.Values(drills), func(a, b *overview) int {
 		return cmp.Or(scheduled(a)-scheduled(b), cmp.Compare(a.Drill, b.Drill), cmp.Compare(a.By, b.By), cmp.Compare(a.Targets, b.Targets))
 	}), alarm
-}
-
-// whose says for people who made the runs of a series, and where.
-func whose(key kube.SeriesKey) string {
-	text := "by schedule"
-	if key.By != kube.BySchedule {
-		text = "by " + strings.TrimPrefix(key.By, "requester/")
-	}
-	if key.Targets != "" {
-		text += ", in " + strings.ReplaceAll(key.Targets, ",", ", ")
-	}
-	return text
 }
 
 // verdictWord never relies on colour alone.

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -46,15 +47,36 @@ func (r *reconciler) stillMay(ctx context.Context, run *kube.DrillRun) (cancelle
 // lacksNow reads the run's file if another server admitted it.
 func (r *reconciler) lacksNow(ctx context.Context, run *kube.DrillRun, m *memory) ([]kube.Right, error) {
 	if m.request == nil {
-		in, _, err := kube.LoadInputs(ctx, r.o.Client, run)
-		if err != nil {
-			return nil, err
-		}
-		request, err := r.check(run.Spec, in)
+		request, err := r.requestOf(ctx, run)
 		if err != nil {
 			return nil, err
 		}
 		m.request = &request
 	}
 	return r.o.Client.RequesterLacks(ctx, run.Spec.Requester, m.request.rights())
+}
+
+// requestOf is what a run needs, by its file.
+func (r *reconciler) requestOf(ctx context.Context, run *kube.DrillRun) (Request, error) {
+	in, _, err := kube.LoadInputs(ctx, r.o.Client, run)
+	if err != nil {
+		return Request{}, err
+	}
+	return r.check(run.Spec, in)
+}
+
+// ledgerLeft says what a runner that died may have left in the databases of its targets. It is no residue: the server has
+// no way into them.
+func (r *reconciler) ledgerLeft(ctx context.Context, run *kube.DrillRun) string {
+	ctx, cancel := context.WithTimeout(ctx, rightsWithin)
+	defer cancel()
+	request, err := r.requestOf(ctx, run)
+	const goes = "the next run there uses it; rows are removed by the first run that ends a day later or more, and with the last rows the schema"
+	switch {
+	case err != nil:
+		return " If a target of it keeps drill's ledger, schema failoverdrill may still be in the database: " + goes + "."
+	case len(request.Ledgers) > 0:
+		return fmt.Sprintf(" Drill's ledger, schema failoverdrill, may still be in the database of %s: %s.", strings.Join(request.Ledgers, " and of "), goes)
+	}
+	return ""
 }

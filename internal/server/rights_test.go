@@ -119,3 +119,31 @@ func TestT21ARunThatWaitsForItsRunnerLosesItsRights(t *testing.T) {
 		require.InDelta(t, 60, took.Seconds(), 5)
 	})
 }
+
+// TestT19ASweepSaysWhatMayBeInTheDatabase: the server has no way into it, so nothing there is reverted, and nothing is
+// said to be untouched.
+func TestT19ASweepSaysWhatMayBeInTheDatabase(t *testing.T) {
+	for name, c := range map[string]struct {
+		ledgers []string
+		err     error
+		want    string
+	}{
+		"a ledger":           {[]string{"orders", "stock"}, nil, "Drill's ledger, schema failoverdrill, may still be in the database of orders and of stock:"},
+		"none":               {nil, nil, ""},
+		"a file gone unread": {nil, errors.New("it cannot be read"), "If a target of it keeps drill's ledger"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.o.Check = func(kube.Spec, drill.Inputs) (Request, error) { return Request{Ledgers: c.ledgers}, c.err }
+				w.create(ahead())
+				run, _ := w.step(5 * time.Minute) // its pod is gone
+				require.Equal(t, drill.VerdictError, run.Status.Verdict)
+				require.Contains(t, run.Status.Message, "No fault had been injected.")
+				require.NotContains(t, run.Status.Message, "ouched")
+				require.Contains(t, run.Status.Message, c.want)
+				require.Equal(t, c.want != "", len(run.Status.Message) > len("The runner died: its pod was deleted. No fault had been injected."))
+			})
+		})
+	}
+}

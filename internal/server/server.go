@@ -68,6 +68,7 @@ type Request struct {
 	Secrets    []Secret           // read by the runner
 	Reads      []drill.Permission // what the runner looks at where there is no target
 	Avoid      []Pods             // the targets' pods, whose nodes are no place for the runner
+	Ledgers    []string           // the targets in whose databases drill keeps a ledger
 	Timeout    time.Duration      // of the whole run
 	Asked      kube.Asked         // what limits of the cluster's owner bound
 	Trials     int                // how many runs the series has; 0 is one

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -122,9 +123,7 @@ func (w *world) schedule(name, text string, more map[string]string) string {
 	me, err := w.scheduler.WhoAmI(w.Context())
 	require.NoError(w, err)
 	files := map[string]string{"attack.hcl": text}
-	for k, v := range more {
-		files[k] = v
-	}
+	maps.Copy(files, more)
 	_, err = kube.NewSchedules(w.scheduler, "").Install(w.Context(), "attack-"+name, files, me)
 	require.NoError(w, err)
 	return "attack-" + name
