@@ -58,7 +58,7 @@ func TestKilled(t *testing.T) {
 	var alone []*cell
 	shared := map[string][]*cell{}
 	var rounds []string
-	for _, component := range []string{"runner", "agent", "leader", "kubelet", "apiserver"} {
+	for _, component := range []string{"runner", "agent", "leader", "apiserver", "kubelet"} {
 		for _, signal := range []string{stop, kill} {
 			for _, kind := range []string{killPrimary, partition} {
 				for _, phase := range phases {
