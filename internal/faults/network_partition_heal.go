@@ -120,7 +120,10 @@ func (p *partitioner) gone(ctx context.Context, d Deps, st networkPartitionState
 		if pod.UID != one.Pod && p.listeners[pod.UID] != one.To {
 			continue
 		}
-		now, err := d.Kube.CoreV1().Pods(pod.Namespace).Get(ctx, pod.Name, metav1.GetOptions{})
+		// An API server that is stopped answers nothing, and must not use up the time for looking at the paths.
+		asked, cancel := context.WithTimeout(ctx, time.Second)
+		now, err := d.Kube.CoreV1().Pods(pod.Namespace).Get(asked, pod.Name, metav1.GetOptions{})
+		cancel()
 		if apierrors.IsNotFound(err) || err == nil && (string(now.UID) != pod.UID || now.DeletionTimestamp != nil || now.Status.PodIP != pod.IPs[0].String()) {
 			return true
 		}

@@ -58,7 +58,7 @@ func TestKilled(t *testing.T) {
 	var alone []*cell
 	shared := map[string][]*cell{}
 	var rounds []string
-	for _, component := range []string{"runner", "agent", "leader", "kubelet", "apiserver"} {
+	for _, component := range []string{"runner", "agent", "leader", "apiserver", "kubelet"} {
 		for _, signal := range []string{stop, kill} {
 			for _, kind := range []string{killPrimary, partition} {
 				for _, phase := range phases {
@@ -155,7 +155,9 @@ func (c *cell) alone() error {
 	if err := c.moment(hold); err != nil {
 		return err
 	}
-	c.note()
+	if err := c.note(); err != nil {
+		return err
+	}
 	struck := time.Now()
 	if err := c.world.strike(c.t, victims, c.signal, paused[c.component]); err != nil {
 		return err
@@ -211,7 +213,7 @@ func (w *world) together(t *testing.T, all []*cell) {
 		}
 		return c.await("the injection", isInjecting)
 	})
-	each(phases, func(c *cell) error { c.note(); return nil })
+	each(phases, (*cell).note)
 	each([]string{reverting}, func(c *cell) error { // a cancelled run reverts at once
 		c.found += ", cancelled"
 		return w.runs.Cancel(context.Background(), c.run)

@@ -99,12 +99,11 @@ func (c *cell) await(what string, until func(*kube.DrillRun) bool) error {
 	return fmt.Errorf("run %s: no %s within 2 minutes", c.run, what)
 }
 
-// note remembers what the record says as the signal is sent.
-func (c *cell) note() {
+// note remembers what the record says right before the signal is sent. It returns an error when that is another phase.
+func (c *cell) note() error {
 	r, err := c.world.runs.Get(context.Background(), c.run)
 	if err != nil {
-		c.found = err.Error()
-		return
+		return err
 	}
 	c.found = string(r.Status.Phase)
 	for _, f := range r.Status.Faults {
@@ -118,6 +117,10 @@ func (c *cell) note() {
 			c.found += ", victim terminating"
 		}
 	}
+	if r.Status.Phase != kube.PhaseRunning || isInjecting(r) == (c.phase == steady) || c.phase == steady && strings.Contains(c.found, string(kube.FaultReverted)) {
+		return fmt.Errorf("run %s was at another phase when the signal was due (%s); a machine that is busy with other work delays it", c.run, c.found)
+	}
+	return nil
 }
 
 // settle waits until nothing is left, and judges the record. A run that the signal did not end is cancelled 5 s after its
