@@ -134,6 +134,19 @@ func hold(t *testing.T, c *kube.Client, run, key string) error {
 	return kube.HoldDown(t.Context(), c, key, kube.HeldMember{Run: run, UID: "u", Until: time.Now().Add(time.Minute), Hold: 60})
 }
 
+// openRun is a run that is not over: a server that is there would let go of what others hold.
+func openRun(t *testing.T, c *kube.Client) string {
+	t.Helper()
+	me, err := c.WhoAmI(t.Context())
+	require.NoError(t, err)
+	run, err := kube.NewRuns(c.Dynamic, kube.Namespace).Create(t.Context(), kube.Spec{Drill: "held", File: "f", Source: "x", Requester: me, Local: true})
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_ = c.Dynamic.Resource(kube.Resource).Namespace(kube.Namespace).Delete(context.WithoutCancel(t.Context()), run.Name, metav1.DeleteOptions{})
+	})
+	return run.Name
+}
+
 // TestT7AMemberIsHeldAndNothingElse: the real scheduler is denied the one pod's binding, and binds every other.
 func TestT7AMemberIsHeldAndNothingElse(t *testing.T) {
 	c := connect(t)
@@ -143,7 +156,8 @@ func TestT7AMemberIsHeldAndNothingElse(t *testing.T) {
 	pods(t, c, ns)
 	pods(t, c, other)
 
-	require.NoError(t, hold(t, runner, "r1", ns+".orders-0"))
+	run := openRun(t, c)
+	require.NoError(t, hold(t, runner, run, ns+".orders-0"))
 	kill(t, c, ns)
 	kill(t, c, other)
 	haveNodes(t, c, other, "", 6)
@@ -151,7 +165,7 @@ func TestT7AMemberIsHeldAndNothingElse(t *testing.T) {
 	time.Sleep(5 * time.Second)
 	require.Equal(t, []string{"orders-1"}, withNode(t, c, ns, "app=orders"))
 	require.NoError(t, kube.LetGo(t.Context(), runner, "another run", ns+".orders-0"))
-	require.NoError(t, kube.LetGo(t.Context(), runner, "r1", ns+".orders-0"))
+	require.NoError(t, kube.LetGo(t.Context(), runner, run, ns+".orders-0"))
 	from := time.Now()
 	haveNodes(t, c, ns, "app=orders", 2)
 	t.Logf("after about 5 s of hold, the pod was bound %.1f s after it was let go", time.Since(from).Seconds())
@@ -161,7 +175,7 @@ func TestT7AMemberIsHeldAndNothingElse(t *testing.T) {
 	key, prefixed, err := kube.HeldKey(&web.Items[0])
 	require.NoError(t, err)
 	require.True(t, prefixed)
-	require.NoError(t, hold(t, runner, "r1", key))
+	require.NoError(t, hold(t, runner, run, key))
 	require.NoError(t, c.CoreV1().Pods(ns).Delete(t.Context(), web.Items[0].Name, metav1.DeleteOptions{}))
 	require.NoError(t, c.CoreV1().Pods(ns).DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{LabelSelector: "app=web-b"}))
 	haveNodes(t, c, ns, "app=web-b", 2)
@@ -180,7 +194,7 @@ func TestT7AMemberIsHeldAndNothingElse(t *testing.T) {
 	require.NoError(t, c.CoreV1().ConfigMaps(kube.Namespace).Delete(t.Context(), kube.HeldMembers, metav1.DeleteOptions{}))
 	haveNodes(t, c, ns, "app=web", 2)
 	var refusal *drill.Refusal
-	require.ErrorAs(t, hold(t, runner, "r1", key), &refusal, "and nothing is held without it")
+	require.ErrorAs(t, hold(t, runner, run, key), &refusal, "and nothing is held without it")
 	require.Equal(t, "cannot_hold", refusal.Code)
 	installed(t, c)
 }
@@ -189,6 +203,7 @@ func TestT7AMemberIsHeldAndNothingElse(t *testing.T) {
 func TestT7NobodyHoldsDownWhatTheyMayNotDelete(t *testing.T) {
 	c := connect(t)
 	installed(t, c)
+	run := openRun(t, c)
 	ns, other := space(t, c), space(t, c)
 	runner := runnerIn(t, c, ns)
 	set := func(c *kube.Client, data string) error {
@@ -218,7 +233,7 @@ func TestT7NobodyHoldsDownWhatTheyMayNotDelete(t *testing.T) {
 	inForce(t, c, ns, "patch", "", "configmaps", kube.Namespace)
 	scheduler, err := c.As(ns, "system:authenticated")
 	require.NoError(t, err)
-	require.NoError(t, hold(t, runner, "r1", ns+".orders-0"))
+	require.NoError(t, hold(t, runner, run, ns+".orders-0"))
 	require.True(t, apierrors.IsForbidden(set(scheduler, `{"`+ns+`.orders-1":"{}"}`)), "a scheduler holds nothing down")
 	require.True(t, apierrors.IsForbidden(set(scheduler, `{"`+ns+`.orders-0":"{}"}`)), "and changes nothing")
 	require.True(t, apierrors.IsForbidden(set(scheduler, `{"`+ns+`.orders-0":null}`)), "and lets go of nothing")
@@ -229,7 +244,7 @@ func TestT7NobodyHoldsDownWhatTheyMayNotDelete(t *testing.T) {
 	require.True(t, apierrors.IsForbidden(set(server, `{"`+ns+`.orders-1":"{}"}`)), "the server only lets go")
 	held, version, err := kube.ReadHeld(t.Context(), server)
 	require.NoError(t, err)
-	require.Equal(t, "r1", held[ns+".orders-0"].Run)
+	require.Equal(t, run, held[ns+".orders-0"].Run)
 	require.NoError(t, kube.DropHeld(t.Context(), server, []string{ns + ".orders-0"}, version))
 
 	// The right by which the runner proves the policy is good for nothing else.

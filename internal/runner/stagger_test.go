@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,8 +14,9 @@ import (
 	"github.com/failoverdrill/drill/test/bubble"
 )
 
-// witness keeps when each step began, and the delay that was drawn.
+// witness keeps when each step began, and the delay that was drawn. A run that goes on asks it by at.
 type witness struct {
+	mu      sync.Mutex
 	began   map[drill.Step]time.Time
 	steps   []drill.Step
 	stagger *drill.Stagger
@@ -24,6 +26,8 @@ func (o *witness) Observe(e drill.Event) {
 	if e.Type != drill.EventStep {
 		return
 	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	if o.began == nil {
 		o.began = map[drill.Step]time.Time{}
 	}
@@ -32,6 +36,13 @@ func (o *witness) Observe(e drill.Event) {
 	if e.Stagger != nil {
 		o.stagger = e.Stagger
 	}
+}
+
+// at is when a step began; zero while it has not.
+func (o *witness) at(step drill.Step) time.Time {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.began[step]
 }
 
 // staggered is a run with a random delay of up to 20 s, and its witness.
@@ -141,8 +152,8 @@ func TestASteadyStateThatBreaksInTheWait(t *testing.T) {
 		w := newWorld()
 		c, o := staggered(w)
 		broken := func() bool {
-			since, waits := o.began[drill.StepStagger]
-			return waits && time.Since(since) >= time.Second && time.Since(since) < 18*time.Second
+			since := o.at(drill.StepStagger)
+			return !since.IsZero() && time.Since(since) >= time.Second && time.Since(since) < 18*time.Second
 		}
 		c.Drill.SteadyState.Asserts = []drill.Rule{{Name: "whole", Condition: when(func() bool { return !broken() })}}
 		for o.stagger == nil || o.stagger.Delay < 1.1 { // until it draws a delay in which something can happen
@@ -162,7 +173,7 @@ func TestASteadyStateThatDoesNotComeBackRefuses(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		w := newWorld()
 		c, o := staggered(w)
-		c.Drill.SteadyState.Asserts = []drill.Rule{{Name: "whole", Condition: when(func() bool { return o.began[drill.StepStagger].IsZero() })}}
+		c.Drill.SteadyState.Asserts = []drill.Rule{{Name: "whole", Condition: when(func() bool { return o.at(drill.StepStagger).IsZero() })}}
 		rep := Run(t.Context(), c)
 		require.Equal(t, drill.VerdictRefused, rep.Run.Verdict)
 		require.Equal(t, "not_steady", rep.Run.Reasons[0].Code)
