@@ -16,3 +16,15 @@ func (s *Runs) NoteRead(ctx context.Context, name string) (*DrillRun, error) {
 		return true, nil
 	})
 }
+
+// TakeBackRead takes such a note back: the reading ended for a reason that was none of the file's.
+func (s *Runs) TakeBackRead(ctx context.Context, name string) error {
+	_, err := s.change(ctx, name, brief, func(run *DrillRun, unsure bool) (bool, error) {
+		if unsure || run.Status.Reads == 0 || run.Status.Phase != "" && run.Status.Phase != PhasePending {
+			return false, nil // twice taken back would hide another's
+		}
+		run.Status.Reads--
+		return true, nil
+	})
+	return err
+}

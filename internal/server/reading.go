@@ -114,7 +114,7 @@ func (r *reconciler) readable(ctx context.Context, a *admission) (passed bool, a
 	times := noted.Status.Reads
 	a.request, err = r.check(a.run.Spec, a.inputs)
 	if later, ok := errors.AsType[*LaterError](err); ok {
-		return false, 0, later
+		return false, 0, errors.Join(later, r.runs.TakeBackRead(context.WithoutCancel(ctx), a.run.Name))
 	}
 	if deadly, ok := errors.AsType[*UnreadableError](err); ok {
 		r.o.Log.Warn("a drill file ended its reader", zap.String("run", a.run.Name), zap.String("requester", a.run.Spec.Requester.User),

@@ -182,3 +182,26 @@ func failing(broken *bool) clienttesting.ReactionFunc {
 		return *broken, nil, errors.New("the webhook does not answer")
 	}
 }
+
+// TestABusyReaderCountsForNothing: what keeps the server from reading is no fault of the file.
+func TestABusyReaderCountsForNothing(t *testing.T) {
+	w := newWorld(t)
+	good, busy := w.o.Check, true
+	w.o.Check = func(spec kube.Spec, in drill.Inputs) (Request, error) {
+		if busy {
+			return Request{}, &LaterError{Err: errors.New("no process can be started")}
+		}
+		return good(spec, in)
+	}
+	w.another("waits", "alice")
+	for range 2 * maxReads {
+		_, err := w.reconcile(t.Context(), "waits")
+		require.ErrorContains(t, err, "no process can be started")
+	}
+	busy = false
+	_, err := w.reconcile(t.Context(), "waits")
+	require.NoError(t, err)
+	run, err := w.runs.Get(t.Context(), "waits")
+	require.NoError(t, err)
+	require.Equal(t, kube.PhaseAdmitted, run.Status.Phase)
+}

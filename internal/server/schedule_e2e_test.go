@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,7 +16,6 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/util/retry"
 
 	"github.com/failoverdrill/drill/deploy"
 	"github.com/failoverdrill/drill/internal/drill"
@@ -61,34 +59,17 @@ func newScheduling(t *testing.T) *scheduling {
 	t.Cleanup(func() {
 		_ = l.client.RbacV1().ClusterRoleBindings().Delete(context.WithoutCancel(ctx), ns, metav1.DeleteOptions{})
 	})
-	allowImage(l, l.image)
 	account, err := l.client.As(serverAccount, "system:serviceaccounts", "system:serviceaccounts:failoverdrill", "system:authenticated")
 	require.NoError(t, err)
 	return &scheduling{lab: l, account: account, schedules: kube.NewSchedules(l.client, ns)}
 }
 
-// allowImage lets pods of one more image be made by drill's accounts, until definitions are applied again.
-func allowImage(l *lab, image string) {
-	l.Helper()
-	policies := l.client.AdmissionregistrationV1().ValidatingAdmissionPolicies()
-	require.NoError(l, retry.RetryOnConflict(retry.DefaultBackoff, func() error {
-		p, err := policies.Get(l.Context(), "pods.failoverdrill.io", metav1.GetOptions{})
-		if err != nil {
-			return err
-		}
-		for i, v := range p.Spec.Variables {
-			if v.Name == "images" && !strings.Contains(v.Expression, image) {
-				p.Spec.Variables[i].Expression = fmt.Sprintf("%s + [%q]", v.Expression, image)
-			}
-		}
-		_, err = policies.Update(l.Context(), p, metav1.UpdateOptions{})
-		return err
-	}))
-}
-
 // start starts a server. A drill file's text is the drill's name and its cron expression here.
-func (s *scheduling) start(identity string) (stop func()) {
+func (s *scheduling) start(identity string, change ...func(*server.Options)) (stop func()) {
 	return s.serveWith(identity, func(o *server.Options) {
+		for _, c := range change {
+			c(o)
+		}
 		o.Client, o.Directory = s.account, s.directory
 		o.Drills = func(from server.Source) ([]server.ScheduledDrill, kube.Inputs, error) {
 			name, cron, _ := strings.Cut(from.Text, " ")
@@ -221,9 +202,13 @@ func TestAScheduleRunsOnceWhoeverLeads(t *testing.T) {
 func TestOneRunOfAScheduleAtATime(t *testing.T) {
 	t.Parallel()
 	s := newScheduling(t)
-	s.start("one")
+	s.start("one", func(o *server.Options) { // the run waits to be admitted, and so it goes on
+		o.Check = func(kube.Spec, drill.Inputs) (server.Request, error) {
+			return server.Request{}, &server.LaterError{Err: errors.New("the reader is busy")}
+		}
+	})
 	s.install("mine", "d * * * * *")
-	first := s.scheduled(1, 90*time.Second)[0] // its runner never begins, so that it goes on for two minutes
+	first := s.scheduled(1, 90*time.Second)[0]
 	require.Eventually(t, func() bool { return len(s.book().Entries) == 1 && s.book().Entries[0].Missed == 1 }, 70*time.Second, 200*time.Millisecond)
 	require.Equal(t, "run "+first.Name+" had not ended", s.book().Entries[0].Newest.Reason)
 	require.Len(t, s.scheduled(1, time.Second), 1)
