@@ -123,7 +123,7 @@ fuzz: ## Hand the loader of drill files what a fuzzer makes up, for FUZZTIME sec
 	exit $${failed:-0}
 
 smoke: shop ## What every CI run does in kind: drill's own parts, and the core of the end-to-end tests
-	go test -tags e2e -count 1 -timeout 15m -v ./internal/kube ./internal/server
+	go test -tags e2e -count 1 -p 1 -timeout 15m -v ./internal/kube ./internal/server # one at a time: a test of policies takes them away
 	$(call end-to-end,core)
 
 e2e: shop ## The end-to-end tests, asserted on their reports; all of them, or PART=2/4. Reports and JUnit in .ci/out
