@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,11 +24,29 @@ import (
 	"github.com/failoverdrill/drill/test/bubble"
 )
 
+// shown is what was written, by any goroutine: what a signal says is written beside the run.
+type shown struct {
+	mu sync.Mutex
+	bytes.Buffer
+}
+
+func (s *shown) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Buffer.Write(b)
+}
+
+func (s *shown) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Buffer.String()
+}
+
 // rehearsal is a drill run command whose trials are scripted, over records that exist in memory only.
 type rehearsal struct {
 	*testing.T
 	*trials
-	out, errs bytes.Buffer
+	out, errs shown
 	dir       string
 	signals   []chan<- os.Signal
 	// trial is what becomes of a trial; the server's part after it is the script's, too.

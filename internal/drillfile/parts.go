@@ -177,11 +177,15 @@ func (l *loader) namespaceAt(x part, ns string) hcl.Range {
 	if a := body.Attributes["namespace"]; a != nil && is(a.Expr) {
 		return a.Expr.Range()
 	}
-	_ = hclsyntax.VisitAll(body, func(n hclsyntax.Node) hcl.Diagnostics {
+	found := false
+	_ = hclsyntax.VisitAll(body, func(n hclsyntax.Node) hcl.Diagnostics { // in any order: the first in the file counts
 		if object, ok := n.(*hclsyntax.ObjectConsExpr); ok {
 			for _, item := range object.Items {
-				if hcl.ExprAsKeyword(item.KeyExpr) == "namespace" && is(item.ValueExpr) {
-					at = item.ValueExpr.Range()
+				if hcl.ExprAsKeyword(item.KeyExpr) != "namespace" || !is(item.ValueExpr) {
+					continue
+				}
+				if r := item.ValueExpr.Range(); !found || r.Start.Byte < at.Start.Byte {
+					at, found = r, true
 				}
 			}
 		}

@@ -60,16 +60,16 @@ func TestT13WhatWasAskedForMeanwhileIsRefused(t *testing.T) {
 		w, holes, _ := guarded(t)
 		p := w.o.policies
 		before := time.Now()
-		require.NoError(t, p.check(t.Context()))
+		require.NoError(t, p.check(t.Context(), time.Time{}))
 		require.False(t, p.doubtful(before))
 		time.Sleep(time.Minute)
 		*holes = []kube.Hole{{Policy: "schedules.failoverdrill.io"}}
-		require.NoError(t, p.check(t.Context()))
+		require.NoError(t, p.check(t.Context(), time.Time{}))
 		time.Sleep(time.Minute)
 		meanwhile := time.Now()
 		time.Sleep(time.Minute)
 		*holes = nil
-		require.NoError(t, p.check(t.Context()))
+		require.NoError(t, p.check(t.Context(), time.Time{}))
 		require.Empty(t, p.state())
 		require.True(t, p.doubtful(meanwhile))
 		require.True(t, p.doubtful(before.Add(time.Second)), "the hole may be as old as the last proof")
@@ -107,7 +107,7 @@ func TestT13ItIsSaid(t *testing.T) {
 	require.Zero(t, testutil.CollectAndCount(gauge), "nothing is known yet")
 	require.Contains(t, w.o.policies.state(), "being proved")
 	*holes = []kube.Hole{{Policy: "pods.failoverdrill.io", What: "a pod that is no runner"}}
-	require.NoError(t, w.o.policies.check(t.Context()))
+	require.NoError(t, w.o.policies.check(t.Context(), time.Time{}))
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(gauge)
 	families, err := registry.Gather()
@@ -134,4 +134,21 @@ func TestT13ItIsSaid(t *testing.T) {
 	handler(w.o, e, ready).ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), "GET", "/", nil))
 	require.Equal(t, 200, answer.Code, answer.Body)
 	require.Equal(t, 1, strings.Count(answer.Body.String(), "pods.failoverdrill.io"))
+}
+
+// TestT13AProofFromBeforeTheRunSaysNothing: the policy may have gone between that proof and the run.
+func TestT13AProofFromBeforeTheRunSaysNothing(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		w, holes, _ := guarded(t)
+		require.NoError(t, w.o.policies.check(t.Context(), time.Time{}))
+		time.Sleep(time.Second)
+		*holes = []kube.Hole{{Policy: "drillruns.failoverdrill.io", What: "a run in another's name"}}
+		w.another("forged", "mallory")
+		_, err := w.reconcile(t.Context(), "forged")
+		require.NoError(t, err)
+		run, err := w.runs.Get(t.Context(), "forged")
+		require.NoError(t, err)
+		require.Equal(t, drill.VerdictRefused, run.Status.Verdict)
+		require.Contains(t, run.Status.Message, "An admission policy is not in force")
+	})
 }

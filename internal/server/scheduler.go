@@ -108,7 +108,7 @@ func (s *scheduler) run(ctx context.Context) {
 // pass does what is due, and returns when to look again.
 func (s *scheduler) pass(ctx context.Context) (time.Duration, error) {
 	if p := s.o.policies; p != nil { // else anybody could have scheduled in anybody's name
-		if err := p.check(ctx); err != nil || len(p.open()) > 0 {
+		if err := p.check(ctx, time.Time{}); err != nil || len(p.open()) > 0 {
 			return proveAgain, nil // it is logged
 		}
 	}

@@ -172,11 +172,11 @@ drill "namespaces-too-many" {
   }
   fault "network_partition" "n16" {
     from = {
-      namespace = "c16"
+      namespace = "c16" # ERROR: Too many namespaces
       selector  = "app=a"
     }
     to = {
-      namespace = "c16" # ERROR: Too many namespaces
+      namespace = "c16"
       selector  = "app=b"
     }
     duration = "10s"
