@@ -85,8 +85,8 @@ cnpg: ## The same failover of a real CloudNativePG cluster, five times: the reco
 attack: shop ## The attacks of docs/threat-model.md, each as the weakest role that could try it (about 6 minutes)
 	go test -tags e2e -count 1 -timeout 20m -v ./test/attack
 
-outage: shop ## The API server taken away from runners, at each phase, for 30 s to 7 minutes (about 15 minutes)
-	go test -tags e2e -count 1 -timeout 40m -v -parallel 8 -run '^TestOutages$$' ./test/outage -cells '$(CELLS)'
+outage: shop ## The API server taken away from runners, at each phase, for 30 s to 7 minutes (about 30 minutes)
+	go test -tags e2e -count 1 -timeout 40m -v -parallel 4 -run '^TestOutages$$' ./test/outage -cells '$(CELLS)'
 
 kill: shop ## Runner, agent, leader, API server and kubelets killed, and stopped, at each phase of runs in kind (about 12 minutes)
 	go test -tags e2e -count 1 -timeout 40m -parallel 16 -v -run '^TestKilled$$' ./test/kill -cells '$(CELLS)'
