@@ -124,7 +124,8 @@ func proveHeld(ctx context.Context, client kubernetes.Interface, name string) er
 				err = errors.New("a dry run of a binding was accepted")
 			}
 			return &drill.Refusal{Code: "cannot_hold", Err: err, Text: fmt.Sprintf(
-				"the member cannot be held down: the admission policy %s is not in force. drill install makes it", HeldPolicy)}
+				"the member cannot be held down: the admission policy %s is not in force. drill install makes it. "+
+					"If it is there, somebody had deleted it, and the API server must be started anew before it reads the policy's ConfigMap again", HeldPolicy)}
 		}
 	}
 }
