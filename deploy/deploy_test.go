@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -121,6 +122,22 @@ func TestUninstallRefusesWhileARunIsInProgress(t *testing.T) {
 	for _, run := range left {
 		require.Empty(t, run.Finalizers, "or the custom resource would never go")
 	}
+}
+
+// TestUninstallLeavesThePolicyOfHeldMembers: without it an API server would read no ConfigMap for the next installation's.
+func TestUninstallLeavesThePolicyOfHeldMembers(t *testing.T) {
+	c := cluster(t)
+	policies := c.Dynamic.Resource(schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "validatingadmissionpolicies"})
+	for _, name := range []string{kube.HeldPolicy, "drillruns.failoverdrill.io"} {
+		_, err := policies.Create(t.Context(), &unstructured.Unstructured{Object: map[string]any{"apiVersion": "admissionregistration.k8s.io/v1",
+			"kind": "ValidatingAdmissionPolicy", "metadata": map[string]any{"name": name}}}, metav1.CreateOptions{})
+		require.NoError(t, err)
+	}
+	require.NoError(t, deploy.Delete(t.Context(), c, deploy.DeleteOptions{Timeout: 5 * time.Second}))
+	_, err := policies.Get(t.Context(), kube.HeldPolicy, metav1.GetOptions{})
+	require.NoError(t, err)
+	_, err = policies.Get(t.Context(), "drillruns.failoverdrill.io", metav1.GetOptions{})
+	require.True(t, apierrors.IsNotFound(err))
 }
 
 // TestUninstallLetsGoOfRecordsEverywhere: one record with a finalizer, wherever it is, keeps the custom resource for ever.
